@@ -1,0 +1,90 @@
+"""Everything the deciding code can ask for, as a closed union of values.
+
+Rule of this file: each action carries an id and may be carried out again after a crash with the same
+effect. The engine hands them out in order, after the event that caused them is durable. Results come back
+as events.
+"""
+
+from dataclasses import dataclass, field
+
+from keyweave_core.model.application import Application
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.model.link import Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEdit:
+    """What one node must hold afterwards: entries put whole (created or replaced) and entries gone.
+
+    One NodeEdit is one atomic edit-config; putting what is there and removing what is not are both fine.
+    """
+
+    put_links: tuple[Link, ...] = ()
+    put_applications: tuple[Application, ...] = ()
+    remove_links: tuple[LinkId, ...] = ()
+    remove_applications: tuple[AppId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Write `edit` to a node; the engine answers with StepSucceeded or StepFailed of `step_id`.
+
+    Steps of different nodes run side by side; steps of one node run in the order they were handed out.
+    """
+
+    step_id: str
+    node_id: NodeId
+    edit: NodeEdit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseApplication:
+    """Tell the agent that asked (`sdqkdn_application_new`) that its application gets no keys, and why."""
+
+    node_id: NodeId
+    server_app_id: SaeId
+    client_app_ids: tuple[SaeId, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadNode:
+    """Read the node's tree again; it comes back as NodeRead."""
+
+    node_id: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimer:
+    """Fire `timer_id` at `due_at` (seconds since 1970); setting it again moves it."""
+
+    timer_id: str
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTimer:
+    """Forget a timer; none of that id is fine."""
+
+    timer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The outcome of a northbound request: granted with the association, or refused with reasons."""
+
+    request_id: str
+    app_id: AppId | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """These things look different now: watchers are told, tables are refreshed."""
+
+    node_ids: frozenset[NodeId] = field(default_factory=frozenset)
+    link_ids: frozenset[LinkId] = field(default_factory=frozenset)
+    app_ids: frozenset[AppId] = field(default_factory=frozenset)
+
+
+Action = Configure | RefuseApplication | ReadNode | SetTimer | CancelTimer | Answer | Changed

@@ -1,0 +1,189 @@
+"""Everything that can happen to the network, as a closed union of values.
+
+Rule of this file: an event is all the deciding code ever sees. It carries its own time (`at`, seconds since
+1970) and every piece of randomness or configuration it needs; it serialises to JSON and back without loss
+(the journal is a list of these), so every field is a plain value, a tuple or another frozen dataclass.
+Who makes them: the fleet (what agents say), the northbound (what people and orchestrators ask), the engine
+(results of actions, timers, start).
+"""
+
+from dataclasses import dataclass, field
+
+from keyweave_core.model.application import AppQos, AppStatistics
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.model.link import KeyPool, LinkPerformance, LinkStatus
+from keyweave_core.model.node import Node
+from keyweave_core.model.notifications import Notification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator decided about how the network is run (from settings)."""
+
+    default_min_bandwidth_bps: int = 2_000  # reserved for an application that asked for no rate
+    max_relay_hops: int = 16  # physical links of one path
+    usable_share: float = 0.9  # of a link's secret key rate that may be promised; the rest covers relay tags
+    wait_to_restore_s: float = 30.0  # a repaired link must stay up this long before the network trusts it
+    closed_kept: int = 1_000  # closed associations kept for the bill's paths
+
+    def __post_init__(self) -> None:
+        if not 0 < self.usable_share <= 1:
+            raise ValueError(f"usable_share must be above 0 and at most 1, not {self.usable_share}")
+        if not 1 <= self.max_relay_hops <= 256:
+            raise ValueError(f"max_relay_hops must be 1..256, not {self.max_relay_hops}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryNode:
+    """One agent of the operator's inventory. `name` is what people call the node; unique.
+
+    `consumers` names applications served by a foreign agent that cannot tell them itself.
+    """
+
+    name: str
+    consumers: tuple[SaeId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerStarted:
+    """The controller took the lease: the first event of a term. Unfinished work is taken up again."""
+
+    at: float
+    policy: Policy
+    inventory: tuple[InventoryNode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRead:
+    """An agent's whole tree was read: after each (re)connection and whenever it was asked for."""
+
+    at: float
+    name: str  # of the inventory
+    node: Node
+    reconnected: bool = True  # False: a re-read on a session that stayed up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLost:
+    """The session to an agent ended, or it could not be reached at start. Its key manager may live on."""
+
+    at: float
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRejected:
+    """An agent's tree could not be believed; the node is not used. `faults` name path and reason."""
+
+    at: float
+    name: str
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """An agent sent one of the 015 notifications. `event_time` is the text of its RFC 5277 envelope."""
+
+    at: float
+    node_id: NodeId
+    notification: Notification
+    event_time: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkMeasure:
+    """What one end says of one link now."""
+
+    link_id: LinkId
+    status: LinkStatus | None = None
+    performance: LinkPerformance = field(default_factory=LinkPerformance)
+    pool: KeyPool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksMeasured:
+    """Periodic figures of one node, only those that changed enough to matter."""
+
+    at: float
+    node_id: NodeId
+    links: tuple[LinkMeasure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported:
+    """Closed statistics periods of one application at one node. Repeats are harmless: keyed by end time."""
+
+    at: float
+    node_id: NodeId
+    app_id: AppId
+    periods: tuple[AppStatistics, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationRequested:
+    """The northbound asks for keys between two applications; answered by `Answer(request_id)`.
+
+    The same `request_id` asked again changes nothing and gets the same answer.
+    """
+
+    at: float
+    request_id: str
+    source: SaeId
+    destination: SaeId
+    qos: AppQos
+    priority: int = 0
+    expires_at: float | None = None
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationClosed:
+    """The northbound gives an association back; answered by `Answer(request_id)`."""
+
+    at: float
+    request_id: str
+    app_id: AppId
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded:
+    """An agent carried out the `Configure` of this step id."""
+
+    at: float
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """An agent refused (`refused`: it will not help to repeat) or could not be reached."""
+
+    at: float
+    step_id: str
+    reason: str
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """A timer set by `SetTimer` ran out."""
+
+    at: float
+    timer_id: str
+
+
+Event = (
+    ControllerStarted
+    | NodeRead
+    | NodeLost
+    | NodeRejected
+    | Notified
+    | LinksMeasured
+    | UsageReported
+    | AssociationRequested
+    | AssociationClosed
+    | StepSucceeded
+    | StepFailed
+    | TimerFired
+)

@@ -1,0 +1,57 @@
+"""What the engine asks of the rim, and what the rim may ask of the engine.
+
+Rule of this file: protocols only. `southbound.Fleet` is the Agents port; `northbound` uses the Engine port.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from keyweave_controller.control.actions import Answer, Changed, NodeEdit
+from keyweave_controller.control.events import AssociationClosed, AssociationRequested, Event
+from keyweave_controller.control.network import Network
+from keyweave_controller.management.manager import Management
+from keyweave_core.model.ids import NodeId, SaeId
+
+
+class Agents(Protocol):
+    """The agents, by node id. Every call may be repeated with the same effect."""
+
+    async def configure(self, node_id: NodeId, edit: NodeEdit) -> None:
+        """Write the edit atomically. Raises Refused (the agent will not) or Unavailable (try again)."""
+        ...
+
+    async def refuse(
+        self, node_id: NodeId, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]
+    ) -> None:
+        """Tell the agent that an application gets no keys. An agent without that call is left to time out."""
+        ...
+
+    async def read(self, node_id: NodeId) -> None:
+        """Read the node's tree again and submit it as NodeRead."""
+        ...
+
+
+class Engine(Protocol):
+    """The running engine as the rim sees it."""
+
+    @property
+    def network(self) -> Network:
+        """The state, to look at and never to change."""
+        ...
+
+    @property
+    def management(self) -> Management:
+        """Alarms, usage and bills, to look at and never to change."""
+        ...
+
+    def submit(self, event: Event) -> None:
+        """Queue an event; returns at once. Order of submission is order of handling."""
+        ...
+
+    async def ask(self, event: AssociationRequested | AssociationClosed) -> Answer:
+        """Submit a request and wait for its Answer. Raises DeadlineExceeded after the engine's limit."""
+        ...
+
+    def watch(self) -> AsyncIterator[Changed]:
+        """Changes from now on; a watcher that falls behind gets them merged, never lost, never unbounded."""
+        ...

@@ -1,0 +1,142 @@
+"""What a NETCONF server asks of the schema and of the managed system behind it.
+
+Rule of this file: `core` knows no YANG library and no product data. The schema (made by `keyweave_yang`)
+and the device (made by the agent or the controller) come in through these protocols. Data travels as lxml
+elements in their namespaces; the order of children follows the schema where it matters (list keys first).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from lxml import etree
+
+
+class Kind(Enum):
+    """What a schema node is, as far as editing and filtering care."""
+
+    CONTAINER = auto()
+    LIST = auto()
+    LEAF = auto()
+    LEAF_LIST = auto()
+    ANYDATA = auto()
+
+
+class SchemaNode(Protocol):
+    """One data node of the schema. Choices and cases are seen through: they never appear on the wire."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def config(self) -> bool: ...
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Clark names ('{ns}name') of the keys of a LIST in schema order; () otherwise."""
+        ...
+
+    @property
+    def default(self) -> str | None:
+        """Lexical default of a LEAF, None when there is none."""
+        ...
+
+    @property
+    def presence(self) -> bool:
+        """True for a container that means something by existing."""
+        ...
+
+    @property
+    def user_ordered(self) -> bool:
+        """True for `ordered-by user`."""
+        ...
+
+    def child(self, tag: str) -> "SchemaNode | None":
+        """The data child of this Clark name, or None."""
+        ...
+
+    def children(self) -> Sequence["SchemaNode"]:
+        """All data children in schema order."""
+        ...
+
+    def check_leaf(self, element: etree._Element) -> None:
+        """Check the value of a LEAF or LEAF_LIST element, identityref prefixes resolved by its nsmap.
+
+        Raises SchemaViolation (tag invalid-value, reason without path) when the type refuses it.
+        """
+        ...
+
+    def canonical(self, element: etree._Element) -> str:
+        """The value in a form in which equal values are equal text (identityref as 'module:name')."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleInfo:
+    """One YANG module that the server serves (RFC 8525, RFC 6022)."""
+
+    name: str
+    revision: str  # '' when the module has none
+    namespace: str
+    yang_version: str  # "1" or "1.1"
+    implemented: bool  # False: import only
+    features: tuple[str, ...] = ()
+    text: str  # the YANG source, for get-schema
+
+
+class Schema(Protocol):
+    """The set of modules of one server."""
+
+    @property
+    def modules(self) -> Sequence[ModuleInfo]: ...
+    @property
+    def content_id(self) -> str:
+        """Changes only when the set of modules does."""
+        ...
+
+    def top(self, tag: str) -> SchemaNode | None:
+        """The top-level data node of this Clark name, or None."""
+        ...
+
+    def tops(self) -> Sequence[SchemaNode]:
+        """All top-level data nodes."""
+        ...
+
+    def validate(self, config: Sequence[etree._Element]) -> None:
+        """Validate a whole configuration given as top-level elements (when, mandatory, types, uniqueness).
+
+        Raises SchemaViolation with the instance path of the first fault found.
+        """
+        ...
+
+
+class Device(Protocol):
+    """The managed system behind a server."""
+
+    async def state(self) -> Sequence[etree._Element]:
+        """Observed state as top-level elements: config-false nodes only, with the list keys that hold them.
+
+        The server merges it over running for <get>. A node that has both a written and an observed value
+        (qkdl_status) appears here with the observed one, which wins in <get>.
+        """
+        ...
+
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+        """Make the validated configuration `new` real, or raise and leave everything as `old` says.
+
+        Raises SchemaViolation or Refused: the edit or commit is answered with that error and undone.
+        """
+        ...
+
+    async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
+        """Carry out an <rpc> operation of a module of its own; None means: an empty reply (<ok/>).
+
+        Raises Refused or SchemaViolation for an error the caller is told; KeyError when the operation is
+        not one of this device (the server answers operation-not-supported).
+        """
+        ...
