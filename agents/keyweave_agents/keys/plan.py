@@ -1,0 +1,137 @@
+"""What the key manager is told, and what it tells: values only.
+
+Rule of this file: a plan is declarative. The key manager compares it with what it holds and changes the
+difference, so giving the same plan twice does nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from keyweave_agents.material import Secret
+from keyweave_core.model.application import AppQos, AppStatistics, AppStatus
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.model.link import KeyPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """This node's place on one virtual link; ingress has no `prev_hop`, egress no `next_hop`."""
+
+    link_id: LinkId
+    prev_hop: NodeId | None
+    next_hop: NodeId | None
+    bandwidth_bps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationPlan:
+    """One association that ends at this node.
+
+    `source`: this node serves the server application and makes the keys; otherwise it stores what arrives.
+    `link_id` is the virtual link that new keys take (None while there is none: what is stored still serves).
+    `remote_node` None: deliver nothing. `expires_at` seconds since 1970.
+    """
+
+    app_id: AppId
+    server: SaeId
+    clients: tuple[SaeId, ...]
+    source: bool
+    link_id: LinkId | None
+    remote_node: NodeId | None
+    qos: AppQos = field(default_factory=AppQos)
+    priority: int = 0
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPlan:
+    """Everything the key manager shall hold."""
+
+    routes: tuple[Route, ...] = ()
+    associations: tuple[AssociationPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppliedKey:
+    """One key on its way to an application: UUID text and its bits."""
+
+    key_id: str
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """What ETSI GS QKD 014 `status` needs to know of one association. Sizes in bits."""
+
+    stored_key_count: int
+    max_key_count: int
+    remote_node: NodeId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationView:
+    """One association as observed. `statistics` are closed periods, oldest first, a bounded number."""
+
+    app_id: AppId
+    status: AppStatus
+    stored_keys: int
+    statistics: tuple[AppStatistics, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """The key manager as observed at one moment.
+
+    `consumption_bps` is the key rate taken from each physical link's pool over the last seconds.
+    `peers_up` are neighbours whose key manager is connected now.
+    """
+
+    pools: dict[LinkId, KeyPool]
+    consumption_bps: dict[LinkId, int]
+    associations: dict[AppId, AssociationView]
+    active_routes: frozenset[LinkId]
+    peers_up: frozenset[NodeId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationWanted:
+    """An application asked for keys with another one and there is no association: tell the controller.
+
+    Sent once when the first request waits, and again every few seconds while requests wait.
+    """
+
+    server: SaeId
+    clients: tuple[SaeId, ...]
+    qos: AppQos
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolEmptied:
+    """A physical link's pool has nothing left (its status goes from PASSIVE to OFF when not generating)."""
+
+    link_id: LinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFilled:
+    """A physical link's pool has key again after it was empty."""
+
+    link_id: LinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationExpired:
+    """An association reached its expiration time here."""
+
+    app_id: AppId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayTrouble:
+    """Relay over a virtual link keeps failing (wrong tags, no pad at a hop); `reason` for the operator."""
+
+    link_id: LinkId
+    reason: str
+
+
+KeyEvent = AssociationWanted | PoolEmptied | PoolFilled | AssociationExpired | RelayTrouble

@@ -1,0 +1,90 @@
+"""Key bytes: the one type that holds them.
+
+Rule of this file: a `Secret` shows its length and nothing else. It cannot be printed, logged, pickled,
+copied by `copy`, compared by `==` in variable time, hashed or serialised by accident; whoever needs the
+bytes says so (`reveal`). Wiping overwrites the buffer; Python may still hold copies that a library made
+(a `bytes` object handed to a cipher, a base64 text on its way out), which is why agents keep key material
+in as few places as they can.
+"""
+
+import hmac
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import numpy as np
+
+
+class Secret:
+    """A fixed number of secret bytes."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self, content: bytes | bytearray | memoryview) -> None:
+        self._bytes = bytearray(content)
+
+    def __len__(self) -> int:
+        """Length in bytes."""
+        return len(self._bytes)
+
+    @property
+    def bits(self) -> int:
+        """Length in bits."""
+        return len(self._bytes) * 8
+
+    def reveal(self) -> memoryview:
+        """The bytes themselves, read only, valid until `wipe`. For ciphers and the delivery interface only."""
+        return memoryview(self._bytes).toreadonly()
+
+    def slice(self, offset: int, length: int) -> "Secret":
+        """A copy of `length` bytes from `offset`; ValueError when they are not there."""
+        if offset < 0 or length < 0 or offset + length > len(self._bytes):
+            raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
+        return Secret(memoryview(self._bytes)[offset : offset + length])
+
+    def same_as(self, other: "Secret") -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(self._bytes, other._bytes)
+
+    def wipe(self) -> None:
+        """Overwrite the bytes with zeros."""
+        self._bytes[:] = bytes(len(self._bytes))
+
+    def __repr__(self) -> str:
+        return f"<secret of {len(self._bytes)} bytes>"
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("compare secrets with same_as")
+
+    __hash__ = None  # type: ignore[assignment]  # a secret must never be a dictionary key
+
+    def __reduce_ex__(self, _protocol: Any) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+    def __bytes__(self) -> NoReturn:
+        raise TypeError("say reveal() when the bytes are meant")
+
+
+def xor(left: memoryview | bytes | bytearray, right: memoryview | bytes | bytearray) -> bytearray:
+    """The exclusive or of two equally long byte strings; ValueError when they are not."""
+    if len(left) != len(right):
+        raise ValueError(f"cannot xor {len(left)} with {len(right)} bytes")
+    result = bytearray(len(left))
+    np.bitwise_xor(
+        np.frombuffer(left, dtype=np.uint8),
+        np.frombuffer(right, dtype=np.uint8),
+        out=np.frombuffer(result, dtype=np.uint8),
+    )
+    return result
+
+
+def concatenate(parts: Iterable[Secret]) -> Secret:
+    """One secret of several."""
+    joined = bytearray()
+    for part in parts:
+        joined += part.reveal()
+    return Secret(joined)
