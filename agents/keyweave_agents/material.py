@@ -11,8 +11,6 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-import numpy as np
-
 
 class Secret:
     """A fixed number of secret bytes."""
@@ -32,7 +30,7 @@ class Secret:
         return len(self._bytes) * 8
 
     def reveal(self) -> memoryview:
-        """The bytes themselves, read only, valid until `wipe`. For ciphers and the delivery interface only."""
+        """The bytes themselves, read only, valid until `wipe`. For ciphers and key delivery only."""
         return memoryview(self._bytes).toreadonly()
 
     def slice(self, offset: int, length: int) -> "Secret":
@@ -43,7 +41,7 @@ class Secret:
 
     def same_as(self, other: "Secret") -> bool:
         """Compare in constant time."""
-        return hmac.compare_digest(self._bytes, other._bytes)
+        return hmac.compare_digest(self._bytes, other.reveal())
 
     def wipe(self) -> None:
         """Overwrite the bytes with zeros."""
@@ -73,13 +71,8 @@ def xor(left: memoryview | bytes | bytearray, right: memoryview | bytes | bytear
     """The exclusive or of two equally long byte strings; ValueError when they are not."""
     if len(left) != len(right):
         raise ValueError(f"cannot xor {len(left)} with {len(right)} bytes")
-    result = bytearray(len(left))
-    np.bitwise_xor(
-        np.frombuffer(left, dtype=np.uint8),
-        np.frombuffer(right, dtype=np.uint8),
-        out=np.frombuffer(result, dtype=np.uint8),
-    )
-    return result
+    number = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
+    return bytearray(number.to_bytes(len(left), "little"))
 
 
 def concatenate(parts: Iterable[Secret]) -> Secret:
