@@ -1,0 +1,577 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NodeStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NODE_STATUS_UNSPECIFIED: _ClassVar[NodeStatus]
+    NODE_STATUS_NEW: _ClassVar[NodeStatus]
+    NODE_STATUS_OPERATING: _ClassVar[NodeStatus]
+    NODE_STATUS_DOWN: _ClassVar[NodeStatus]
+    NODE_STATUS_FAILURE: _ClassVar[NodeStatus]
+    NODE_STATUS_OUT: _ClassVar[NodeStatus]
+
+class TrustLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRUST_LEVEL_UNSPECIFIED: _ClassVar[TrustLevel]
+    TRUST_LEVEL_TRUSTED: _ClassVar[TrustLevel]
+    TRUST_LEVEL_UNTRUSTED: _ClassVar[TrustLevel]
+
+class LinkStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LINK_STATUS_UNSPECIFIED: _ClassVar[LinkStatus]
+    LINK_STATUS_ACTIVE: _ClassVar[LinkStatus]
+    LINK_STATUS_PASSIVE: _ClassVar[LinkStatus]
+    LINK_STATUS_PENDING: _ClassVar[LinkStatus]
+    LINK_STATUS_OFF: _ClassVar[LinkStatus]
+
+class InterfaceStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INTERFACE_STATUS_UNSPECIFIED: _ClassVar[InterfaceStatus]
+    INTERFACE_STATUS_ENABLED: _ClassVar[InterfaceStatus]
+    INTERFACE_STATUS_DISABLED: _ClassVar[InterfaceStatus]
+    INTERFACE_STATUS_FAILED: _ClassVar[InterfaceStatus]
+
+class Technology(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TECHNOLOGY_UNSPECIFIED: _ClassVar[Technology]
+    TECHNOLOGY_CV_QKD: _ClassVar[Technology]
+    TECHNOLOGY_DV_QKD: _ClassVar[Technology]
+    TECHNOLOGY_DV_QKD_COW: _ClassVar[Technology]
+    TECHNOLOGY_DV_QKD_2WS: _ClassVar[Technology]
+
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_TRANSMITTER: _ClassVar[Role]
+    ROLE_RECEIVER: _ClassVar[Role]
+    ROLE_TRANSCEIVER: _ClassVar[Role]
+
+class AssociationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ASSOCIATION_STATE_UNSPECIFIED: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_REQUESTED: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_PREPARING: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_ACTIVATING: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_ACTIVE: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_MOVING: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_SUSPENDED: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_CLOSING: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_CLOSED: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_REFUSED: _ClassVar[AssociationState]
+
+class AlarmSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALARM_SEVERITY_UNSPECIFIED: _ClassVar[AlarmSeverity]
+    ALARM_SEVERITY_MINOR: _ClassVar[AlarmSeverity]
+    ALARM_SEVERITY_MAJOR: _ClassVar[AlarmSeverity]
+
+class AlarmResource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALARM_RESOURCE_UNSPECIFIED: _ClassVar[AlarmResource]
+    ALARM_RESOURCE_NODE: _ClassVar[AlarmResource]
+    ALARM_RESOURCE_LINK: _ClassVar[AlarmResource]
+    ALARM_RESOURCE_INTERFACE: _ClassVar[AlarmResource]
+    ALARM_RESOURCE_ASSOCIATION: _ClassVar[AlarmResource]
+NODE_STATUS_UNSPECIFIED: NodeStatus
+NODE_STATUS_NEW: NodeStatus
+NODE_STATUS_OPERATING: NodeStatus
+NODE_STATUS_DOWN: NodeStatus
+NODE_STATUS_FAILURE: NodeStatus
+NODE_STATUS_OUT: NodeStatus
+TRUST_LEVEL_UNSPECIFIED: TrustLevel
+TRUST_LEVEL_TRUSTED: TrustLevel
+TRUST_LEVEL_UNTRUSTED: TrustLevel
+LINK_STATUS_UNSPECIFIED: LinkStatus
+LINK_STATUS_ACTIVE: LinkStatus
+LINK_STATUS_PASSIVE: LinkStatus
+LINK_STATUS_PENDING: LinkStatus
+LINK_STATUS_OFF: LinkStatus
+INTERFACE_STATUS_UNSPECIFIED: InterfaceStatus
+INTERFACE_STATUS_ENABLED: InterfaceStatus
+INTERFACE_STATUS_DISABLED: InterfaceStatus
+INTERFACE_STATUS_FAILED: InterfaceStatus
+TECHNOLOGY_UNSPECIFIED: Technology
+TECHNOLOGY_CV_QKD: Technology
+TECHNOLOGY_DV_QKD: Technology
+TECHNOLOGY_DV_QKD_COW: Technology
+TECHNOLOGY_DV_QKD_2WS: Technology
+ROLE_UNSPECIFIED: Role
+ROLE_TRANSMITTER: Role
+ROLE_RECEIVER: Role
+ROLE_TRANSCEIVER: Role
+ASSOCIATION_STATE_UNSPECIFIED: AssociationState
+ASSOCIATION_STATE_REQUESTED: AssociationState
+ASSOCIATION_STATE_PREPARING: AssociationState
+ASSOCIATION_STATE_ACTIVATING: AssociationState
+ASSOCIATION_STATE_ACTIVE: AssociationState
+ASSOCIATION_STATE_MOVING: AssociationState
+ASSOCIATION_STATE_SUSPENDED: AssociationState
+ASSOCIATION_STATE_CLOSING: AssociationState
+ASSOCIATION_STATE_CLOSED: AssociationState
+ASSOCIATION_STATE_REFUSED: AssociationState
+ALARM_SEVERITY_UNSPECIFIED: AlarmSeverity
+ALARM_SEVERITY_MINOR: AlarmSeverity
+ALARM_SEVERITY_MAJOR: AlarmSeverity
+ALARM_RESOURCE_UNSPECIFIED: AlarmResource
+ALARM_RESOURCE_NODE: AlarmResource
+ALARM_RESOURCE_LINK: AlarmResource
+ALARM_RESOURCE_INTERFACE: AlarmResource
+ALARM_RESOURCE_ASSOCIATION: AlarmResource
+
+class Node(_message.Message):
+    __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LOCATION_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TRUST_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    RELAYS_KEYS_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_LINK_STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_APPLICATION_STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    CONSUMERS_FIELD_NUMBER: _ClassVar[int]
+    INTERFACES_FIELD_NUMBER: _ClassVar[int]
+    LOST_REASON_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    name: str
+    connected: bool
+    status: NodeStatus
+    location_id: str
+    version: str
+    trust_level: TrustLevel
+    relays_keys: bool
+    reports_link_statistics: bool
+    reports_application_statistics: bool
+    consumers: _containers.RepeatedScalarFieldContainer[str]
+    interfaces: _containers.RepeatedCompositeFieldContainer[Interface]
+    lost_reason: str
+    changed_at: _timestamp_pb2.Timestamp
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., location_id: _Optional[str] = ..., version: _Optional[str] = ..., trust_level: _Optional[_Union[TrustLevel, str]] = ..., relays_keys: _Optional[bool] = ..., reports_link_statistics: _Optional[bool] = ..., reports_application_statistics: _Optional[bool] = ..., consumers: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[_Union[Interface, _Mapping]]] = ..., lost_reason: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Interface(_message.Message):
+    __slots__ = ("interface_id", "model", "technology", "role_support", "status", "attached_device", "attached_port", "wavelength_range", "max_absorption_db")
+    INTERFACE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TECHNOLOGY_FIELD_NUMBER: _ClassVar[int]
+    ROLE_SUPPORT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_DEVICE_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_PORT_FIELD_NUMBER: _ClassVar[int]
+    WAVELENGTH_RANGE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ABSORPTION_DB_FIELD_NUMBER: _ClassVar[int]
+    interface_id: int
+    model: str
+    technology: Technology
+    role_support: Role
+    status: InterfaceStatus
+    attached_device: str
+    attached_port: int
+    wavelength_range: str
+    max_absorption_db: float
+    def __init__(self, interface_id: _Optional[int] = ..., model: _Optional[str] = ..., technology: _Optional[_Union[Technology, str]] = ..., role_support: _Optional[_Union[Role, str]] = ..., status: _Optional[_Union[InterfaceStatus, str]] = ..., attached_device: _Optional[str] = ..., attached_port: _Optional[int] = ..., wavelength_range: _Optional[str] = ..., max_absorption_db: _Optional[float] = ...) -> None: ...
+
+class Link(_message.Message):
+    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends")
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    A_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    B_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    A_NAME_FIELD_NUMBER: _ClassVar[int]
+    B_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_KM_FIELD_NUMBER: _ClassVar[int]
+    LOSS_DB_FIELD_NUMBER: _ClassVar[int]
+    QBER_FIELD_NUMBER: _ClassVar[int]
+    SKR_BPS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_BPS_FIELD_NUMBER: _ClassVar[int]
+    STORED_BITS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_BITS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    DOWN_SINCE_FIELD_NUMBER: _ClassVar[int]
+    DOWN_REASON_FIELD_NUMBER: _ClassVar[int]
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    link_id: str
+    a_node_id: str
+    b_node_id: str
+    a_name: str
+    b_name: str
+    status: LinkStatus
+    distance_km: float
+    loss_db: float
+    qber: float
+    skr_bps: int
+    reserved_bps: int
+    available_bps: int
+    stored_bits: int
+    capacity_bits: int
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    down_since: _timestamp_pb2.Timestamp
+    down_reason: str
+    reservations: _containers.RepeatedCompositeFieldContainer[Reservation]
+    ends: _containers.RepeatedCompositeFieldContainer[LinkEnd]
+    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ...) -> None: ...
+
+class Reservation(_message.Message):
+    __slots__ = ("virtual_link_id", "bandwidth_bps")
+    VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    virtual_link_id: str
+    bandwidth_bps: int
+    def __init__(self, virtual_link_id: _Optional[str] = ..., bandwidth_bps: _Optional[int] = ...) -> None: ...
+
+class LinkEnd(_message.Message):
+    __slots__ = ("node_id", "interface_id", "status", "skr_bps", "effective_skr_bps", "qber", "snr_db", "stored_bits", "capacity_bits", "at")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    SKR_BPS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_SKR_BPS_FIELD_NUMBER: _ClassVar[int]
+    QBER_FIELD_NUMBER: _ClassVar[int]
+    SNR_DB_FIELD_NUMBER: _ClassVar[int]
+    STORED_BITS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_BITS_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    node_id: str
+    interface_id: int
+    status: LinkStatus
+    skr_bps: int
+    effective_skr_bps: int
+    qber: float
+    snr_db: float
+    stored_bits: int
+    capacity_bits: int
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, node_id: _Optional[str] = ..., interface_id: _Optional[int] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., skr_bps: _Optional[int] = ..., effective_skr_bps: _Optional[int] = ..., qber: _Optional[float] = ..., snr_db: _Optional[float] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListNodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListNodesResponse(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
+
+class ListLinksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListLinksResponse(_message.Message):
+    __slots__ = ("links",)
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    def __init__(self, links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ...) -> None: ...
+
+class WatchTopologyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TopologyUpdate(_message.Message):
+    __slots__ = ("snapshot", "nodes", "links", "removed_node_ids", "removed_link_ids")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    links: _containers.RepeatedCompositeFieldContainer[Link]
+    removed_node_ids: _containers.RepeatedScalarFieldContainer[str]
+    removed_link_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, snapshot: _Optional[bool] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., removed_node_ids: _Optional[_Iterable[str]] = ..., removed_link_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Qos(_message.Message):
+    __slots__ = ("min_bandwidth_bps", "max_bandwidth_bps", "jitter_ms", "ttl_s", "shared_path", "shared_keys")
+    MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    JITTER_MS_FIELD_NUMBER: _ClassVar[int]
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    SHARED_PATH_FIELD_NUMBER: _ClassVar[int]
+    SHARED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    min_bandwidth_bps: int
+    max_bandwidth_bps: int
+    jitter_ms: int
+    ttl_s: int
+    shared_path: bool
+    shared_keys: bool
+    def __init__(self, min_bandwidth_bps: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., jitter_ms: _Optional[int] = ..., ttl_s: _Optional[int] = ..., shared_path: _Optional[bool] = ..., shared_keys: _Optional[bool] = ...) -> None: ...
+
+class Path(_message.Message):
+    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since")
+    VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    virtual_link_id: str
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    hops: int
+    bandwidth_bps: int
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Association(_message.Message):
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_NODE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_NODE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    QOS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PATH_FIELD_NUMBER: _ClassVar[int]
+    PAST_PATHS_FIELD_NUMBER: _ClassVar[int]
+    OUTAGE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    OUTAGE_S_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    source: str
+    destination: str
+    source_node_id: str
+    destination_node_id: str
+    source_node: str
+    destination_node: str
+    state: AssociationState
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    qos: Qos
+    priority: int
+    requested_by: str
+    created_at: _timestamp_pb2.Timestamp
+    changed_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    path: Path
+    next_path: Path
+    past_paths: _containers.RepeatedCompositeFieldContainer[Path]
+    outage_since: _timestamp_pb2.Timestamp
+    outage_s: float
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ...) -> None: ...
+
+class OpenAssociationRequest(_message.Message):
+    __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    QOS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    source: str
+    destination: str
+    qos: Qos
+    priority: int
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class OpenAssociationResponse(_message.Message):
+    __slots__ = ("association",)
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    association: Association
+    def __init__(self, association: _Optional[_Union[Association, _Mapping]] = ...) -> None: ...
+
+class CloseAssociationRequest(_message.Message):
+    __slots__ = ("request_id", "app_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    app_id: str
+    def __init__(self, request_id: _Optional[str] = ..., app_id: _Optional[str] = ...) -> None: ...
+
+class CloseAssociationResponse(_message.Message):
+    __slots__ = ("association",)
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    association: Association
+    def __init__(self, association: _Optional[_Union[Association, _Mapping]] = ...) -> None: ...
+
+class GetAssociationRequest(_message.Message):
+    __slots__ = ("app_id",)
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    def __init__(self, app_id: _Optional[str] = ...) -> None: ...
+
+class ListAssociationsRequest(_message.Message):
+    __slots__ = ("include_ended",)
+    INCLUDE_ENDED_FIELD_NUMBER: _ClassVar[int]
+    include_ended: bool
+    def __init__(self, include_ended: _Optional[bool] = ...) -> None: ...
+
+class ListAssociationsResponse(_message.Message):
+    __slots__ = ("associations",)
+    ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
+    associations: _containers.RepeatedCompositeFieldContainer[Association]
+    def __init__(self, associations: _Optional[_Iterable[_Union[Association, _Mapping]]] = ...) -> None: ...
+
+class WatchAssociationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AssociationUpdate(_message.Message):
+    __slots__ = ("snapshot", "associations", "removed_app_ids")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_APP_IDS_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    associations: _containers.RepeatedCompositeFieldContainer[Association]
+    removed_app_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, snapshot: _Optional[bool] = ..., associations: _Optional[_Iterable[_Union[Association, _Mapping]]] = ..., removed_app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Alarm(_message.Message):
+    __slots__ = ("alarm_id", "kind", "severity", "resource", "resource_id", "resource_name", "text", "raised_at", "changed_at", "cleared_at", "affected_app_ids")
+    ALARM_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    RAISED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLEARED_AT_FIELD_NUMBER: _ClassVar[int]
+    AFFECTED_APP_IDS_FIELD_NUMBER: _ClassVar[int]
+    alarm_id: str
+    kind: str
+    severity: AlarmSeverity
+    resource: AlarmResource
+    resource_id: str
+    resource_name: str
+    text: str
+    raised_at: _timestamp_pb2.Timestamp
+    changed_at: _timestamp_pb2.Timestamp
+    cleared_at: _timestamp_pb2.Timestamp
+    affected_app_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, alarm_id: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmSeverity, str]] = ..., resource: _Optional[_Union[AlarmResource, str]] = ..., resource_id: _Optional[str] = ..., resource_name: _Optional[str] = ..., text: _Optional[str] = ..., raised_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cleared_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., affected_app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListAlarmsRequest(_message.Message):
+    __slots__ = ("include_cleared",)
+    INCLUDE_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    include_cleared: bool
+    def __init__(self, include_cleared: _Optional[bool] = ...) -> None: ...
+
+class ListAlarmsResponse(_message.Message):
+    __slots__ = ("alarms",)
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    alarms: _containers.RepeatedCompositeFieldContainer[Alarm]
+    def __init__(self, alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
+
+class WatchAlarmsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AlarmUpdate(_message.Message):
+    __slots__ = ("snapshot", "alarms")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    alarms: _containers.RepeatedCompositeFieldContainer[Alarm]
+    def __init__(self, snapshot: _Optional[bool] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
+
+class UsageRecord(_message.Message):
+    __slots__ = ("app_id", "node_id", "node", "start_time", "end_time", "virtual_link_id", "path_names", "hops", "delivered_bits", "delivered_keys")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_BITS_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    node_id: str
+    node: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    virtual_link_id: str
+    path_names: _containers.RepeatedScalarFieldContainer[str]
+    hops: int
+    delivered_bits: int
+    delivered_keys: int
+    def __init__(self, app_id: _Optional[str] = ..., node_id: _Optional[str] = ..., node: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., virtual_link_id: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ...) -> None: ...
+
+class ListUsageRequest(_message.Message):
+    __slots__ = ("app_id", "until")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, app_id: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class ListUsageResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[UsageRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[UsageRecord, _Mapping]]] = ...) -> None: ...
+
+class GetBillRequest(_message.Message):
+    __slots__ = ("app_id", "until")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, app_id: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class BillLine(_message.Message):
+    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "path_names", "hops", "delivered_bits", "delivered_keys", "price_per_mbit", "amount", "text")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_BITS_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_PER_MBIT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    source: str
+    destination: str
+    virtual_link_id: str
+    path_names: _containers.RepeatedScalarFieldContainer[str]
+    hops: int
+    delivered_bits: int
+    delivered_keys: int
+    price_per_mbit: str
+    amount: str
+    text: str
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., price_per_mbit: _Optional[str] = ..., amount: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Bill(_message.Message):
+    __slots__ = ("currency", "lines", "total", "until")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    lines: _containers.RepeatedCompositeFieldContainer[BillLine]
+    total: str
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
