@@ -1,0 +1,304 @@
+"""From a committed configuration to what the node shall do.
+
+Rule of this file: pure. A configuration (the whole 015 tree as a `Node`) and the node's own facts go in; a
+`Decision` or a `SchemaViolation` that names the path comes out. The same configuration gives the same
+decision whatever the order of its entries. Nothing is done here, so a refusal leaves everything as it was.
+
+Who owns what (GS QKD 015 makes nearly everything config true, so the line must be drawn here):
+
+    node      id, version, location, capabilities, trust level, consumers, interfaces;
+              of its physical links: id, type, both ends, role, distance
+    writer    of physical links: qkdl_enable, qkdl_status (a wish), applications, wavelength, attenuation;
+              virtual links and applications altogether
+
+A writer may repeat what the node owns, never change or delete it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid5
+
+from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
+from keyweave_core.errors import SchemaViolation
+from keyweave_core.model.application import Application, AppType
+from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.link import Link, LinkStatus, LinkType, PhysicalSpec
+from keyweave_core.model.node import Node, TrustLevel
+from keyweave_core.runtime.clock import parse_date_and_time
+
+ROOT = "/etsi-qkd-sdn-node:qkd_node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a configuration means: the plan of the key manager, and the physical links that shall make key."""
+
+    plan: KeyPlan
+    generating: frozenset[LinkId]
+    direct: Mapping[LinkId, LinkId]  # id of a derived route -> the physical link that backs an association
+
+
+def decide(wanted: Node, own: Node) -> Decision:
+    """Check `wanted` against the node's own facts and return what it means.
+
+    `own` is the initial configuration of this node. Raises SchemaViolation with the path of the first fault:
+    a fact of the node changed or missing, a virtual link over a node that is no neighbour or over a node
+    that may not relay, an application that nobody here uses, a backing link that does not exist.
+    """
+    _check_node(wanted, own)
+    _check_physical(wanted, own)
+    routes: list[Route] = []
+    for link in sorted(wanted.links, key=lambda each: each.link_id):
+        if link.type is not LinkType.PHYS:
+            route = route_of(link, own)
+            if is_wanted(link):
+                routes.append(route)
+    associations: list[AssociationPlan] = []
+    direct: dict[LinkId, LinkId] = {}
+    for application in sorted(wanted.applications, key=lambda each: each.app_id):
+        ending = association_of(application, wanted, own)
+        if ending is not None:
+            associations.append(ending.association)
+            if ending.direct is not None:
+                route, physical = ending.direct
+                if route.link_id not in direct:
+                    routes.append(route)
+                direct[route.link_id] = physical
+    return Decision(
+        plan=KeyPlan(routes=tuple(routes), associations=tuple(associations)),
+        generating=frozenset(
+            link.link_id for link in wanted.links if link.type is LinkType.PHYS and is_wanted(link)
+        ),
+        direct=direct,
+    )
+
+
+def is_wanted(link: Link) -> bool:
+    """Whether the writer wants this link to work.
+
+    Only OFF is a command. The other values of qkdl_status are what a controller may have read here a moment
+    ago and writes back with the rest of the tree; taking PASSIVE for an order would turn a reading into one.
+    """
+    return link.enable and link.requested_status is not LinkStatus.OFF
+
+
+def neighbours(own: Node) -> dict[NodeId, LinkId]:
+    """The nodes at the far ends of this node's physical links, with one link to each (the lowest id)."""
+    found: dict[NodeId, LinkId] = {}
+    for link in sorted(own.links, key=lambda each: each.link_id, reverse=True):
+        if link.type is LinkType.PHYS and link.remote is not None:
+            found[link.remote.node_id] = link.link_id
+    return found
+
+
+def route_of(link: Link, own: Node) -> Route:
+    """This node's place on one virtual link.
+
+    `virt_next_hop` may hold adjacent hops, or all nodes that remain to the end of the path (the form other
+    controllers write): the first entry that is a neighbour is the next hop. Errors as `decide`.
+    """
+    path = _link_path(link)
+    if link.type is None:
+        raise SchemaViolation("a link must say its type", path=f"{path}/qkdl_type", tag="data-missing")
+    if link.type is LinkType.PHYS:
+        raise SchemaViolation("this node has no module on such a physical link", path=path)
+    near = neighbours(own)
+    spec = link.virtual
+    if spec is None or (spec.prev_hop is None and not spec.next_hops):
+        raise SchemaViolation(
+            "a virtual link must name this node's previous or next hop", path=path, tag="data-missing"
+        )
+    if spec.prev_hop is not None and spec.prev_hop not in near:
+        raise SchemaViolation(f"{spec.prev_hop} is no neighbour of this node", path=f"{path}/virt_prev_hop")
+    next_hop = next((hop for hop in spec.next_hops if hop in near and hop != spec.prev_hop), None)
+    if spec.next_hops and next_hop is None:
+        named = ", ".join(spec.next_hops)
+        raise SchemaViolation(
+            f"no neighbour of this node to go on to among {named}", path=f"{path}/virt_next_hop"
+        )
+    if spec.prev_hop is not None and next_hop is not None:
+        if own.trust_level is TrustLevel.UNTRUSTED:
+            raise SchemaViolation("this node is not trusted to relay", path=path)
+        if not own.capabilities.key_relay_mode_enable:
+            raise SchemaViolation("this node does not relay keys", path=path)
+    return Route(
+        link_id=link.link_id, prev_hop=spec.prev_hop, next_hop=next_hop, bandwidth_bps=spec.bandwidth_bps
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """An association that ends here, and the route it needs when a physical link backs it directly."""
+
+    association: AssociationPlan
+    direct: tuple[Route, LinkId] | None = None
+
+
+def association_of(application: Application, wanted: Node, own: Node) -> Ending | None:
+    """What ends here because of this entry; None for a reservation or a mere mention. Errors as `decide`."""
+    path = f"{ROOT}/qkd_applications/qkd_app[app_id='{application.app_id}']"
+    links = {link.link_id: link for link in wanted.links}
+    for link_id in application.backing_link_ids:
+        if link_id not in links:
+            raise SchemaViolation(f"there is no link {link_id} here", path=f"{path}/backing_qkdl_id")
+    if application.type is AppType.INTERNAL:
+        return None
+    if application.local_node_id not in (None, own.node_id):
+        return None
+    served = frozenset(own.consumers)
+    source = application.server_app_id in served
+    if not source and served.isdisjoint(application.client_app_ids):
+        if application.local_node_id is None:
+            return None
+        parties = ", ".join((application.server_app_id or "no server", *application.client_app_ids))
+        raise SchemaViolation(f"none of {parties} is served by this node", path=f"{path}/server_app_id")
+    if application.server_app_id is None:
+        raise SchemaViolation(
+            "an association must name the application that started it",
+            path=f"{path}/server_app_id",
+            tag="data-missing",
+        )
+    backing = [links[link_id] for link_id in application.backing_link_ids]
+    virtual = next((link.link_id for link in backing if link.type is LinkType.VIRT), None)
+    direct = None if virtual is not None else _direct_route(application, source, backing, own)
+    return Ending(
+        association=AssociationPlan(
+            app_id=application.app_id,
+            server=application.server_app_id,
+            clients=application.client_app_ids,
+            source=source,
+            link_id=virtual if direct is None else direct[0].link_id,
+            remote_node=application.remote_node_id,
+            qos=application.qos,
+            priority=application.priority,
+            expires_at=_expiry(application, path),
+        ),
+        direct=direct,
+    )
+
+
+def rebase(saved: Node, own: Node) -> tuple[Node, tuple[str, ...]]:
+    """Put what a writer once wrote (`saved`) on top of the facts of today (`own`).
+
+    Returns the configuration and a sentence for every entry that no longer fits and was left out: settings
+    may have changed while the node was down. `decide` accepts the result.
+    """
+    written = {link.link_id: link for link in saved.links}
+    links: list[Link] = []
+    dropped: list[str] = []
+    for mine in own.links:
+        before = written.pop(mine.link_id, None)
+        links.append(mine if before is None else _rewritten(mine, before))
+    for link in written.values():
+        try:
+            route_of(link, own)
+            links.append(link)
+        except SchemaViolation as error:
+            dropped.append(str(error))
+    kept = {link.link_id for link in links}
+    candidate = replace(own, links=tuple(links), applications=())
+    applications: list[Application] = []
+    for application in saved.applications:
+        backing = tuple(link_id for link_id in application.backing_link_ids if link_id in kept)
+        fitting = replace(application, backing_link_ids=backing)
+        try:
+            association_of(fitting, candidate, own)
+            applications.append(fitting)
+        except SchemaViolation as error:
+            dropped.append(str(error))
+    return replace(candidate, applications=tuple(applications)), tuple(dropped)
+
+
+def _rewritten(mine: Link, before: Link) -> Link:
+    """A physical link with the node's facts of today and the writer's part of before."""
+    physical = mine.physical or PhysicalSpec()
+    old = before.physical or PhysicalSpec()
+    return replace(
+        mine,
+        enable=before.enable,
+        requested_status=before.requested_status,
+        applications=before.applications,
+        physical=replace(physical, channel_att_db=old.channel_att_db, wavelength=old.wavelength),
+    )
+
+
+def _check_node(wanted: Node, own: Node) -> None:
+    facts: tuple[tuple[str, Any, Any], ...] = (
+        ("qkdn_id", wanted.node_id, own.node_id),
+        ("qkdn_version", wanted.version, own.version),
+        ("qkdn_location_id", wanted.location_id, own.location_id),
+        ("qkdn_capabilities", wanted.capabilities, own.capabilities),
+        ("keyweave-qkd-node:trust_level", wanted.trust_level, own.trust_level),
+        ("keyweave-qkd-node:consumer", frozenset(wanted.consumers), frozenset(own.consumers)),
+    )
+    for name, said, fact in facts:
+        _same(said, fact, f"{ROOT}/{name}")
+    said_interfaces = {each.interface_id: each for each in wanted.interfaces}
+    for interface in own.interfaces:
+        path = f"{ROOT}/qkd_interfaces/qkd_interface[qkdi_id='{interface.interface_id}']"
+        said_interface = said_interfaces.pop(interface.interface_id, None)
+        if said_interface is None:
+            raise SchemaViolation("a module of this node cannot be deleted", path=path, tag="data-missing")
+        _same(replace(said_interface, status=None), replace(interface, status=None), path)
+    for interface_id in said_interfaces:
+        path = f"{ROOT}/qkd_interfaces/qkd_interface[qkdi_id='{interface_id}']"
+        raise SchemaViolation("this node has no such module", path=path)
+
+
+def _check_physical(wanted: Node, own: Node) -> None:
+    said_links = {link.link_id: link for link in wanted.links}
+    for mine in own.links:
+        path = _link_path(mine)
+        said = said_links.pop(mine.link_id, None)
+        if said is None:
+            raise SchemaViolation("a link of this node cannot be deleted", path=path, tag="data-missing")
+        said_spec, my_spec = said.physical or PhysicalSpec(), mine.physical or PhysicalSpec()
+        _same(said.type, mine.type, f"{path}/qkdl_type")
+        _same(said.local, mine.local, f"{path}/qkdl_local")
+        _same(said.remote, mine.remote, f"{path}/qkdl_remote")
+        _same(said_spec.role, my_spec.role, f"{path}/phys_qkd_role")
+        _same(said_spec.distance_km, my_spec.distance_km, f"{path}/keyweave-qkd-node:distance")
+    for link in said_links.values():
+        if link.type is LinkType.PHYS:
+            raise SchemaViolation("this node has no module on such a physical link", path=_link_path(link))
+
+
+def _same(said: Any, fact: Any, path: str) -> None:
+    if said != fact:
+        raise SchemaViolation("the node itself decides this; it cannot be changed or deleted", path=path)
+
+
+def _link_path(link: Link) -> str:
+    return f"{ROOT}/qkd_links/qkd_link[qkdl_id='{link.link_id}']"
+
+
+def _expiry(application: Application, path: str) -> float | None:
+    if application.expiration_time is None:
+        return None
+    try:
+        return parse_date_and_time(application.expiration_time)
+    except ValueError as error:
+        raise SchemaViolation(str(error), path=f"{path}/expiration_time") from error
+
+
+def _direct_route(
+    application: Application, source: bool, backing: list[Link], own: Node
+) -> tuple[Route, LinkId] | None:
+    """The route of an association that is backed by a physical link itself, as other controllers do it.
+
+    Its id is derived from the link and the end that makes the keys, which both ends know: so one fibre
+    serves associations of both directions. None when no such link is there or wanted.
+    """
+    for link in backing:
+        if link.type is LinkType.PHYS and link.remote is not None and is_wanted(link):
+            far = link.remote.node_id
+            if application.remote_node_id in (None, far):
+                maker = own.node_id if source else far
+                route = Route(
+                    link_id=LinkId(str(uuid5(UUID(link.link_id), maker))),
+                    prev_hop=None if source else far,
+                    next_hop=far if source else None,
+                )
+                return route, link.link_id
+    return None
