@@ -1,0 +1,74 @@
+"""The key manager as its neighbours in the agent see it: the service layer and the control layer.
+
+Rule of this file: the ports only. `keys.manager.KeyManager(settings, *, node_id, clock, random_bytes,
+tls_server, tls_client)` implements both of them and `quantum.intake.KeySink`, and lives while its
+`async run()` does. Sizes in bits, times in seconds.
+"""
+
+from typing import Protocol
+
+from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import SaeId
+
+
+class KeySupply(Protocol):
+    """What an application may ask of its key manager."""
+
+    async def get_keys(
+        self,
+        caller: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        deadline_s: float,
+        *,
+        qos: AppQos | None = None,
+        priority: int = 0,
+    ) -> tuple[SuppliedKey, ...]:
+        """Supply `number` keys of `size_bits` that master `caller` shares with slave `client`: all or none.
+
+        Waits at most `deadline_s` for an association (asking the controller for one, with `qos` and
+        `priority`) and for keys. Raises InvalidInput: number or size out of bounds; Refused: the controller
+        refused the association (its reasons), or it expired; RateExceeded: above the association's
+        `max_bandwidth`; Exhausted: an association, but not enough keys in time (says why);
+        DeadlineExceeded: no association in time.
+        """
+        ...
+
+    def get_keys_by_id(
+        self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
+    ) -> tuple[SuppliedKey, ...]:
+        """Supply the keys that `master` got under `key_ids` to `caller` (slave): all or none, once.
+
+        Raises NotEntitled: `caller` was not named for one of them, or `master` did not make it;
+        KeysNotFound (ids): unknown, expired, fetched before, or named twice.
+        """
+        ...
+
+    def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
+        """What is stored for `caller` (master) and `other` (slave); None when there is no association."""
+        ...
+
+
+class KeyControl(Protocol):
+    """What the node's SDN agent may tell and ask its key manager."""
+
+    def configure(self, plan: KeyPlan) -> None:
+        """Hold exactly `plan` from now on; the same plan again changes nothing.
+
+        Raises InvalidInput when the plan contradicts itself (an id twice, a route without any hop).
+        """
+        ...
+
+    def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
+        """The controller refused the association: the requests that wait for it end with Refused."""
+        ...
+
+    def snapshot(self) -> KeyState:
+        """What is observed now: pools, consumption, associations with statistics, neighbours."""
+        ...
+
+    async def next_event(self) -> KeyEvent:
+        """Wait for the next thing worth a notification (one reader)."""
+        ...
