@@ -1,0 +1,181 @@
+"""What the network looks like from outside: records of the controller as messages of keyweave.v1.
+
+Rule of this file: pure functions; nothing here asks, waits or decides. `names` maps node ids to the names of
+the inventory; a node without one shows its id.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import NodeId
+from keyweave_core.model.link import Interface
+from keyweave_proto.v1 import keyweave_pb2 as pb
+
+Names = Mapping[NodeId, str]
+
+
+def timestamp(at_s: float | None) -> Timestamp | None:
+    """Seconds since 1970 as a Timestamp, rounded to microseconds; None stays None."""
+    if at_s is None:
+        return None
+    micros = round(at_s * 1e6)
+    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+
+
+def seconds(moment: Timestamp) -> float:
+    """Seconds since 1970 of a Timestamp."""
+    return moment.seconds + moment.nanos / 1e9
+
+
+def node(record: NodeRecord) -> pb.Node:
+    """One node with its modules."""
+    return pb.Node(
+        node_id=record.node_id,
+        name=record.name,
+        connected=record.connected,
+        status=_member("NODE_STATUS", record.status),
+        location_id=record.location_id,
+        version=record.version,
+        trust_level=_member("TRUST_LEVEL", record.trust_level),
+        relays_keys=record.capabilities.key_relay_mode_enable,
+        reports_link_statistics=record.capabilities.link_stats_support,
+        reports_application_statistics=record.capabilities.application_stats_support,
+        consumers=sorted(record.consumers),
+        interfaces=[interface(item) for _, item in sorted(record.interfaces.items())],
+        lost_reason=record.lost_reason,
+        changed_at=timestamp(record.changed_at),
+    )
+
+
+def interface(module: Interface) -> pb.Interface:
+    """One QKD module."""
+    return pb.Interface(
+        interface_id=module.interface_id,
+        model=module.model or "",
+        technology=_member("TECHNOLOGY", module.technology),
+        role_support=_member("ROLE", module.role_support),
+        status=_member("INTERFACE_STATUS", module.status),
+        attached_device=module.device or "",
+        attached_port=module.port,
+        wavelength_range=module.wavelength_range or "",
+        max_absorption_db=module.max_absorption_db,
+    )
+
+
+def link(record: LinkRecord, names: Names, usable_share: float) -> pb.Link:
+    """One physical link; `usable_share` (0..1) of its key rate may be promised."""
+    reserved = sum(record.reserved_bps.values())
+    pools = [end.pool for end in record.ends.values() if end.pool is not None]
+    return pb.Link(
+        link_id=record.link_id,
+        a_node_id=record.a,
+        b_node_id=record.b,
+        a_name=names.get(record.a, record.a),
+        b_name=names.get(record.b, record.b),
+        status=_member("LINK_STATUS", record.status),
+        distance_km=record.distance_km,
+        loss_db=record.loss_db,
+        qber=record.qber,
+        skr_bps=record.skr_bps,
+        reserved_bps=reserved,
+        available_bps=max(0, math.floor(record.skr_bps * usable_share) - reserved),
+        stored_bits=min((pool.stored_bits for pool in pools), default=None),
+        capacity_bits=min((pool.capacity_bits for pool in pools), default=None),
+        faults=record.faults,
+        down_since=timestamp(record.down_since),
+        down_reason=record.down_reason,
+        reservations=[
+            pb.Reservation(virtual_link_id=holder, bandwidth_bps=rate)
+            for holder, rate in sorted(record.reserved_bps.items())
+        ],
+        ends=[_link_end(node_id, end) for node_id, end in sorted(record.ends.items())],
+    )
+
+
+def _link_end(node_id: NodeId, end: LinkEnd) -> pb.LinkEnd:
+    return pb.LinkEnd(
+        node_id=node_id,
+        interface_id=end.interface_id,
+        status=_member("LINK_STATUS", end.status),
+        skr_bps=end.performance.skr_bps,
+        effective_skr_bps=end.performance.eskr_bps,
+        qber=end.performance.qber,
+        snr_db=end.performance.snr_db,
+        stored_bits=end.pool.stored_bits if end.pool else None,
+        capacity_bits=end.pool.capacity_bits if end.pool else None,
+        at=timestamp(end.at or None),
+    )
+
+
+def association(record: Association, names: Names) -> pb.Association:
+    """One key association with its paths."""
+    past = sorted(record.past_paths.values(), key=lambda item: (item.since, item.link_id))
+    return pb.Association(
+        app_id=record.app_id,
+        source=record.source,
+        destination=record.destination,
+        source_node_id=record.source_node,
+        destination_node_id=record.destination_node,
+        source_node=names.get(record.source_node, record.source_node),
+        destination_node=names.get(record.destination_node, record.destination_node),
+        state=_member("ASSOCIATION_STATE", record.state),
+        reasons=record.reasons,
+        qos=qos(record.qos),
+        priority=record.priority,
+        requested_by=record.requested_by,
+        created_at=timestamp(record.created_at),
+        changed_at=timestamp(record.changed_at),
+        expires_at=timestamp(record.expires_at),
+        path=path(record.path, names),
+        next_path=path(record.next_path, names),
+        past_paths=[view for item in past if (view := path(item, names)) is not None],
+        outage_since=timestamp(record.outage_since),
+        outage_s=record.outage_s,
+    )
+
+
+def qos(value: AppQos) -> pb.Qos:
+    """What an application asked for."""
+    return pb.Qos(
+        min_bandwidth_bps=value.min_bandwidth_bps,
+        max_bandwidth_bps=value.max_bandwidth_bps,
+        jitter_ms=value.jitter_ms,
+        ttl_s=value.ttl_s,
+        shared_path=value.clients_shared_path_enable,
+        shared_keys=value.clients_shared_keys_required,
+    )
+
+
+def path(record: PathRecord | None, names: Names) -> pb.Path | None:
+    """One virtual link; None stays None."""
+    if record is None:
+        return None
+    return pb.Path(
+        virtual_link_id=record.link_id,
+        node_ids=record.nodes,
+        node_names=names_along(record.nodes, names),
+        link_ids=record.links,
+        hops=record.hops,
+        bandwidth_bps=record.bandwidth_bps,
+        since=timestamp(record.since),
+    )
+
+
+def names_along(nodes: Iterable[NodeId], names: Names) -> list[str]:
+    """The names of nodes, in their order."""
+    return [names.get(node_id, node_id) for node_id in nodes]
+
+
+def _member(prefix: str, value: StrEnum | None) -> str:
+    """The name of the member that shows `value`; the zero of its enumeration for None.
+
+    Members of `proto` are those of the model: in capitals, hyphens as underscores, behind the prefix.
+    """
+    if value is None:
+        return f"{prefix}_UNSPECIFIED"
+    return f"{prefix}_{value.value.upper().replace('-', '_')}"
