@@ -1,0 +1,171 @@
+"""XML data as yangson instances, and yangson's refusals as ours.
+
+Rule of this file: the walk goes by the schema, so an unknown element, a wrong value and a leaf given twice
+are found with the path of the element; what needs the whole tree (when, mandatory, keys) is yangson's.
+Paths are written with module names as prefixes: /etsi-qkd-sdn-node:qkd_node/...
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from lxml import etree
+from yangson.exceptions import SchemaError, SemanticError, ValidationError, YangTypeError
+from yangson.instance import ArrayEntry, InstanceNode
+from yangson.instvalue import ArrayValue, ObjectValue
+from yangson.schemanode import ListNode
+
+from keyweave_core.errors import SchemaViolation
+from keyweave_core.netconf.ports import Kind
+from keyweave_yang.namespaces import is_element
+from keyweave_yang.nodes import Naming, NodeView
+
+Finder = Callable[[str], NodeView | None]
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - yangson compares naive times; ours never change
+
+
+class Reader:
+    """Turns elements into yangson values. With `config_only`, a state node is refused."""
+
+    def __init__(self, naming: Naming, *, config_only: bool = False):
+        self._naming = naming
+        self._config_only = config_only
+
+    def read(self, find: Finder, elements: Iterable[etree._Element], path: str = "") -> ObjectValue:
+        """The members that `elements` make below a node whose children `find` knows.
+
+        `path` is the path of that node. Raises SchemaViolation with the path of the element at fault.
+        """
+        members = ObjectValue({}, _EPOCH)
+        for element in elements:
+            if not is_element(element):
+                continue
+            view = find(element.tag)
+            if view is None:
+                raise self._unknown(element, path)
+            if self._config_only and not view.config:
+                raise SchemaViolation(
+                    "is state of the node and cannot be written", path=_step(path, view), tag="invalid-value"
+                )
+            self._add(members, view, element, path)
+        return members
+
+    def _add(self, members: ObjectValue, view: NodeView, element: etree._Element, path: str) -> None:
+        kind = view.kind
+        if kind is Kind.LIST or kind is Kind.LEAF_LIST:
+            entries = members.get(view.member)
+            if entries is None:
+                entries = members[view.member] = ArrayValue([], _EPOCH)
+            entries.append(self._value(view, element, path))
+        elif view.member in members:
+            raise SchemaViolation("is there twice", path=_step(path, view), tag="bad-element")
+        else:
+            members[view.member] = self._value(view, element, path)
+
+    def _value(self, view: NodeView, element: etree._Element, path: str) -> Any:
+        codec = view.leaf
+        if codec is not None:
+            try:
+                return codec.read(element)
+            except SchemaViolation as error:
+                raise SchemaViolation(error.reason, path=_step(path, view), tag=error.tag) from None
+        if view.kind is Kind.ANYDATA:
+            return ObjectValue({}, _EPOCH)
+        here = _step(path, view)
+        if view.kind is Kind.LIST:
+            here += key_predicates(view, element)
+        if element.text is not None and element.text.strip():
+            raise SchemaViolation("text where elements belong", path=here, tag="bad-element")
+        return self.read(view.child, element, here)
+
+    def _unknown(self, element: etree._Element, path: str) -> SchemaViolation:
+        name = etree.QName(element)
+        module = self._naming.modules.get(name.namespace or "")
+        if module is None:
+            return SchemaViolation(
+                f"no module with namespace {(name.namespace or '')[:100]!r} is known here "
+                f"(element {name.localname[:100]})",
+                path=path,
+                tag="unknown-namespace",
+            )
+        return SchemaViolation(
+            f"there is no {name.localname[:100]} of {module} here", path=path, tag="unknown-element"
+        )
+
+
+def _step(path: str, view: NodeView) -> str:
+    return f"{path}/{view.module}:{view.name}"
+
+
+def key_predicates(view: NodeView, element: etree._Element) -> str:
+    """The keys of a list entry as predicates of a path; a missing key is left out."""
+    text = ""
+    for tag in view.keys:
+        key = element.find(tag)
+        key_view = view.child(tag)
+        if key is not None and key_view is not None:
+            text += f"[{key_view.module}:{key_view.name}={_quoted(key_view.canonical(key))}]"
+    return text
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def instance_path(instance: InstanceNode) -> str:
+    """The path of a yangson instance, in the form this file uses."""
+    steps: list[str] = []
+    for node in _upwards(instance):
+        schema = node.schema_node
+        if isinstance(node, ArrayEntry):
+            if isinstance(schema, ListNode):
+                steps.append("".join(_predicates(schema, node.value)))
+        else:
+            steps.append(f"/{schema.ns}:{schema.name}")
+    return "".join(reversed(steps))
+
+
+def _upwards(instance: InstanceNode) -> Iterator[InstanceNode]:
+    while instance.parinst is not None:
+        yield instance
+        instance = instance.parinst
+
+
+def _predicates(schema: ListNode, value: Any) -> Iterator[str]:
+    for name, module in schema.keys:
+        leaf = schema.get_data_child(name, module)
+        held = value.get(leaf.iname())
+        if held is not None:
+            yield f"[{module}:{name}={_quoted(str(leaf.type.canonical_string(held)))}]"
+
+
+def refusal(error: ValidationError) -> SchemaViolation:
+    """yangson's refusal as ours, with the error-tag and error-app-tag of RFC 6241 and RFC 7950 that fit."""
+    path = instance_path(error.instance)
+    tag = str(error.tag)
+    detail = error.message or ""
+    if isinstance(error, SchemaError) and tag.endswith("member-not-allowed"):
+        # Names are known by now, so what is not allowed is what a `when` excludes (RFC 7950 8.3.1).
+        module, colon, name = detail.rpartition(":")
+        step = f"/{module if colon else error.instance.schema_node.ns}:{name}"
+        return SchemaViolation(
+            "does not apply: its 'when' condition is false", path=path + step, tag="unknown-element"
+        )
+    if isinstance(error, SchemaError) and tag == "missing-data":
+        return SchemaViolation(f"mandatory node is missing: {detail}", path=path, tag="data-missing")
+    if isinstance(error, SchemaError) and tag == "list-key-missing":
+        return SchemaViolation(f"list entry without its key {detail}", path=path, tag="missing-element")
+    if isinstance(error, SemanticError) and tag == "non-unique-key":
+        return SchemaViolation(
+            f"two list entries with the key {detail}",
+            path=path,
+            tag="operation-failed",
+            app_tag="data-not-unique",
+        )
+    if isinstance(error, SemanticError) and tag == "repeated-leaf-list-value":
+        return SchemaViolation("a value is there twice", path=path, tag="bad-element")
+    if isinstance(error, YangTypeError):
+        return SchemaViolation(detail or tag, path=path, tag="invalid-value")
+    text = f"{tag} {detail}".strip()
+    return SchemaViolation(text, path=path, tag="operation-failed", app_tag=tag.partition(":")[0])

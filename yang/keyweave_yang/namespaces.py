@@ -1,0 +1,47 @@
+"""Namespaces of the 015 data, and names in the form lxml uses ('{namespace}name').
+
+Rule of this file: constants and what names need. XML data carries the namespace, never the module name; the
+two differ for `etsi-qkd-sdn-node`.
+"""
+
+from typing import cast
+
+from lxml import etree
+
+NETCONF = "urn:ietf:params:xml:ns:netconf:base:1.0"
+ETSI_NODE = "urn:etsi:qkd:yang:etsi-qkd-node"
+ETSI_TYPES = "urn:etsi:qkd:yang:etsi-qkd-node-types"
+KEYWEAVE = "urn:keyweave:yang:keyweave-qkd-node"
+
+ETSI_TYPES_PREFIX = "etsi-qkdn-types"
+KEYWEAVE_PREFIX = "kwq"
+
+DATA_NSMAP: dict[str | None, str] = {
+    None: ETSI_NODE,
+    ETSI_TYPES_PREFIX: ETSI_TYPES,
+    KEYWEAVE_PREFIX: KEYWEAVE,
+}
+"""Prefixes that every tree we write declares at its top, so identities below can use them."""
+
+
+def etsi(name: str) -> str:
+    """Clark name of a node of `etsi-qkd-sdn-node`."""
+    return f"{{{ETSI_NODE}}}{name}"
+
+
+def kwq(name: str) -> str:
+    """Clark name of a node of `keyweave-qkd-node`."""
+    return f"{{{KEYWEAVE}}}{name}"
+
+
+def local_name(element: etree._Element) -> str:
+    """The tag without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def is_element(node: etree._Element) -> bool:
+    """False for a comment, a processing instruction or an entity, which lxml also lists as children."""
+    return isinstance(cast(object, node.tag), str)
+
+
+QKD_NODE = etsi("qkd_node")

@@ -1,0 +1,219 @@
+"""The modules that a server serves, as one schema made with yangson.
+
+Rule of this file: a schema is loaded once in a process and never changes. `ModelSchema` is
+`keyweave_core.netconf.ports.Schema` and adds the checks that agents run on what they send.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lxml import etree
+from yangson import DataModel
+from yangson.enumerations import ContentType, ValidationScope
+from yangson.exceptions import ValidationError, YangsonException
+from yangson.instance import RootNode
+from yangson.schemanode import NotificationNode, RpcActionNode
+
+from keyweave_core.errors import InternalFault, SchemaViolation
+from keyweave_core.netconf.ports import ModuleInfo
+from keyweave_yang.instances import Reader, refusal
+from keyweave_yang.nodes import Naming, NodeView, schema_children
+from keyweave_yang.sources import Source, find_source, search_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    name: str
+    implemented: bool = True
+    features: tuple[str, ...] = ()
+
+
+_AGENT = (
+    _Wanted(name="etsi-qkd-node-types"),
+    _Wanted(name="etsi-qkd-sdn-node"),
+    _Wanted(name="keyweave-qkd-node"),
+    _Wanted(
+        name="ietf-netconf",
+        features=("writable-running", "candidate", "rollback-on-error", "validate"),
+    ),
+    _Wanted(name="ietf-netconf-monitoring"),
+    _Wanted(name="ietf-yang-library"),
+    _Wanted(name="ietf-datastores"),  # identities in use, so implemented (RFC 8525)
+    _Wanted(name="notifications"),
+    _Wanted(name="nc-notifications"),
+    _Wanted(name="ietf-netconf-acm", implemented=False),  # ietf-netconf uses its extensions
+    _Wanted(name="ietf-inet-types", implemented=False),
+    _Wanted(name="ietf-yang-types", implemented=False),
+)
+
+
+class ModelSchema:
+    """The schema of one server."""
+
+    def __init__(self, model: DataModel, modules: tuple[ModuleInfo, ...]):
+        self._model = model
+        self._modules = modules
+        naming = Naming({module.name: module.namespace for module in modules})
+        self._naming = naming
+        self._tops = schema_children(model.schema, naming)
+        self._operations: dict[str, NodeView] = {}
+        self._notifications: dict[str, NodeView] = {}
+        self._trees: dict[str, Any] = {}
+        for node in model.schema.children:
+            if isinstance(node, RpcActionNode):
+                tag = naming.clark(node.name, node.ns)
+                self._trees[tag] = node
+                self._operations[tag] = NodeView(node.get_child("input", node.ns), naming)
+            elif isinstance(node, NotificationNode):
+                tag = naming.clark(node.name, node.ns)
+                self._trees[tag] = node
+                self._notifications[tag] = NodeView(node, naming)
+        seal = "\n".join(
+            f"{module.name}@{module.revision} {module.implemented} {' '.join(module.features)}"
+            for module in sorted(modules, key=lambda module: module.name)
+        )
+        self._content_id = hashlib.sha256(seal.encode()).hexdigest()[:16]
+
+    @property
+    def modules(self) -> Sequence[ModuleInfo]:
+        """Every module of the schema, implemented ones first."""
+        return self._modules
+
+    @property
+    def content_id(self) -> str:
+        """Changes only when the set of modules, their revisions or features do."""
+        return self._content_id
+
+    def top(self, tag: str) -> NodeView | None:
+        """The top-level data node of this Clark name, or None."""
+        return self._tops.get(tag)
+
+    def tops(self) -> Sequence[NodeView]:
+        """All top-level data nodes."""
+        return tuple(self._tops.values())
+
+    def operation(self, tag: str) -> NodeView | None:
+        """The input of the rpc of this Clark name, or None."""
+        return self._operations.get(tag)
+
+    def notification(self, tag: str) -> NodeView | None:
+        """The notification of this Clark name, or None."""
+        return self._notifications.get(tag)
+
+    def validate(self, config: Sequence[etree._Element]) -> None:
+        """Validate a whole configuration given as top-level elements.
+
+        Raises SchemaViolation with the instance path of the first fault: names, types, duplicates, state
+        where only configuration belongs, list keys, `when`, mandatory nodes.
+        """
+        members = Reader(self._naming, config_only=True).read(self.top, config)
+        self._check(RootNode(members, self._model.schema, self._model.schema_data, members.timestamp))
+
+    def validate_data(self, data: Sequence[etree._Element]) -> None:
+        """Validate configuration and state together, as <get> returns it. Errors as `validate`."""
+        members = Reader(self._naming).read(self.top, data)
+        root = RootNode(members, self._model.schema, self._model.schema_data, members.timestamp)
+        self._check(root, ContentType.all)
+
+    def validate_state(self, state: Sequence[etree._Element]) -> None:
+        """Check state alone: names, values, duplicates and the keys of every list entry.
+
+        State without the configuration around it lacks what `when` and mandatory nodes look at; they are
+        checked by `validate_data` on the merged tree. Raises SchemaViolation.
+        """
+        members = Reader(self._naming).read(self.top, state)
+        root = RootNode(members, self._model.schema, self._model.schema_data, members.timestamp)
+        self._check(root, ContentType.all, ValidationScope.semantics)
+
+    def validate_notification(self, element: etree._Element) -> None:
+        """Check the content of a notification (the element below <eventTime>).
+
+        Raises SchemaViolation; unknown-element when there is no such notification.
+        """
+        self._check_tree(element, self._notifications, "notification")
+
+    def validate_rpc_input(self, element: etree._Element) -> None:
+        """Check an operation as it stands in <rpc>.
+
+        Raises SchemaViolation; unknown-element when there is no such operation.
+        """
+        self._check_tree(element, self._operations, "operation")
+
+    def _check_tree(self, element: etree._Element, known: dict[str, NodeView], what: str) -> None:
+        tag = str(element.tag)
+        view = known.get(tag)
+        if view is None:
+            raise SchemaViolation(f"there is no {what} {tag[:200]}", tag="unknown-element")
+        tree = self._trees[tag]
+        path = f"/{tree.ns}:{tree.name}"
+        members = Reader(self._naming).read(view.child, element, path)
+        if what == "operation":
+            members = type(members)({f"{tree.ns}:input": members}, members.timestamp)
+        root = RootNode(members, tree, self._model.schema_data, members.timestamp)
+        try:
+            self._check(root, ContentType.all)
+        except SchemaViolation as error:
+            inner = error.path.removeprefix(f"/{tree.ns}:input")
+            raise SchemaViolation(
+                error.reason, path=path + inner, tag=error.tag, app_tag=error.app_tag
+            ) from error
+
+    def _check(
+        self,
+        root: RootNode,
+        content: ContentType = ContentType.config,
+        scope: ValidationScope = ValidationScope.all,
+    ) -> None:
+        try:
+            root.validate(scope, content)
+        except ValidationError as error:
+            raise refusal(error) from error
+
+
+@functools.cache
+def load_schema(which: Literal["agent"] = "agent") -> ModelSchema:
+    """The schema of an agent's NETCONF server; the same object each time.
+
+    Raises SettingsError when a module is not installed, InternalFault when yangson refuses our modules.
+    """
+    folders = search_path()
+    wanted = {"agent": _AGENT}[which]
+    sources = [find_source(module.name, folders) for module in wanted]
+    library = {
+        "ietf-yang-library:modules-state": {
+            "module-set-id": which,
+            "module": [_entry(*pair) for pair in zip(wanted, sources, strict=True)],
+        }
+    }
+    try:
+        model = DataModel(json.dumps(library), [str(folder) for folder in folders])
+    except YangsonException as error:
+        raise InternalFault(f"the YANG modules do not load: {type(error).__name__}: {error}") from error
+    return ModelSchema(model, tuple(_infos(zip(wanted, sources, strict=True))))
+
+
+def _entry(wanted: _Wanted, source: Source) -> dict[str, object]:
+    return {
+        "name": source.name,
+        "revision": source.revision,
+        "namespace": source.namespace,
+        "conformance-type": "implement" if wanted.implemented else "import",
+        "feature": list(wanted.features),
+    }
+
+
+def _infos(pairs: Iterable[tuple[_Wanted, Source]]) -> Iterable[ModuleInfo]:
+    for wanted, source in pairs:
+        yield ModuleInfo(
+            name=source.name,
+            revision=source.revision,
+            namespace=source.namespace,
+            yang_version=source.yang_version,
+            implemented=wanted.implemented,
+            features=wanted.features,
+            text=source.text,
+        )
