@@ -52,10 +52,11 @@ class KeyPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppliedKey:
-    """One key on its way to an application: UUID text and its bits."""
+    """One key on its way to an application: UUID text, its bits, and the virtual link it was relayed over."""
 
     key_id: str
     key: Secret
+    link_id: LinkId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
