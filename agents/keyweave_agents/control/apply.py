@@ -229,7 +229,7 @@ def _check_node(wanted: Node, own: Node) -> None:
         ("qkdn_version", wanted.version, own.version),
         ("qkdn_location_id", wanted.location_id, own.location_id),
         ("qkdn_capabilities", wanted.capabilities, own.capabilities),
-        ("keyweave-qkd-node:trust_level", wanted.trust_level, own.trust_level),
+        ("keyweave-qkd-node:trust-level", wanted.trust_level, own.trust_level),
         ("keyweave-qkd-node:consumer", frozenset(wanted.consumers), frozenset(own.consumers)),
     )
     for name, said, fact in facts:
@@ -258,7 +258,7 @@ def _check_physical(wanted: Node, own: Node) -> None:
         _same(said.local, mine.local, f"{path}/qkdl_local")
         _same(said.remote, mine.remote, f"{path}/qkdl_remote")
         _same(said_spec.role, my_spec.role, f"{path}/phys_qkd_role")
-        _same(said_spec.distance_km, my_spec.distance_km, f"{path}/keyweave-qkd-node:distance")
+        _same(said_spec.distance_km, my_spec.distance_km, f"{path}/keyweave-qkd-node:distance-km")
     for link in said_links.values():
         if link.type is LinkType.PHYS:
             raise SchemaViolation("this node has no module on such a physical link", path=_link_path(link))

@@ -232,7 +232,7 @@ FACTS: list[tuple[str, Node]] = [
     ("qkdn_version", replace(OWN, version="2")),
     ("qkdn_location_id", replace(OWN, location_id="")),
     ("qkdn_capabilities", replace(OWN, capabilities=Capabilities(key_relay_mode_enable=False))),
-    ("trust_level", replace(OWN, trust_level=TrustLevel.UNTRUSTED)),
+    ("trust-level", replace(OWN, trust_level=TrustLevel.UNTRUSTED)),
     ("consumer", replace(OWN, consumers=(ALICE, BOB))),
     ("qkd_interface[qkdi_id='2']", replace(OWN, interfaces=OWN.interfaces[:1])),
     (

@@ -1,0 +1,199 @@
+"""From what happens in the node to the notifications of GS QKD 015.
+
+Rule of this file: no I/O and no clock; time comes in as seconds. What an event means:
+
+    AssociationWanted   sdqkdn_application_new (CLIENT)
+    AssociationExpired  sdqkdn_application_disconnected
+    LinkDown            sdqkdn_link_down, and alarm; only an event where somebody switched the link off
+    LinkUp              event (ACTIVE), and sdqkdn_link_perf_update
+    FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`Pace`)
+    PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key
+    PoolFilled          event
+    RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from keyweave_agents.keys.plan import (
+    AssociationExpired,
+    AssociationWanted,
+    KeyEvent,
+    PoolEmptied,
+    PoolFilled,
+    RelayTrouble,
+)
+from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
+from keyweave_core.model import notifications as told
+from keyweave_core.model.application import AppQos, AppType
+from keyweave_core.model.ids import LinkId, SaeId
+from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus
+from keyweave_core.model.node import Node
+
+_DELIBERATE = (DownCause.SWITCHED_OFF, DownCause.PEER_OFF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an application gets when it asks by itself (the settings of a consumer)."""
+
+    qos: AppQos
+    priority: int = 0
+
+
+def of_key_event(
+    event: KeyEvent, node: Node, terms: Mapping[SaeId, Terms], direct: Mapping[LinkId, LinkId]
+) -> tuple[told.Notification, ...]:
+    """What the key manager's event says to the controller.
+
+    `node` is the observed tree; `terms` fill in where the application brought none; `direct` as in
+    `apply.Decision`.
+    """
+    match event:
+        case AssociationWanted():
+            return (_application_new(event, node, terms),)
+        case AssociationExpired():
+            return (told.ApplicationDisconnected(app_id=event.app_id),)
+        case PoolEmptied():
+            return _pool_emptied(event, node)
+        case PoolFilled():
+            link = _link(node, event.link_id)
+            return (told.Event(link=_report(event.link_id, link, "there is key in the pool again")),)
+        case RelayTrouble():
+            return (_relay_trouble(event, node, direct),)
+        case _:
+            assert_never(event)
+
+
+def of_module_event(event: ModuleEvent, node: Node) -> tuple[told.Notification, ...]:
+    """What a module's event says to the controller; `node` is the observed tree."""
+    link = _link(node, event.link_id)
+    match event:
+        case LinkDown():
+            return _link_down(event, node, link)
+        case LinkUp():
+            return (
+                told.Event(link=_report(event.link_id, link, "key is generated", LinkStatus.ACTIVE)),
+                told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),
+            )
+        case FiguresChanged():
+            return (told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),)
+        case _:
+            assert_never(event)
+
+
+class Pace:
+    """Holds back figures that say nothing new, and all that would come too often.
+
+    A rate is news when it differs by a tenth from what was told last, an error ratio by half a point (0.005),
+    a signal-to-noise ratio by 1 dB; two updates of one link are at least `interval_s` apart.
+    """
+
+    def __init__(self, *, interval_s: float = 1.0) -> None:
+        self._interval_s = interval_s
+        self._told: dict[LinkId, tuple[float, LinkPerformance]] = {}
+
+    def wait_s(self, link_id: LinkId, figures: LinkPerformance, at_s: float) -> float | None:
+        """Seconds until these figures may be told (0: now); None when they are no news."""
+        if link_id not in self._told:
+            return 0.0
+        when, before = self._told[link_id]
+        if not _news(before, figures):
+            return None
+        return max(0.0, when + self._interval_s - at_s)
+
+    def note(self, link_id: LinkId, figures: LinkPerformance, at_s: float) -> None:
+        """These figures were told at `at_s`."""
+        self._told[link_id] = (at_s, figures)
+
+
+def _news(before: LinkPerformance, now: LinkPerformance) -> bool:
+    return (
+        _apart(before.skr_bps, now.skr_bps, 0.1 * (before.skr_bps or 0))
+        or _apart(before.qber, now.qber, 0.005)
+        or _apart(before.snr_db, now.snr_db, 1.0)
+    )
+
+
+def _apart(before: float | None, now: float | None, least: float) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return before != now and abs(now - before) >= least
+
+
+def _application_new(
+    event: AssociationWanted, node: Node, terms: Mapping[SaeId, Terms]
+) -> told.ApplicationNew:
+    qos, priority = event.qos, event.priority
+    usual = terms.get(event.server)
+    if usual is not None and qos == AppQos():
+        qos = usual.qos
+    if usual is not None and priority == 0:
+        priority = usual.priority
+    return told.ApplicationNew(
+        app_type=AppType.CLIENT,
+        server_app_id=event.server,
+        client_app_ids=event.clients,
+        priority=priority,
+        local_node_id=node.node_id,
+        qos=qos,
+    )
+
+
+def _link_down(event: LinkDown, node: Node, link: Link | None) -> tuple[told.Notification, ...]:
+    down = told.LinkDown(link_id=event.link_id, reason=event.reason)
+    if event.cause in _DELIBERATE:
+        return (down, told.Event(link=_report(event.link_id, link, event.reason)))
+    alarm = told.Alarm(link=_report(event.link_id, link, event.reason, severity=told.Severity.MAJOR))
+    module = _interface(node, link)
+    if module is None or module.status is not InterfaceStatus.FAILED:
+        return (down, alarm)
+    return (told.InterfaceDown(interface_id=module.interface_id, reason=event.reason), down, alarm)
+
+
+def _pool_emptied(event: PoolEmptied, node: Node) -> tuple[told.Notification, ...]:
+    link = _link(node, event.link_id)
+    if link is not None and link.status is LinkStatus.ACTIVE:
+        return (told.LinkOverloaded(link_id=event.link_id, performance=_figures(link)),)
+    report = _report(event.link_id, link, "no key left in the pool", LinkStatus.OFF, told.Severity.MAJOR)
+    return (told.Alarm(link=report),)
+
+
+def _relay_trouble(event: RelayTrouble, node: Node, direct: Mapping[LinkId, LinkId]) -> told.Alarm:
+    link_id = direct.get(event.link_id, event.link_id)
+    fed = next((entry for entry in node.applications if link_id in entry.backing_link_ids), None)
+    return told.Alarm(
+        link=_report(link_id, _link(node, link_id), event.reason, severity=told.Severity.MINOR),
+        application=None
+        if fed is None
+        else told.ApplicationReport(
+            app_id=fed.app_id, status=fed.status, message=event.reason, severity=told.Severity.MINOR
+        ),
+    )
+
+
+def _report(
+    link_id: LinkId,
+    link: Link | None,
+    message: str,
+    status: LinkStatus | None = None,
+    severity: told.Severity = told.Severity.MINOR,
+) -> told.LinkReport:
+    known = status if status is not None or link is None else link.status
+    return told.LinkReport(link_id=link_id, status=known, message=message, severity=severity)
+
+
+def _figures(link: Link | None) -> LinkPerformance:
+    return LinkPerformance() if link is None else link.performance
+
+
+def _link(node: Node, link_id: LinkId) -> Link | None:
+    return next((link for link in node.links if link.link_id == link_id), None)
+
+
+def _interface(node: Node, link: Link | None) -> Interface | None:
+    if link is None or link.local is None:
+        return None
+    wanted = link.local.interface_id
+    return next((each for each in node.interfaces if each.interface_id == wanted), None)
