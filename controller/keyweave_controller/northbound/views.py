@@ -4,16 +4,18 @@ Rule of this file: pure functions; nothing here asks, waits or decides. `names` 
 the inventory; a node without one shows its id.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from keyweave_controller.control.admission import available_bps, reserved_bps
+from keyweave_controller.control.events import Policy
 from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import Interface
+from keyweave_core.model.node import NodeStatus
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
 Names = Mapping[NodeId, str]
@@ -49,6 +51,7 @@ def node(record: NodeRecord) -> pb.Node:
         interfaces=[interface(item) for _, item in sorted(record.interfaces.items())],
         lost_reason=record.lost_reason,
         changed_at=timestamp(record.changed_at),
+        faults=(*record.rejected, *record.faults),
     )
 
 
@@ -67,9 +70,15 @@ def interface(module: Interface) -> pb.Interface:
     )
 
 
-def link(record: LinkRecord, names: Names, usable_share: float) -> pb.Link:
-    """One physical link; `usable_share` (0..1) of its key rate may be promised."""
-    reserved = sum(record.reserved_bps.values())
+def unread_node(name: str, reason: str, faults: Iterable[str] = ()) -> pb.Node:
+    """An agent of the inventory whose tree was never read or never believed: a name and why."""
+    return pb.Node(
+        name=name, status=_member("NODE_STATUS", NodeStatus.FAILURE), lost_reason=reason, faults=faults
+    )
+
+
+def link(record: LinkRecord, names: Names, policy: Policy) -> pb.Link:
+    """One physical link; `policy` says which share of its key rate may be promised."""
     pools = [end.pool for end in record.ends.values() if end.pool is not None]
     return pb.Link(
         link_id=record.link_id,
@@ -82,8 +91,8 @@ def link(record: LinkRecord, names: Names, usable_share: float) -> pb.Link:
         loss_db=record.loss_db,
         qber=record.qber,
         skr_bps=record.skr_bps,
-        reserved_bps=reserved,
-        available_bps=max(0, math.floor(record.skr_bps * usable_share) - reserved),
+        reserved_bps=reserved_bps(record),
+        available_bps=max(0, available_bps(record, policy)),
         stored_bits=min((pool.stored_bits for pool in pools), default=None),
         capacity_bits=min((pool.capacity_bits for pool in pools), default=None),
         faults=record.faults,

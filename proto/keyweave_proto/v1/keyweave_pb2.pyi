@@ -128,7 +128,7 @@ ALARM_RESOURCE_INTERFACE: AlarmResource
 ALARM_RESOURCE_ASSOCIATION: AlarmResource
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at")
+    __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at", "faults")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +143,7 @@ class Node(_message.Message):
     INTERFACES_FIELD_NUMBER: _ClassVar[int]
     LOST_REASON_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     connected: bool
@@ -157,7 +158,8 @@ class Node(_message.Message):
     interfaces: _containers.RepeatedCompositeFieldContainer[Interface]
     lost_reason: str
     changed_at: _timestamp_pb2.Timestamp
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., location_id: _Optional[str] = ..., version: _Optional[str] = ..., trust_level: _Optional[_Union[TrustLevel, str]] = ..., relays_keys: _Optional[bool] = ..., reports_link_statistics: _Optional[bool] = ..., reports_application_statistics: _Optional[bool] = ..., consumers: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[_Union[Interface, _Mapping]]] = ..., lost_reason: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., location_id: _Optional[str] = ..., version: _Optional[str] = ..., trust_level: _Optional[_Union[TrustLevel, str]] = ..., relays_keys: _Optional[bool] = ..., reports_link_statistics: _Optional[bool] = ..., reports_application_statistics: _Optional[bool] = ..., consumers: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[_Union[Interface, _Mapping]]] = ..., lost_reason: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Interface(_message.Message):
     __slots__ = ("interface_id", "model", "technology", "role_support", "status", "attached_device", "attached_port", "wavelength_range", "max_absorption_db")

@@ -1,0 +1,279 @@
+"""How the `keyweave` command shows what the controller said: tables for people, JSON for programs.
+
+Rule of this file: a table fits in 100 columns and scales units for the eye; JSON keeps every field under the
+name it has in keyweave.proto, with whole numbers as numbers, moments as RFC 3339 text and enumerations as
+their names, so that a script written today reads tomorrow's output.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+
+from keyweave_core.model.units import show_bits, show_rate
+from keyweave_proto.v1 import keyweave_pb2 as pb
+
+WIDTH = 100
+"""Columns of a table when the output is no terminal; a narrower terminal is respected."""
+
+_INT64 = {
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_UINT64,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_FIXED64,
+    FieldDescriptor.TYPE_SFIXED64,
+}
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """A message as plain values under the names of the proto; absent messages and optionals are left out."""
+    value: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    _numbers(message, value)
+    return value
+
+
+def _numbers(message: Message, value: dict[str, Any]) -> None:
+    """The JSON form of protobuf writes 64 bit numbers as text; scripts want numbers."""
+    for field in message.DESCRIPTOR.fields:
+        if field.name not in value:
+            continue
+        if field.type in _INT64:
+            held = value[field.name]
+            value[field.name] = [int(item) for item in held] if isinstance(held, list) else int(held)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type is not Timestamp.DESCRIPTOR:
+            inner = getattr(message, field.name)
+            if isinstance(value[field.name], list):
+                for part, shown in zip(inner, value[field.name], strict=True):
+                    _numbers(part, shown)
+            else:
+                _numbers(inner, value[field.name])
+
+
+def as_json(message: Message) -> str:
+    """The JSON text of one answer."""
+    return json.dumps(plain(message), indent=2, ensure_ascii=False)
+
+
+def json_line(message: Message) -> str:
+    """One message of a stream as one line."""
+    return json.dumps(plain(message), ensure_ascii=False)
+
+
+def print_table(table: Table) -> None:
+    """Write a table on standard output, within 100 columns."""
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > WIDTH:
+        console = Console(width=WIDTH, highlight=False)
+    console.print(table)
+
+
+def nodes(answer: pb.ListNodesResponse) -> Table:
+    """Nodes, one a row."""
+    return _table(
+        ("node", "status", "session", "modules", "relays", "applications"),
+        [
+            (
+                item.name,
+                _word(pb.NodeStatus.Name(item.status)),
+                "up" if item.connected else f"down: {item.lost_reason or 'not reached yet'}",
+                str(len(item.interfaces)),
+                "yes" if item.relays_keys and item.trust_level != pb.TRUST_LEVEL_UNTRUSTED else "no",
+                ", ".join(item.consumers),
+            )
+            if not item.faults
+            else (item.name, _word(pb.NodeStatus.Name(item.status)), "; ".join(item.faults), "", "", "")
+            for item in answer.nodes
+        ],
+        right=("modules",),
+    )
+
+
+def links(answer: pb.ListLinksResponse) -> Table:
+    """Physical links, one a row."""
+    return _table(
+        ("link", "status", "km", "loss dB", "QBER", "key rate", "reserved", "stored key"),
+        [
+            (
+                f"{item.a_name} - {item.b_name}",
+                _word(pb.LinkStatus.Name(item.status))
+                + (f" ({'; '.join(item.faults)})" if item.faults else ""),
+                _number(item, "distance_km", "{:.1f}"),
+                _number(item, "loss_db", "{:.1f}"),
+                _number(item, "qber", "{:.2%}"),
+                show_rate(item.skr_bps),
+                show_rate(item.reserved_bps),
+                _pool(item),
+            )
+            for item in answer.links
+        ],
+        right=("km", "loss dB", "QBER", "key rate", "reserved", "stored key"),
+    )
+
+
+def associations(answer: pb.ListAssociationsResponse) -> Table:
+    """Associations, one a row."""
+    return _table(
+        ("association", "from", "to", "state", "path", "reserved"),
+        [
+            (
+                item.app_id,
+                item.source,
+                item.destination,
+                state_word(item.state) + (f": {'; '.join(item.reasons)}" if item.reasons else ""),
+                path_text(item.path.node_names),
+                show_rate(item.path.bandwidth_bps) if item.HasField("path") else "",
+            )
+            for item in answer.associations
+        ],
+        right=("reserved",),
+    )
+
+
+def association(item: pb.Association) -> Table:
+    """One association, one field a row."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    rows: list[tuple[str, str]] = [
+        ("association", item.app_id),
+        ("from", f"{item.source} at {item.source_node}"),
+        ("to", f"{item.destination} at {item.destination_node}"),
+        ("state", state_word(item.state)),
+        ("reasons", "; ".join(item.reasons)),
+        ("path", path_text(item.path.node_names)),
+        ("reserved", show_rate(item.path.bandwidth_bps) if item.HasField("path") else ""),
+        ("asked by", item.requested_by),
+        ("since", when(item.created_at)),
+        ("until", when(item.expires_at) if item.HasField("expires_at") else ""),
+    ]
+    for name, text in rows:
+        if text:
+            table.add_row(name, text)
+    return table
+
+
+def alarms(answer: pb.ListAlarmsResponse) -> Table:
+    """Alarms, one a row."""
+    return _table(
+        ("raised", "severity", "kind", "where", "what", "affected", "cleared"),
+        [
+            (
+                when(item.raised_at),
+                _word(pb.AlarmSeverity.Name(item.severity)),
+                item.kind,
+                item.resource_name or item.resource_id,
+                item.text,
+                str(len(item.affected_app_ids)),
+                when(item.cleared_at) if item.HasField("cleared_at") else "",
+            )
+            for item in answer.alarms
+        ],
+        right=("affected",),
+    )
+
+
+def usage(answer: pb.ListUsageResponse) -> Table:
+    """Usage records, one a row."""
+    return _table(
+        ("period end", "node", "association", "path", "hops", "keys", "delivered"),
+        [
+            (
+                when(item.end_time),
+                item.node,
+                item.app_id[:8],
+                path_text(item.path_names) or item.virtual_link_id[:8],
+                str(item.hops),
+                str(item.delivered_keys),
+                show_bits(item.delivered_bits),
+            )
+            for item in answer.records
+        ],
+        right=("hops", "keys", "delivered"),
+    )
+
+
+def bill(answer: pb.Bill) -> Table:
+    """The bill, with its total as the last row."""
+    table = _table(
+        ("from", "to", "path", "hops", "keys", "delivered", "per Mbit", f"amount {answer.currency}"),
+        [
+            (
+                item.source,
+                item.destination,
+                path_text(item.path_names) or item.text,
+                str(item.hops),
+                str(item.delivered_keys),
+                show_bits(item.delivered_bits),
+                item.price_per_mbit,
+                item.amount,
+            )
+            for item in answer.lines
+        ],
+        right=("hops", "keys", "delivered", "per Mbit", f"amount {answer.currency}"),
+    )
+    table.add_section()
+    table.add_row("total", "", "", "", "", "", "", answer.total)
+    return table
+
+
+def path_text(names: Iterable[str]) -> str:
+    """A path for people: 'Norte > Distrito > Concepcion'."""
+    return " > ".join(names)
+
+
+def state_word(state: "pb.AssociationState") -> str:
+    """'active' for ASSOCIATION_STATE_ACTIVE."""
+    return _word(pb.AssociationState.Name(state))
+
+
+def when(moment: Timestamp) -> str:
+    """A moment in the reader's time, to the second."""
+    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%m-%d %H:%M:%S")
+
+
+_PREFIXES = ("NODE_STATUS_", "LINK_STATUS_", "ASSOCIATION_STATE_", "ALARM_SEVERITY_")
+
+
+def _word(name: str) -> str:
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return "not said" if name == "UNSPECIFIED" else name.lower().replace("_", " ")
+
+
+def _number(message: Message, field: str, form: str) -> str:
+    return form.format(getattr(message, field)) if message.HasField(field) else "-"
+
+
+def _pool(item: pb.Link) -> str:
+    if not item.HasField("stored_bits"):
+        return "-"
+    share = f" ({item.stored_bits / item.capacity_bits:.0%})" if item.capacity_bits else ""
+    return show_bits(item.stored_bits) + share
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+TABLES: dict[str, Callable[[Any], Table]] = {
+    "nodes": nodes,
+    "links": links,
+    "associations": associations,
+    "alarms": alarms,
+    "usage": usage,
+    "bill": bill,
+}
