@@ -1,0 +1,129 @@
+"""The settings file of an agent: the tables of all its rooms, joined and checked against each other.
+
+Rule of this file: each room defines its own table and the bounds in it; here stands only what no room can
+know alone. Relative paths are taken from the folder of the settings file.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from keyweave_agents.control.settings import NetconfSettings, NodeSettings
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.quantum.module_settings import ModuleSettings
+from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
+from keyweave_core.runtime.settings import read_settings
+from keyweave_core.runtime.tls import TlsSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """`[log]`: one line per event on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    form: Literal["console", "json"] = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """The whole file. `keys_tls` is what key managers show each other, `service.tls` what applications see.
+
+    Raises ValueError where two tables contradict each other, naming both.
+    """
+
+    node: NodeSettings
+    netconf: NetconfSettings
+    keys: KeySettings
+    keys_tls: TlsSettings
+    service: ServiceSettings
+    consumers: tuple[ConsumerSettings, ...] = ()
+    modules: tuple[ModuleSettings, ...] = ()
+    log: LogSettings = LogSettings()
+
+    def __post_init__(self) -> None:
+        _unique("consumers", "sae_id", (each.sae_id for each in self.consumers))
+        _unique("modules", "interface_id", (each.interface_id for each in self.modules))
+        _unique("modules", "link_id", (each.link_id for each in self.modules))
+        self._check_neighbours()
+        self._check_sizes()
+        self._check_ports()
+
+    def anchored(self, folder: Path) -> "AgentSettings":
+        """The same settings with relative paths taken from `folder`."""
+        return replace(
+            self,
+            node=replace(self.node, state_dir=folder / self.node.state_dir),
+            netconf=replace(
+                self.netconf,
+                host_key=folder / self.netconf.host_key,
+                users=tuple(
+                    replace(user, authorized_keys=folder / user.authorized_keys)
+                    for user in self.netconf.users
+                ),
+            ),
+            keys_tls=self.keys_tls.relative_to(folder),
+            service=replace(self.service, tls=self.service.tls.relative_to(folder)),
+        )
+
+    def _check_neighbours(self) -> None:
+        """Every fibre has a module here and a key manager at its far end, and both tables agree on it."""
+        far = {each.link_id: each.node_id for each in self.keys.neighbours}
+        for module in self.modules:
+            where = f"modules: module {module.interface_id}"
+            if module.remote_node_id == self.node.node_id:
+                raise ValueError(f"{where}: remote_node_id is this node")
+            neighbour = far.pop(module.link_id, None)
+            if neighbour is None:
+                raise ValueError(f"{where}: keys.neighbours has no entry for its link {module.link_id}")
+            if neighbour != module.remote_node_id:
+                raise ValueError(
+                    f"{where}: remote_node_id is {module.remote_node_id}, but keys.neighbours has "
+                    f"{neighbour} at the end of link {module.link_id}"
+                )
+        for link in far:
+            raise ValueError(f"keys.neighbours: link {link} has no module in modules")
+
+    def _check_sizes(self) -> None:
+        limits = self.keys.limits
+        pairs = (
+            ("max_key_bits", self.service.max_key_bits, limits.max_key_bits),
+            ("max_keys_per_request", self.service.max_keys_per_request, limits.keys_per_request),
+        )
+        for name, offered, possible in pairs:
+            if offered > possible:
+                raise ValueError(f"service.{name} {offered} is above the limit {possible} of keys.limits")
+        if self.service.min_key_bits < limits.min_key_bits:
+            raise ValueError(
+                f"service.min_key_bits {self.service.min_key_bits} is below the limit "
+                f"{limits.min_key_bits} of keys.limits"
+            )
+        if self.service.default_key_bits != self.keys.default_key_bits:
+            raise ValueError(
+                f"service.default_key_bits {self.service.default_key_bits} and keys.default_key_bits "
+                f"{self.keys.default_key_bits} differ: the buffer would hold keys that nobody asks for"
+            )
+
+    def _check_ports(self) -> None:
+        taken: dict[tuple[str, int], str] = {}
+        for name, table in (("netconf", self.netconf), ("keys", self.keys), ("service", self.service)):
+            address = (table.listen_host, table.listen_port)
+            if table.listen_port and address in taken:
+                raise ValueError(f"{name} and {taken[address]} both listen on {address[0]} port {address[1]}")
+            taken[address] = name
+
+
+def read_agent_settings(path: Path) -> AgentSettings:
+    """Read an agent's settings file.
+
+    Raises SettingsError naming the file, the key or line, and the reason.
+    """
+    return read_settings(path, AgentSettings).anchored(path.resolve().parent)
+
+
+def _unique(table: str, key: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{table}: {key} {value} stands there twice")
+        seen.add(value)
