@@ -1,0 +1,198 @@
+"""What becomes a notification, which one, and how often."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyweave_agents.control.reports import Pace, Terms, of_key_event, of_module_event
+from keyweave_agents.keys.plan import (
+    AssociationExpired,
+    AssociationWanted,
+    PoolEmptied,
+    PoolFilled,
+    RelayTrouble,
+)
+from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp
+from keyweave_core.model import notifications as told
+from keyweave_core.model.application import Application, AppQos, AppStatus, AppType
+from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
+from keyweave_core.model.link import (
+    Endpoint,
+    Interface,
+    InterfaceStatus,
+    Link,
+    LinkPerformance,
+    LinkStatus,
+    LinkType,
+)
+from keyweave_core.model.node import Node
+
+ME = NodeId("aaaaaaaa-0000-4000-8000-000000000000")
+FIBRE = LinkId("11111111-0000-4000-8000-000000000001")
+PATH = LinkId("11111111-0000-4000-8000-000000000002")
+APP = AppId("22222222-0000-4000-8000-000000000001")
+ALICE, BOB = SaeId("alice"), SaeId("bob")
+FIGURES = LinkPerformance(skr_bps=10_000, eskr_bps=9_000, qber=0.02)
+
+
+def node(status: LinkStatus = LinkStatus.PASSIVE, module: InterfaceStatus = InterfaceStatus.ENABLED) -> Node:
+    return Node(
+        node_id=ME,
+        interfaces=(Interface(interface_id=InterfaceId(4), status=module),),
+        links=(
+            Link(
+                link_id=FIBRE,
+                type=LinkType.PHYS,
+                status=status,
+                local=Endpoint(node_id=ME, interface_id=InterfaceId(4)),
+                performance=FIGURES,
+            ),
+            Link(link_id=PATH, type=LinkType.VIRT, status=LinkStatus.ACTIVE),
+        ),
+        applications=(
+            Application(app_id=APP, type=AppType.CLIENT, status=AppStatus.ON, backing_link_ids=(PATH,)),
+        ),
+    )
+
+
+def test_an_application_that_wants_keys_is_told_with_its_settings() -> None:
+    terms = {ALICE: Terms(qos=AppQos(min_bandwidth_bps=1_000, ttl_s=60), priority=5)}
+    event = AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos())
+    (sent,) = of_key_event(event, node(), terms, {})
+    assert sent == told.ApplicationNew(
+        app_type=AppType.CLIENT,
+        server_app_id=ALICE,
+        client_app_ids=(BOB,),
+        priority=5,
+        local_node_id=ME,
+        qos=AppQos(min_bandwidth_bps=1_000, ttl_s=60),
+    )
+
+
+def test_what_the_application_itself_asks_for_goes_before_its_settings() -> None:
+    terms = {ALICE: Terms(qos=AppQos(min_bandwidth_bps=1_000), priority=5)}
+    event = AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos(min_bandwidth_bps=7), priority=2)
+    (sent,) = of_key_event(event, node(), terms, {})
+    assert isinstance(sent, told.ApplicationNew)
+    assert (sent.qos, sent.priority) == (AppQos(min_bandwidth_bps=7), 2)
+
+
+def test_a_lost_fibre_is_link_down_and_one_major_alarm() -> None:
+    sent = of_module_event(LinkDown(link_id=FIBRE, cause=DownCause.FIBRE, reason="no light"), node())
+    assert sent == (
+        told.LinkDown(link_id=FIBRE, reason="no light"),
+        told.Alarm(
+            link=told.LinkReport(
+                link_id=FIBRE, status=LinkStatus.PASSIVE, message="no light", severity=told.Severity.MAJOR
+            )
+        ),
+    )
+
+
+def test_a_failed_module_is_named_too() -> None:
+    event = LinkDown(link_id=FIBRE, cause=DownCause.MISMATCH, reason="wrong peer")
+    sent = of_module_event(event, node(module=InterfaceStatus.FAILED))
+    assert sent[0] == told.InterfaceDown(interface_id=InterfaceId(4), reason="wrong peer")
+    assert [type(each) for each in sent[1:]] == [told.LinkDown, told.Alarm]
+
+
+@pytest.mark.parametrize("cause", [DownCause.SWITCHED_OFF, DownCause.PEER_OFF])
+def test_nobody_is_alarmed_by_what_somebody_ordered(cause: DownCause) -> None:
+    sent = of_module_event(LinkDown(link_id=FIBRE, cause=cause, reason="told to"), node())
+    assert [type(each) for each in sent] == [told.LinkDown, told.Event]
+
+
+def test_a_link_that_is_up_again_says_so_with_its_figures() -> None:
+    sent = of_module_event(LinkUp(link_id=FIBRE), node(LinkStatus.ACTIVE))
+    assert isinstance(sent[0], told.Event)
+    assert sent[0].link is not None
+    assert sent[0].link.status is LinkStatus.ACTIVE
+    assert sent[1] == told.LinkPerfUpdate(link_id=FIBRE, performance=FIGURES)
+
+
+def test_changed_figures_are_a_performance_update() -> None:
+    sent = of_module_event(FiguresChanged(link_id=FIBRE), node())
+    assert sent == (told.LinkPerfUpdate(link_id=FIBRE, performance=FIGURES),)
+
+
+def test_an_empty_pool_is_an_alarm_when_nothing_comes_after_and_overload_when_key_is_made() -> None:
+    (dry,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.OFF), {}, {})
+    assert isinstance(dry, told.Alarm)
+    assert dry.link is not None
+    assert (dry.link.status, dry.link.severity) == (LinkStatus.OFF, told.Severity.MAJOR)
+    (busy,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.ACTIVE), {}, {})
+    assert busy == told.LinkOverloaded(link_id=FIBRE, performance=FIGURES)
+
+
+def test_a_filled_pool_is_an_event() -> None:
+    (sent,) = of_key_event(PoolFilled(link_id=FIBRE), node(), {}, {})
+    assert isinstance(sent, told.Event)
+    assert sent.link is not None
+    assert sent.link.status is LinkStatus.PASSIVE
+
+
+def test_an_expired_association_is_disconnected() -> None:
+    assert of_key_event(AssociationExpired(app_id=APP), node(), {}, {}) == (
+        told.ApplicationDisconnected(app_id=APP),
+    )
+
+
+def test_trouble_on_a_path_names_the_path_and_who_suffers() -> None:
+    (sent,) = of_key_event(RelayTrouble(link_id=PATH, reason="no pad at the next hop"), node(), {}, {})
+    assert isinstance(sent, told.Alarm)
+    assert sent.link is not None
+    assert sent.application is not None
+    assert (sent.link.link_id, sent.link.severity) == (PATH, told.Severity.MINOR)
+    assert (sent.application.app_id, sent.application.status) == (APP, AppStatus.ON)
+
+
+def test_trouble_on_a_derived_route_names_the_physical_link() -> None:
+    derived = LinkId("99999999-0000-4000-8000-000000000001")
+    (sent,) = of_key_event(RelayTrouble(link_id=derived, reason="x"), node(), {}, {derived: FIBRE})
+    assert isinstance(sent, told.Alarm)
+    assert sent.link is not None
+    assert sent.link.link_id == FIBRE
+    assert sent.application is None
+
+
+def test_a_link_that_is_not_known_is_told_all_the_same() -> None:
+    stranger = LinkId("99999999-0000-4000-8000-000000000001")
+    sent = of_module_event(LinkDown(link_id=stranger, cause=DownCause.FIBRE, reason="x"), node())
+    assert isinstance(sent[0], told.LinkDown)
+
+
+@pytest.mark.parametrize(
+    ("figures", "news"),
+    [
+        (FIGURES, False),
+        (replace(FIGURES, skr_bps=10_900), False),
+        (replace(FIGURES, skr_bps=11_000), True),
+        (replace(FIGURES, skr_bps=9_000), True),
+        (replace(FIGURES, skr_bps=0), True),
+        (replace(FIGURES, qber=0.024), False),
+        (replace(FIGURES, qber=0.0251), True),
+        (replace(FIGURES, qber=None), True),
+        (replace(FIGURES, snr_db=3.0), True),
+        (replace(FIGURES, eskr_bps=0), False),
+    ],
+)
+def test_only_what_is_enough_is_news(figures: LinkPerformance, news: bool) -> None:
+    pace = Pace(interval_s=1.0)
+    assert pace.wait_s(FIBRE, FIGURES, 100.0) == 0.0
+    pace.note(FIBRE, FIGURES, 100.0)
+    assert (pace.wait_s(FIBRE, figures, 200.0) is not None) == news
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.5), st.integers(0, 10**6)), max_size=40))
+def test_law_two_updates_of_a_link_are_an_interval_apart(steps: list[tuple[float, int]]) -> None:
+    pace, at, sent = Pace(interval_s=1.0), 0.0, list[float]()
+    for pause, rate in steps:
+        at += pause
+        figures = LinkPerformance(skr_bps=rate)
+        if pace.wait_s(FIBRE, figures, at) == 0.0:
+            pace.note(FIBRE, figures, at)
+            sent.append(at)
+    assert all(after - before >= 1.0 - 1e-9 for before, after in itertools.pairwise(sent))
