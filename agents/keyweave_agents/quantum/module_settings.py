@@ -47,7 +47,7 @@ class ModuleSettings:
     listen: str | None = None
     connect: str | None = None
     hold_off_s: float = 0.1
-    silence_s: float = 1.0
+    silence_s: float = 3.0
 
     def __post_init__(self) -> None:
         where = f"module {self.interface_id}"
