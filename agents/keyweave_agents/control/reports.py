@@ -13,7 +13,6 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from keyweave_agents.keys.plan import (
@@ -26,33 +25,24 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
 from keyweave_core.model import notifications as told
-from keyweave_core.model.application import AppQos, AppType
-from keyweave_core.model.ids import LinkId, SaeId
+from keyweave_core.model.application import AppType
+from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus
 from keyweave_core.model.node import Node
 
 _DELIBERATE = (DownCause.SWITCHED_OFF, DownCause.PEER_OFF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What an application gets when it asks by itself (the settings of a consumer)."""
-
-    qos: AppQos
-    priority: int = 0
-
-
 def of_key_event(
-    event: KeyEvent, node: Node, terms: Mapping[SaeId, Terms], direct: Mapping[LinkId, LinkId]
+    event: KeyEvent, node: Node, direct: Mapping[LinkId, LinkId]
 ) -> tuple[told.Notification, ...]:
     """What the key manager's event says to the controller.
 
-    `node` is the observed tree; `terms` fill in where the application brought none; `direct` as in
-    `apply.Decision`.
+    `node` is the observed tree; `direct` as in `apply.Decision`.
     """
     match event:
         case AssociationWanted():
-            return (_application_new(event, node, terms),)
+            return (_application_new(event, node),)
         case AssociationExpired():
             return (told.ApplicationDisconnected(app_id=event.app_id),)
         case PoolEmptied():
@@ -122,22 +112,14 @@ def _apart(before: float | None, now: float | None, least: float) -> bool:
     return before != now and abs(now - before) >= least
 
 
-def _application_new(
-    event: AssociationWanted, node: Node, terms: Mapping[SaeId, Terms]
-) -> told.ApplicationNew:
-    qos, priority = event.qos, event.priority
-    usual = terms.get(event.server)
-    if usual is not None and qos == AppQos():
-        qos = usual.qos
-    if usual is not None and priority == 0:
-        priority = usual.priority
+def _application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew:
     return told.ApplicationNew(
         app_type=AppType.CLIENT,
         server_app_id=event.server,
         client_app_ids=event.clients,
-        priority=priority,
+        priority=event.priority,
         local_node_id=node.node_id,
-        qos=qos,
+        qos=event.qos,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.control.reports import Pace, Terms, of_key_event, of_module_event
+from keyweave_agents.control.reports import Pace, of_key_event, of_module_event
 from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationWanted,
@@ -58,26 +58,19 @@ def node(status: LinkStatus = LinkStatus.PASSIVE, module: InterfaceStatus = Inte
     )
 
 
-def test_an_application_that_wants_keys_is_told_with_its_settings() -> None:
-    terms = {ALICE: Terms(qos=AppQos(min_bandwidth_bps=1_000, ttl_s=60), priority=5)}
-    event = AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos())
-    (sent,) = of_key_event(event, node(), terms, {})
-    assert sent == told.ApplicationNew(
-        app_type=AppType.CLIENT,
-        server_app_id=ALICE,
-        client_app_ids=(BOB,),
-        priority=5,
-        local_node_id=ME,
-        qos=AppQos(min_bandwidth_bps=1_000, ttl_s=60),
+def test_an_application_that_wants_keys_is_told_with_what_it_asks_for() -> None:
+    qos = AppQos(min_bandwidth_bps=1_000, ttl_s=60)
+    event = AssociationWanted(server=ALICE, clients=(BOB,), qos=qos, priority=5)
+    assert of_key_event(event, node(), {}) == (
+        told.ApplicationNew(
+            app_type=AppType.CLIENT,
+            server_app_id=ALICE,
+            client_app_ids=(BOB,),
+            priority=5,
+            local_node_id=ME,
+            qos=qos,
+        ),
     )
-
-
-def test_what_the_application_itself_asks_for_goes_before_its_settings() -> None:
-    terms = {ALICE: Terms(qos=AppQos(min_bandwidth_bps=1_000), priority=5)}
-    event = AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos(min_bandwidth_bps=7), priority=2)
-    (sent,) = of_key_event(event, node(), terms, {})
-    assert isinstance(sent, told.ApplicationNew)
-    assert (sent.qos, sent.priority) == (AppQos(min_bandwidth_bps=7), 2)
 
 
 def test_a_lost_fibre_is_link_down_and_one_major_alarm() -> None:
@@ -119,29 +112,29 @@ def test_changed_figures_are_a_performance_update() -> None:
 
 
 def test_an_empty_pool_is_an_alarm_when_nothing_comes_after_and_overload_when_key_is_made() -> None:
-    (dry,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.OFF), {}, {})
+    (dry,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.OFF), {})
     assert isinstance(dry, told.Alarm)
     assert dry.link is not None
     assert (dry.link.status, dry.link.severity) == (LinkStatus.OFF, told.Severity.MAJOR)
-    (busy,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.ACTIVE), {}, {})
+    (busy,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.ACTIVE), {})
     assert busy == told.LinkOverloaded(link_id=FIBRE, performance=FIGURES)
 
 
 def test_a_filled_pool_is_an_event() -> None:
-    (sent,) = of_key_event(PoolFilled(link_id=FIBRE), node(), {}, {})
+    (sent,) = of_key_event(PoolFilled(link_id=FIBRE), node(), {})
     assert isinstance(sent, told.Event)
     assert sent.link is not None
     assert sent.link.status is LinkStatus.PASSIVE
 
 
 def test_an_expired_association_is_disconnected() -> None:
-    assert of_key_event(AssociationExpired(app_id=APP), node(), {}, {}) == (
+    assert of_key_event(AssociationExpired(app_id=APP), node(), {}) == (
         told.ApplicationDisconnected(app_id=APP),
     )
 
 
 def test_trouble_on_a_path_names_the_path_and_who_suffers() -> None:
-    (sent,) = of_key_event(RelayTrouble(link_id=PATH, reason="no pad at the next hop"), node(), {}, {})
+    (sent,) = of_key_event(RelayTrouble(link_id=PATH, reason="no pad at the next hop"), node(), {})
     assert isinstance(sent, told.Alarm)
     assert sent.link is not None
     assert sent.application is not None
@@ -151,7 +144,7 @@ def test_trouble_on_a_path_names_the_path_and_who_suffers() -> None:
 
 def test_trouble_on_a_derived_route_names_the_physical_link() -> None:
     derived = LinkId("99999999-0000-4000-8000-000000000001")
-    (sent,) = of_key_event(RelayTrouble(link_id=derived, reason="x"), node(), {}, {derived: FIBRE})
+    (sent,) = of_key_event(RelayTrouble(link_id=derived, reason="x"), node(), {derived: FIBRE})
     assert isinstance(sent, told.Alarm)
     assert sent.link is not None
     assert sent.link.link_id == FIBRE

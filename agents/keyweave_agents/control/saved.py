@@ -1,0 +1,82 @@
+"""The configuration that controllers wrote, kept on disk: a restarted agent still knows its paths.
+
+Rule of this file: configuration only, never a key byte. A write replaces the whole file or nothing (written
+beside it, forced to disk, renamed); what cannot be read back is reported, never half used.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from keyweave_core.errors import MalformedMessage, Unavailable
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What is kept: the configuration as XML text, and when each application was first configured."""
+
+    configuration: str
+    created: Mapping[str, str]  # app_id -> yang:date-and-time
+    format: int = _FORMAT
+
+
+class SavedConfiguration:
+    """The file `running.json` in an agent's state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / "running.json"
+
+    def load(self) -> Saved | None:
+        """What was saved last; None when nothing ever was.
+
+        Raises MalformedMessage naming the file when it cannot be read or is not what `save` writes.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MalformedMessage(f"{self.path}: cannot read: {error.strerror}") from error
+        try:
+            saved = msgspec.json.decode(content, type=Saved)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedMessage(f"{self.path}: {error}") from error
+        if saved.format != _FORMAT:
+            raise MalformedMessage(f"{self.path}: format {saved.format}, this program writes {_FORMAT}")
+        return saved
+
+    def save(self, saved: Saved) -> None:
+        """Write `saved` so that it is on disk when this returns. Blocks for the time of the disk.
+
+        Raises Unavailable naming the file when the disk does not take it; the old content then stays.
+        """
+        folder = self.path.parent
+        temporary = ""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix="running-", delete=False) as file:
+                temporary = file.name
+                file.write(msgspec.json.encode(saved))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self.path)
+            _force(folder)
+        except OSError as error:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+            raise Unavailable(f"{self.path}: cannot write: {error.strerror}") from error
+
+
+def _force(folder: Path) -> None:
+    """The rename itself lives in the folder, so that must reach the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
