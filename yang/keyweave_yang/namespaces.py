@@ -4,6 +4,7 @@ Rule of this file: constants and what names need. XML data carries the namespace
 two differ for `etsi-qkd-sdn-node`.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 from lxml import etree
@@ -34,6 +35,11 @@ def kwq(name: str) -> str:
     return f"{{{KEYWEAVE}}}{name}"
 
 
+def new_tree(tag: str, nsmap: Mapping[str | None, str] = DATA_NSMAP) -> etree._Element:
+    """An empty tree whose top declares `nsmap` (the stubs of lxml leave out the default namespace)."""
+    return etree.Element(tag, nsmap=cast("Mapping[str, str]", nsmap))
+
+
 def local_name(element: etree._Element) -> str:
     """The tag without its namespace."""
     return str(element.tag).rpartition("}")[2]
@@ -41,7 +47,7 @@ def local_name(element: etree._Element) -> str:
 
 def is_element(node: etree._Element) -> bool:
     """False for a comment, a processing instruction or an entity, which lxml also lists as children."""
-    return isinstance(cast(object, node.tag), str)
+    return isinstance(cast("object", node.tag), str)
 
 
 QKD_NODE = etsi("qkd_node")

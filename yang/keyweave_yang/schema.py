@@ -15,7 +15,7 @@ from lxml import etree
 from yangson import DataModel
 from yangson.enumerations import ContentType, ValidationScope
 from yangson.exceptions import ValidationError, YangsonException
-from yangson.instance import RootNode
+from yangson.instance import InstanceNode, RootNode
 from yangson.schemanode import NotificationNode, RpcActionNode
 
 from keyweave_core.errors import InternalFault, SchemaViolation
@@ -114,10 +114,11 @@ class ModelSchema:
         self._check(RootNode(members, self._model.schema, self._model.schema_data, members.timestamp))
 
     def validate_data(self, data: Sequence[etree._Element]) -> None:
-        """Validate configuration and state together, as <get> returns it. Errors as `validate`."""
-        members = Reader(self._naming).read(self.top, data)
-        root = RootNode(members, self._model.schema, self._model.schema_data, members.timestamp)
-        self._check(root, ContentType.all)
+        """Validate the configuration and state below each of `data`, as <get> returns them.
+
+        Top-level nodes that are not given are not missed. Errors as `validate`.
+        """
+        self._check_each(data, ValidationScope.all)
 
     def validate_state(self, state: Sequence[etree._Element]) -> None:
         """Check state alone: names, values, duplicates and the keys of every list entry.
@@ -125,9 +126,7 @@ class ModelSchema:
         State without the configuration around it lacks what `when` and mandatory nodes look at; they are
         checked by `validate_data` on the merged tree. Raises SchemaViolation.
         """
-        members = Reader(self._naming).read(self.top, state)
-        root = RootNode(members, self._model.schema, self._model.schema_data, members.timestamp)
-        self._check(root, ContentType.all, ValidationScope.semantics)
+        self._check_each(state, ValidationScope.semantics)
 
     def validate_notification(self, element: etree._Element) -> None:
         """Check the content of a notification (the element below <eventTime>).
@@ -142,6 +141,12 @@ class ModelSchema:
         Raises SchemaViolation; unknown-element when there is no such operation.
         """
         self._check_tree(element, self._operations, "operation")
+
+    def _check_each(self, data: Sequence[etree._Element], scope: ValidationScope) -> None:
+        members = Reader(self._naming).read(self.top, data)
+        root = RootNode(members, self._model.schema, self._model.schema_data, members.timestamp)
+        for member in members:
+            self._check(root[member], ContentType.all, scope)
 
     def _check_tree(self, element: etree._Element, known: dict[str, NodeView], what: str) -> None:
         tag = str(element.tag)
@@ -164,12 +169,12 @@ class ModelSchema:
 
     def _check(
         self,
-        root: RootNode,
+        instance: InstanceNode,
         content: ContentType = ContentType.config,
         scope: ValidationScope = ValidationScope.all,
     ) -> None:
         try:
-            root.validate(scope, content)
+            instance.validate(scope, content)
         except ValidationError as error:
             raise refusal(error) from error
 
