@@ -285,7 +285,9 @@ class KeyDelivery:
         return b"".join(parts)
 
     def _too_large(self) -> _Answer:
-        return _error(413, f"the body is larger than {self._settings.max_body_bytes} bytes", (), _CLOSE)
+        # Not closed: a reset would take the answer from a client that is still sending. What it sends on is
+        # thrown away, and `receive_s` ends a body that does not end.
+        return _error(413, f"the body is larger than {self._settings.max_body_bytes} bytes")
 
     def _explain(self, error: Exception) -> tuple[int, bytes]:
         match error:
