@@ -30,26 +30,30 @@ async def until(condition: Any, within_s: float = 5.0) -> None:
         await asyncio.sleep(0.01)
 
 
-async def refusal(service: Any, context: ssl.SSLContext) -> str:
-    """The TLS alert that ends a connection with this context; with TLS 1.3 it arrives at the first read."""
+async def is_refused(service: Any, context: ssl.SSLContext) -> bool:
+    """Whether a connection with this context ends, by an alert or at once, with no byte of an answer.
 
-    def talk() -> str:
+    (With TLS 1.3 a client learns of it at its first read; asyncio closes before the alert is out.)
+    """
+
+    def talk() -> bytes:
         with (
             socket.create_connection(("127.0.0.1", service.port), timeout=5) as plain,
-            pytest.raises(ssl.SSLError) as caught,
             context.wrap_socket(plain, server_hostname="localhost") as secured,
         ):
-            secured.recv(1)
-        return str(caught.value.reason)
+            try:
+                secured.sendall(REQUEST)
+                return secured.recv(1)
+            except (ssl.SSLError, ConnectionError):
+                return b""
 
-    alert = await asyncio.to_thread(talk)
-    assert service.model.asked == []
-    return alert
+    answer = await asyncio.to_thread(talk)
+    return answer == b"" and service.model.asked == []
 
 
 async def test_no_client_certificate_no_answer(service: Any, node_tls: TlsSettings) -> None:
     context = ssl.create_default_context(cafile=node_tls.ca)
-    assert await refusal(service, context) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    assert await is_refused(service, context)
     async with httpx.AsyncClient(verify=context) as client:
         with pytest.raises(httpx.TransportError):
             await client.get(service.base + TO_BOB)
@@ -59,7 +63,7 @@ async def test_a_certificate_of_another_authority_is_no_certificate(
     service: Any, stranger: TlsSettings, node_tls: TlsSettings
 ) -> None:
     mixed = TlsSettings(certificate=stranger.certificate, private_key=stranger.private_key, ca=node_tls.ca)
-    assert await refusal(service, client_context(mixed)) == "TLSV1_ALERT_UNKNOWN_CA"
+    assert await is_refused(service, client_context(mixed))
     assert (await service.ask("alice", "GET", "/api/v1/keys/bob/status"))[0] == 200
 
 
