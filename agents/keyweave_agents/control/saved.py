@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from keyweave_core.errors import MalformedMessage, Unavailable
+from keyweave_core.model.ids import AppId
 
 _FORMAT = 1
 
@@ -22,7 +23,7 @@ class Saved:
     """What is kept: the configuration as XML text, and when each application was first configured."""
 
     configuration: str
-    created: Mapping[str, str]  # app_id -> yang:date-and-time
+    created: Mapping[AppId, str]  # yang:date-and-time
     format: int = _FORMAT
 
 

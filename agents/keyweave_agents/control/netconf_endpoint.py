@@ -1,0 +1,240 @@
+"""The node behind its NETCONF server: commits become calls, local events become notifications.
+
+Rule of this file: everything is checked before anything is done, and a commit is made real without a pause
+in between (no await), so no other task ever sees half of it and no cancelled session leaves half of it. What
+was committed is on disk before the answer is given.
+
+    <get>       running, with what is observed now on top (`tree`)
+    commit      decode -> `apply.decide` -> key manager, modules, disk; undone when the disk takes nothing
+    rpc         refuse-application -> the requests that wait end
+    event       `reports` -> YANG check -> published
+    start       what was committed last, as far as it still fits the settings
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from lxml import etree
+
+from keyweave_agents.control.apply import Decision, decide, rebase
+from keyweave_agents.control.reports import Pace, of_key_event, of_module_event
+from keyweave_agents.control.saved import Saved, SavedConfiguration
+from keyweave_agents.control.tree import Observation, active_virtual_links, observed
+from keyweave_agents.keys.ports import KeyControl
+from keyweave_agents.quantum.observed import FiguresChanged, LinkUp, ModuleEvent, ModuleState
+from keyweave_core.errors import InvalidInput, KeyweaveError, Refused, Unavailable
+from keyweave_core.model.ids import AppId, LinkId
+from keyweave_core.model.node import Node
+from keyweave_core.model.notifications import Notification
+from keyweave_core.netconf.messages import parse_xml
+from keyweave_core.runtime.clock import Clock, date_and_time
+from keyweave_core.runtime.log import get_logger
+from keyweave_yang.decode import decode_configuration, decode_refusal
+from keyweave_yang.encode import encode_configuration, encode_notification, encode_state
+from keyweave_yang.refusals import REFUSE_APPLICATION
+from keyweave_yang.schema import ModelSchema
+
+_EVERY_S = 5.0  # a pool at the edge empties and fills many times a second; so often it is told
+
+
+class Module(Protocol):
+    """What is asked of a QKD module (`quantum.module.QuantumModule`)."""
+
+    def state(self) -> ModuleState: ...
+
+    def enable(self, wanted: bool) -> None: ...
+
+
+class NodeEndpoint:
+    """One node as a `keyweave_core.netconf.ports.Device`.
+
+    `own` is the initial configuration made of the settings. `start` must be called once, before the server
+    that is given this device; `report` runs beside it.
+    """
+
+    def __init__(
+        self,
+        own: Node,
+        *,
+        keys: KeyControl,
+        modules: Mapping[LinkId, Module],
+        saved: SavedConfiguration,
+        schema: ModelSchema,
+        clock: Clock,
+    ) -> None:
+        # Through the codec once, so that facts compare equal to what comes back from the wire.
+        self._own = decode_configuration(encode_configuration(own))
+        self._keys = keys
+        self._modules = modules
+        self._saved = saved
+        self._schema = schema
+        self._clock = clock
+        self._log = get_logger("control")
+        self._running = self._own
+        self._decision = decide(self._own, self._own)
+        self._created: dict[AppId, str] = {}
+        self._ever_active: frozenset[LinkId] = frozenset()
+        self._happened: asyncio.Queue[ModuleEvent] = asyncio.Queue()
+
+    def start(self) -> Sequence[etree._Element]:
+        """Make the configuration of the last run real again and return it for the server's running.
+
+        What no longer fits the settings is left out and logged; a file that cannot be read, too.
+        """
+        running = self._remembered()
+        decision = decide(running, self._own)
+        self._act(decision)
+        self._running, self._decision = running, decision
+        now = date_and_time(self._clock.now())
+        self._created = {entry.app_id: self._created.get(entry.app_id, now) for entry in running.applications}
+        return [encode_configuration(running)]
+
+    @property
+    def running(self) -> Node:
+        """The intended configuration."""
+        return self._running
+
+    def node(self) -> Node:
+        """The whole tree as it is now: what is intended, with every observed value in place."""
+        keys = self._keys.snapshot()
+        present = {link.link_id for link in self._running.links}
+        active = active_virtual_links(self._running, keys)
+        self._ever_active = (self._ever_active & present) | active
+        return observed(
+            self._running,
+            Observation(
+                keys=keys,
+                modules={link_id: module.state() for link_id, module in self._modules.items()},
+                ever_active=self._ever_active,
+                created=self._created,
+                direct=self._decision.direct,
+            ),
+        )
+
+    async def state(self) -> Sequence[etree._Element]:
+        """What is observed now, as top-level elements."""
+        return [encode_state(self.node())]
+
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+        """Make `new` real or raise SchemaViolation or Refused and leave everything as it is."""
+        wanted = decode_configuration(new)
+        decision = decide(wanted, self._own)
+        now = date_and_time(self._clock.now())
+        created = {entry.app_id: self._created.get(entry.app_id, now) for entry in wanted.applications}
+        try:
+            self._act(decision)
+            if decision != self._decision or wanted != self._running:
+                self._saved.save(Saved(configuration=_to_text(new), created=created))
+        except (InvalidInput, Unavailable) as error:
+            self._act(self._decision)
+            raise Refused(str(error)) from error
+        self._running, self._decision, self._created = wanted, decision, created
+        self._log.info(
+            "configured",
+            routes=len(decision.plan.routes),
+            associations=len(decision.plan.associations),
+            generating=len(decision.generating),
+        )
+
+    async def call(self, operation: etree._Element, user: str) -> None:
+        """Carry out `refuse-application`; KeyError for every other operation."""
+        if operation.tag != REFUSE_APPLICATION:
+            raise KeyError(operation.tag)
+        self._schema.validate_rpc_input(operation)
+        refusal = decode_refusal(operation)
+        self._keys.refuse(refusal.server_app_id, refusal.client_app_ids, refusal.reasons)
+        self._log.info(
+            "application refused", server=refusal.server_app_id, user=user, reasons=refusal.reasons
+        )
+
+    def happened(self, event: ModuleEvent) -> None:
+        """Hear of a module's event (called from the loop; never blocks)."""
+        self._happened.put_nowait(event)
+
+    async def report(self, publish: Callable[[etree._Element], None]) -> None:
+        """Turn local events into notifications until cancelled; `publish` takes one checked element."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report_keys(publish))
+            tasks.create_task(self._report_modules(publish, tasks))
+
+    async def _report_keys(self, publish: Callable[[etree._Element], None]) -> None:
+        quiet_until: dict[tuple[type, LinkId], float] = {}
+        while True:
+            event = await self._keys.next_event()
+            link_id = getattr(event, "link_id", None)
+            if link_id is not None:
+                now = self._clock.monotonic()
+                if now < quiet_until.get((type(event), link_id), now):
+                    continue
+                quiet_until[type(event), link_id] = now + _EVERY_S
+            self._publish(of_key_event(event, self.node(), self._decision.direct), publish)
+
+    async def _report_modules(
+        self, publish: Callable[[etree._Element], None], tasks: asyncio.TaskGroup
+    ) -> None:
+        pace = Pace()
+        waiting: set[LinkId] = set()
+
+        async def later(event: ModuleEvent, wait_s: float) -> None:
+            await self._clock.sleep(wait_s)
+            waiting.discard(event.link_id)
+            self.happened(event)
+
+        while True:
+            event = await self._happened.get()
+            node = self.node()
+            link = next((each for each in node.links if each.link_id == event.link_id), None)
+            if link is not None and isinstance(event, FiguresChanged):
+                wait_s = pace.wait_s(link.link_id, link.performance, self._clock.monotonic())
+                if wait_s is None or link.link_id in waiting:
+                    continue
+                if wait_s > 0:
+                    waiting.add(link.link_id)
+                    tasks.create_task(later(event, wait_s))
+                    continue
+            if link is not None and isinstance(event, FiguresChanged | LinkUp):
+                pace.note(link.link_id, link.performance, self._clock.monotonic())
+            self._publish(of_module_event(event, node), publish)
+
+    def _publish(
+        self, notifications: Sequence[Notification], publish: Callable[[etree._Element], None]
+    ) -> None:
+        for notification in notifications:
+            try:
+                element = encode_notification(notification)
+                self._schema.validate_notification(element)
+            except KeyweaveError as error:
+                # A defect of ours; the node must go on, and the controller reads the state anyway.
+                self._log.error("notification left out", kind=type(notification).__name__, reason=str(error))
+                continue
+            publish(element)
+
+    def _act(self, decision: Decision) -> None:
+        self._keys.configure(decision.plan)
+        for link_id, module in self._modules.items():
+            module.enable(link_id in decision.generating)
+
+    def _remembered(self) -> Node:
+        try:
+            saved = self._saved.load()
+            if saved is None:
+                return self._own
+            elements = _from_text(saved.configuration)
+            self._schema.validate(elements)
+            running, dropped = rebase(decode_configuration(elements), self._own)
+        except InvalidInput as error:
+            self._log.error("saved configuration not used", reason=str(error))
+            return self._own
+        for reason in dropped:
+            self._log.warning("saved entry no longer fits", reason=reason)
+        self._created = dict(saved.created)
+        return running
+
+
+def _to_text(elements: Sequence[etree._Element]) -> str:
+    return "".join(etree.tostring(element, encoding="unicode", with_tail=False) for element in elements)
+
+
+def _from_text(text: str) -> list[etree._Element]:
+    return list(parse_xml(f"<configuration>{text}</configuration>".encode()))
