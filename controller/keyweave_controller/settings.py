@@ -188,7 +188,7 @@ def read_controller_settings(path: Path) -> ControllerSettings:
     SettingsError naming the file, the key and the reason.
     """
     raw = read_settings(path, ControllerSettings)
-    settings = _resolve(raw, path.resolve().parent)
+    settings: ControllerSettings = _resolve(raw, path.resolve().parent)
     for where, named in _files(settings):
         if not named.is_file():
             raise SettingsError(f"{path}: {where}: no such file: {named}")

@@ -164,13 +164,13 @@ def association(item: pb.Association) -> Table:
 def alarms(answer: pb.ListAlarmsResponse) -> Table:
     """Alarms, one a row."""
     return _table(
-        ("raised", "severity", "kind", "where", "what", "affected", "cleared"),
+        ("raised", "severity", "what", "where", "why", "affected", "cleared"),
         [
             (
                 when(item.raised_at),
                 _word(pb.AlarmSeverity.Name(item.severity)),
-                item.kind,
-                item.resource_name or item.resource_id,
+                item.type,
+                item.resource_name or item.resource,
                 item.text,
                 str(len(item.affected_app_ids)),
                 when(item.cleared_at) if item.HasField("cleared_at") else "",
@@ -184,16 +184,16 @@ def alarms(answer: pb.ListAlarmsResponse) -> Table:
 def usage(answer: pb.ListUsageResponse) -> Table:
     """Usage records, one a row."""
     return _table(
-        ("period end", "node", "association", "path", "hops", "keys", "delivered"),
+        ("from", "to", "path", "hops", "keys", "delivered", "until"),
         [
             (
-                when(item.end_time),
-                item.node,
-                item.app_id[:8],
-                path_text(item.path_names) or item.virtual_link_id[:8],
+                item.source,
+                item.destination,
+                path_text(item.node_names) or item.virtual_link_id,
                 str(item.hops),
                 str(item.delivered_keys),
                 show_bits(item.delivered_bits),
+                when(item.last_at),
             )
             for item in answer.records
         ],
@@ -203,25 +203,25 @@ def usage(answer: pb.ListUsageResponse) -> Table:
 
 def bill(answer: pb.Bill) -> Table:
     """The bill, with its total as the last row."""
+    amount = f"amount {answer.currency}"
     table = _table(
-        ("from", "to", "path", "hops", "keys", "delivered", "per Mbit", f"amount {answer.currency}"),
+        ("from", "to", "path", "hops", "keys", "delivered", amount),
         [
             (
                 item.source,
                 item.destination,
-                path_text(item.path_names) or item.text,
+                path_text(item.node_names),
                 str(item.hops),
                 str(item.delivered_keys),
                 show_bits(item.delivered_bits),
-                item.price_per_mbit,
                 item.amount,
             )
             for item in answer.lines
         ],
-        right=("hops", "keys", "delivered", "per Mbit", f"amount {answer.currency}"),
+        right=("hops", "keys", "delivered", amount),
     )
     table.add_section()
-    table.add_row("total", "", "", "", "", "", "", answer.total)
+    table.add_row("total", "", "", "", "", "", answer.total)
     return table
 
 
@@ -233,6 +233,11 @@ def path_text(names: Iterable[str]) -> str:
 def state_word(state: "pb.AssociationState") -> str:
     """'active' for ASSOCIATION_STATE_ACTIVE."""
     return _word(pb.AssociationState.Name(state))
+
+
+def link_word(status: "pb.LinkStatus") -> str:
+    """'active' for LINK_STATUS_ACTIVE."""
+    return _word(pb.LinkStatus.Name(status))
 
 
 def when(moment: Timestamp) -> str:
@@ -276,4 +281,5 @@ TABLES: dict[str, Callable[[Any], Table]] = {
     "alarms": alarms,
     "usage": usage,
     "bill": bill,
+    "association": association,
 }

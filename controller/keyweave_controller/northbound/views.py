@@ -12,6 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyweave_controller.control.admission import available_bps, reserved_bps
 from keyweave_controller.control.events import Policy
 from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
+from keyweave_controller.management.accounting import Bill, Tariff, UsageRecord
+from keyweave_controller.management.alarms import Alarm
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import Interface
@@ -172,6 +174,66 @@ def path(record: PathRecord | None, names: Names) -> pb.Path | None:
         hops=record.hops,
         bandwidth_bps=record.bandwidth_bps,
         since=timestamp(record.since),
+    )
+
+
+def alarm(value: Alarm) -> pb.Alarm:
+    """One alarm."""
+    return pb.Alarm(
+        alarm_id=value.alarm_id,
+        type=value.type,
+        severity=_member("ALARM_SEVERITY", value.severity),
+        resource=value.resource,
+        resource_name=value.resource_name,
+        text=value.text,
+        raised_at=timestamp(value.raised_at),
+        changed_at=timestamp(value.changed_at),
+        cleared_at=timestamp(value.cleared_at),
+        affected_app_ids=value.affected,
+        cause_alarm_id=value.cause or "",
+    )
+
+
+def usage(record: UsageRecord) -> pb.UsageRecord:
+    """What one association received over one path."""
+    return pb.UsageRecord(
+        app_id=record.app_id,
+        source=record.source,
+        destination=record.destination,
+        virtual_link_id=record.link_id or "",
+        node_ids=record.nodes,
+        node_names=record.node_names,
+        hops=record.hops,
+        delivered_bits=record.bits,
+        delivered_keys=record.keys,
+        first_at=timestamp(record.first_at),
+        last_at=timestamp(record.last_at),
+    )
+
+
+def bill(value: Bill, tariff: Tariff) -> pb.Bill:
+    """The bill, with the prices it was made by. Money is decimal text, never a float."""
+    return pb.Bill(
+        currency=value.currency,
+        lines=[
+            pb.BillLine(
+                app_id=line.app_id,
+                source=line.source,
+                destination=line.destination,
+                node_names=line.path,
+                hops=line.hops,
+                delivered_bits=line.bits,
+                delivered_keys=line.keys,
+                amount=f"{line.amount:f}",
+            )
+            for line in value.lines
+        ],
+        total=f"{value.total:f}",
+        tariff=pb.Tariff(
+            per_mbit=f"{tariff.per_mbit:f}",
+            per_key=f"{tariff.per_key:f}",
+            per_further_hop=f"{tariff.per_further_hop:f}",
+        ),
     )
 
 

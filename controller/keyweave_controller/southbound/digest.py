@@ -26,9 +26,10 @@ class Digest:
         self._told: dict[LinkId, LinkMeasure] = {}
         self._ended: dict[AppId, float] = {}
 
-    def forget_figures(self) -> None:
-        """Take the next figures as news whatever they say (the network has read the whole node since)."""
-        self._told.clear()
+    def forget(self, link_id: LinkId | None) -> None:
+        """Take the next figures of this link as news: the network heard of it another way since."""
+        if link_id is not None:
+            self._told.pop(link_id, None)
 
     def told(self, links: Iterable[Link]) -> None:
         """Note figures that reached the network another way (a whole read of the node)."""

@@ -71,16 +71,10 @@ class AssociationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 class AlarmSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ALARM_SEVERITY_UNSPECIFIED: _ClassVar[AlarmSeverity]
+    ALARM_SEVERITY_WARNING: _ClassVar[AlarmSeverity]
     ALARM_SEVERITY_MINOR: _ClassVar[AlarmSeverity]
     ALARM_SEVERITY_MAJOR: _ClassVar[AlarmSeverity]
-
-class AlarmResource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    ALARM_RESOURCE_UNSPECIFIED: _ClassVar[AlarmResource]
-    ALARM_RESOURCE_NODE: _ClassVar[AlarmResource]
-    ALARM_RESOURCE_LINK: _ClassVar[AlarmResource]
-    ALARM_RESOURCE_INTERFACE: _ClassVar[AlarmResource]
-    ALARM_RESOURCE_ASSOCIATION: _ClassVar[AlarmResource]
+    ALARM_SEVERITY_CRITICAL: _ClassVar[AlarmSeverity]
 NODE_STATUS_UNSPECIFIED: NodeStatus
 NODE_STATUS_NEW: NodeStatus
 NODE_STATUS_OPERATING: NodeStatus
@@ -119,13 +113,10 @@ ASSOCIATION_STATE_CLOSING: AssociationState
 ASSOCIATION_STATE_CLOSED: AssociationState
 ASSOCIATION_STATE_REFUSED: AssociationState
 ALARM_SEVERITY_UNSPECIFIED: AlarmSeverity
+ALARM_SEVERITY_WARNING: AlarmSeverity
 ALARM_SEVERITY_MINOR: AlarmSeverity
 ALARM_SEVERITY_MAJOR: AlarmSeverity
-ALARM_RESOURCE_UNSPECIFIED: AlarmResource
-ALARM_RESOURCE_NODE: AlarmResource
-ALARM_RESOURCE_LINK: AlarmResource
-ALARM_RESOURCE_INTERFACE: AlarmResource
-ALARM_RESOURCE_ASSOCIATION: AlarmResource
+ALARM_SEVERITY_CRITICAL: AlarmSeverity
 
 class Node(_message.Message):
     __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at", "faults")
@@ -442,30 +433,30 @@ class AssociationUpdate(_message.Message):
     def __init__(self, snapshot: _Optional[bool] = ..., associations: _Optional[_Iterable[_Union[Association, _Mapping]]] = ..., removed_app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Alarm(_message.Message):
-    __slots__ = ("alarm_id", "kind", "severity", "resource", "resource_id", "resource_name", "text", "raised_at", "changed_at", "cleared_at", "affected_app_ids")
+    __slots__ = ("alarm_id", "type", "severity", "resource", "resource_name", "text", "raised_at", "changed_at", "cleared_at", "affected_app_ids", "cause_alarm_id")
     ALARM_ID_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
-    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_NAME_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     RAISED_AT_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
     CLEARED_AT_FIELD_NUMBER: _ClassVar[int]
     AFFECTED_APP_IDS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_ALARM_ID_FIELD_NUMBER: _ClassVar[int]
     alarm_id: str
-    kind: str
+    type: str
     severity: AlarmSeverity
-    resource: AlarmResource
-    resource_id: str
+    resource: str
     resource_name: str
     text: str
     raised_at: _timestamp_pb2.Timestamp
     changed_at: _timestamp_pb2.Timestamp
     cleared_at: _timestamp_pb2.Timestamp
     affected_app_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, alarm_id: _Optional[str] = ..., kind: _Optional[str] = ..., severity: _Optional[_Union[AlarmSeverity, str]] = ..., resource: _Optional[_Union[AlarmResource, str]] = ..., resource_id: _Optional[str] = ..., resource_name: _Optional[str] = ..., text: _Optional[str] = ..., raised_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cleared_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., affected_app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    cause_alarm_id: str
+    def __init__(self, alarm_id: _Optional[str] = ..., type: _Optional[str] = ..., severity: _Optional[_Union[AlarmSeverity, str]] = ..., resource: _Optional[str] = ..., resource_name: _Optional[str] = ..., text: _Optional[str] = ..., raised_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cleared_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., affected_app_ids: _Optional[_Iterable[str]] = ..., cause_alarm_id: _Optional[str] = ...) -> None: ...
 
 class ListAlarmsRequest(_message.Message):
     __slots__ = ("include_cleared",)
@@ -492,37 +483,36 @@ class AlarmUpdate(_message.Message):
     def __init__(self, snapshot: _Optional[bool] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("app_id", "node_id", "node", "start_time", "end_time", "virtual_link_id", "path_names", "hops", "delivered_bits", "delivered_keys")
+    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "node_ids", "node_names", "hops", "delivered_bits", "delivered_keys", "first_at", "last_at")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
-    NODE_ID_FIELD_NUMBER: _ClassVar[int]
-    NODE_FIELD_NUMBER: _ClassVar[int]
-    START_TIME_FIELD_NUMBER: _ClassVar[int]
-    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
     VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
-    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
     HOPS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_BITS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_FIELD_NUMBER: _ClassVar[int]
     app_id: str
-    node_id: str
-    node: str
-    start_time: _timestamp_pb2.Timestamp
-    end_time: _timestamp_pb2.Timestamp
+    source: str
+    destination: str
     virtual_link_id: str
-    path_names: _containers.RepeatedScalarFieldContainer[str]
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
     hops: int
     delivered_bits: int
     delivered_keys: int
-    def __init__(self, app_id: _Optional[str] = ..., node_id: _Optional[str] = ..., node: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., virtual_link_id: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ...) -> None: ...
+    first_at: _timestamp_pb2.Timestamp
+    last_at: _timestamp_pb2.Timestamp
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListUsageRequest(_message.Message):
-    __slots__ = ("app_id", "until")
+    __slots__ = ("app_id",)
     APP_ID_FIELD_NUMBER: _ClassVar[int]
-    FROM_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_FIELD_NUMBER: _ClassVar[int]
     app_id: str
-    until: _timestamp_pb2.Timestamp
-    def __init__(self, app_id: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+    def __init__(self, app_id: _Optional[str] = ...) -> None: ...
 
 class ListUsageResponse(_message.Message):
     __slots__ = ("records",)
@@ -531,49 +521,49 @@ class ListUsageResponse(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[UsageRecord, _Mapping]]] = ...) -> None: ...
 
 class GetBillRequest(_message.Message):
-    __slots__ = ("app_id", "until")
-    APP_ID_FIELD_NUMBER: _ClassVar[int]
-    FROM_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_FIELD_NUMBER: _ClassVar[int]
-    app_id: str
-    until: _timestamp_pb2.Timestamp
-    def __init__(self, app_id: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+    __slots__ = ("app_ids",)
+    APP_IDS_FIELD_NUMBER: _ClassVar[int]
+    app_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BillLine(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "path_names", "hops", "delivered_bits", "delivered_keys", "price_per_mbit", "amount", "text")
+    __slots__ = ("app_id", "source", "destination", "node_names", "hops", "delivered_bits", "delivered_keys", "amount")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
-    VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
-    PATH_NAMES_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
     HOPS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_BITS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
-    PRICE_PER_MBIT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
-    TEXT_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
-    virtual_link_id: str
-    path_names: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
     hops: int
     delivered_bits: int
     delivered_keys: int
-    price_per_mbit: str
     amount: str
-    text: str
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., path_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., price_per_mbit: _Optional[str] = ..., amount: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ...) -> None: ...
+
+class Tariff(_message.Message):
+    __slots__ = ("per_mbit", "per_key", "per_further_hop")
+    PER_MBIT_FIELD_NUMBER: _ClassVar[int]
+    PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    PER_FURTHER_HOP_FIELD_NUMBER: _ClassVar[int]
+    per_mbit: str
+    per_key: str
+    per_further_hop: str
+    def __init__(self, per_mbit: _Optional[str] = ..., per_key: _Optional[str] = ..., per_further_hop: _Optional[str] = ...) -> None: ...
 
 class Bill(_message.Message):
-    __slots__ = ("currency", "lines", "total", "until")
+    __slots__ = ("currency", "lines", "total", "tariff")
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
-    FROM_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TARIFF_FIELD_NUMBER: _ClassVar[int]
     currency: str
     lines: _containers.RepeatedCompositeFieldContainer[BillLine]
     total: str
-    until: _timestamp_pb2.Timestamp
-    def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+    tariff: Tariff
+    def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., tariff: _Optional[_Union[Tariff, _Mapping]] = ...) -> None: ...

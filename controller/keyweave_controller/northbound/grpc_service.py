@@ -1,0 +1,103 @@
+"""The northbound endpoint: the services of keyweave.v1 on gRPC, with health and reflection beside them.
+
+Rule of this file: mutual TLS always; a client without a certificate of the configured authority never gets
+as far as a method. Reflection and health answer any such client.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from keyweave_controller.engine.ports import Engine
+from keyweave_controller.management.accounting import Tariff
+from keyweave_controller.northbound.access import Access
+from keyweave_controller.northbound.accounting_service import AccountingService
+from keyweave_controller.northbound.alarm_service import AlarmService
+from keyweave_controller.northbound.association_service import AssociationService
+from keyweave_controller.northbound.topology_service import TopologyService
+from keyweave_controller.settings import GrpcSettings
+from keyweave_core.errors import SettingsError
+from keyweave_core.runtime.clock import Clock
+from keyweave_proto.v1 import keyweave_pb2 as pb
+from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
+
+SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
+"""Full names of the services of keyweave.v1."""
+
+MAX_REQUEST_BYTES = 64 * 1024
+"""No request of keyweave.v1 is larger; what is, is refused before it is parsed."""
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.so_reuseport", 0),  # two controllers on one port would split the callers between them
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+)
+
+
+class GrpcNorthbound:
+    """The endpoint of one controller; start it once, stop it once."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        settings: GrpcSettings,
+        tariff: Tariff,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = health.aio.HealthServicer()
+        access = Access(settings.callers)
+        pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
+        pb_grpc.add_AssociationsServicer_to_server(
+            AssociationService(engine, access, clock, new_id), self._server
+        )
+        pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access), self._server)
+        pb_grpc.add_AccountingServicer_to_server(AccountingService(engine, access, tariff), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self) -> int:
+        """Listen, and return the port. SettingsError: a file cannot be read, or the port is not to be had."""
+        where = f"{_bracketed(self._settings.listen_host)}:{self._settings.listen_port}"
+        credentials = grpc.ssl_server_credentials(
+            [(_read(self._settings.private_key), _read(self._settings.certificate))],
+            root_certificates=_read(self._settings.ca),
+            require_client_auth=True,
+        )
+        try:
+            port = self._server.add_secure_port(where, credentials)
+        except RuntimeError as error:
+            raise SettingsError(f"grpc: cannot listen on {where}: {error}") from error
+        if port == 0:
+            raise SettingsError(f"grpc: cannot listen on {where}: taken, or the certificate is no use")
+        await self._server.start()
+        for name in ("", *SERVICES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return int(port)
+
+    async def stop(self, grace_s: float = 0.5) -> None:
+        """Take no new calls, tell health watchers, give running calls `grace_s` seconds, and close."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read: {error.strerror or error}") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

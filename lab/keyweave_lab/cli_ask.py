@@ -1,0 +1,225 @@
+"""The verbs that ask a controller: get, open, close, watch."""
+
+from typing import Annotated
+
+import typer
+
+from keyweave_lab.cli_frame import (
+    DEFAULT_LAB,
+    Address,
+    Ca,
+    Cert,
+    Form,
+    Key,
+    LabDir,
+    Output,
+    dialled,
+    group,
+    show_answer,
+)
+
+CALL_TIMEOUT_S = 20.0
+"""Longest wait for one answer; opening may write to many nodes."""
+
+get_app = group("What the controller knows.")
+
+All = Annotated[bool, typer.Option("--all", help="Also those that have ended.")]
+OnlyApp = Annotated[str, typer.Option("--association", help="Only this association (its id).")]
+AppId = Annotated[str, typer.Argument(metavar="ID", help="The association's id.")]
+
+
+@get_app.command()
+def nodes(
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """The sites, whether they are connected, and which applications they serve."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        answer = controller.topology.ListNodes(pb.ListNodesRequest(), timeout=CALL_TIMEOUT_S)
+    show_answer("nodes", answer, output)
+
+
+@get_app.command()
+def links(
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """The fibres: length, loss, QBER, key rate, what is reserved and stored."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        answer = controller.topology.ListLinks(pb.ListLinksRequest(), timeout=CALL_TIMEOUT_S)
+    show_answer("links", answer, output)
+
+
+@get_app.command()
+def associations(
+    include_ended: All = False,
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Who shares keys with whom, over which path."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.ListAssociationsRequest(include_ended=include_ended)
+        answer = controller.associations.List(request, timeout=CALL_TIMEOUT_S)
+    show_answer("associations", answer, output)
+
+
+@get_app.command()
+def alarms(
+    include_cleared: All = False,
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """What is wrong now, and which associations suffer from it."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.ListAlarmsRequest(include_cleared=include_cleared)
+        answer = controller.alarms.List(request, timeout=CALL_TIMEOUT_S)
+    show_answer("alarms", answer, output)
+
+
+@get_app.command()
+def usage(
+    association: OnlyApp = "",
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Bits and keys delivered, by association and path."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.ListUsageRequest(app_id=association)
+        answer = controller.accounting.ListUsage(request, timeout=CALL_TIMEOUT_S)
+    show_answer("usage", answer, output)
+
+
+@get_app.command()
+def bill(
+    association: OnlyApp = "",
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """What was delivered, priced by the controller's tariff."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.GetBillRequest(app_ids=[association] if association else [])
+        answer = controller.accounting.GetBill(request, timeout=CALL_TIMEOUT_S)
+    show_answer("bill", answer, output)
+
+
+def open_association(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Application (SAE id) that asks for keys.")],
+    destination: Annotated[str, typer.Argument(metavar="DST", help="Application that fetches them by id.")],
+    min_bandwidth_bps: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Reserved on every hop, bit/s.")
+    ] = None,
+    max_bandwidth_bps: Annotated[
+        int | None, typer.Option(min=1, max=2**32 - 1, help="Above it requests are refused, bit/s.")
+    ] = None,
+    jitter_ms: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
+    ttl_s: Annotated[
+        int | None, typer.Option(min=1, max=2**32 - 1, help="Longest stay of an unused key, s.")
+    ] = None,
+    priority: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Larger goes first.")] = 0,
+    lifetime_s: Annotated[float | None, typer.Option(min=1, help="Close it by itself after, s.")] = None,
+    request_id: Annotated[str, typer.Option(help="The same id again asks for the same thing once.")] = "",
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Ask for keys between two applications; waits until both key managers hold the path."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_core.runtime.clock import SystemClock
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.OpenAssociationRequest(
+            request_id=request_id,
+            source=source,
+            destination=destination,
+            qos=pb.Qos(
+                min_bandwidth_bps=min_bandwidth_bps,
+                max_bandwidth_bps=max_bandwidth_bps,
+                jitter_ms=jitter_ms,
+                ttl_s=ttl_s,
+            ),
+            priority=priority,
+        )
+        if lifetime_s is not None:
+            request.expires_at.FromMilliseconds(round((SystemClock().now() + lifetime_s) * 1000))
+        answer = controller.associations.Open(request, timeout=CALL_TIMEOUT_S)
+    show_answer("association", answer.association, output)
+
+
+def close_association(
+    app_id: AppId,
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Give an association back."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        request = pb.CloseAssociationRequest(app_id=app_id)
+        answer = controller.associations.Close(request, timeout=CALL_TIMEOUT_S)
+    show_answer("association", answer.association, output)
+
+
+def watch(
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Tell every change of nodes, links, associations and alarms, a line each, until Ctrl-C."""
+    from keyweave_lab.watching import follow
+
+    with dialled(lab, address, ca, cert, key) as controller:
+        follow(controller, as_json=output is Output.JSON, write=typer.echo)
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Give the root command the verbs of this file."""
+    app.add_typer(get_app, name="get")
+    app.command("open")(open_association)
+    app.command("close")(close_association)
+    app.command("watch")(watch)
