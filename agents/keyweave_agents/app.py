@@ -1,0 +1,215 @@
+"""A whole agent: the only module that builds the rooms and joins them.
+
+    quantum --KeySink--> keys <--KeySupply-- service (014)
+       |                  ^
+       +--events--> control --KeyControl
+                       |
+                    NETCONF server
+
+Rule of this file: everything that lives is a task of one group; nothing here decides anything. The rooms do
+not depend on the controller or on each other's neighbours being there: keys flow on while either is away.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from keyweave_agents.control.netconf_endpoint import NodeEndpoint
+from keyweave_agents.control.saved import SavedConfiguration
+from keyweave_agents.control.tree import initial_configuration
+from keyweave_agents.keys.manager import KeyManager
+from keyweave_agents.quantum.module import QuantumModule
+from keyweave_agents.service.etsi014 import Etsi014Server
+from keyweave_agents.settings import AgentSettings
+from keyweave_core.errors import KeyweaveError, SettingsError
+from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.netconf.server import NetconfServer
+from keyweave_core.runtime.clock import Clock, SystemClock
+from keyweave_core.runtime.log import get_logger
+from keyweave_core.runtime.tls import client_context, server_context
+from keyweave_yang.schema import load_schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Where a running agent can be reached."""
+
+    node_id: NodeId
+    netconf_port: int
+    service_port: int
+    keys_port: int
+
+
+async def run(
+    settings: AgentSettings,
+    *,
+    ready: Callable[[Ready], None],
+    stop: asyncio.Event | None = None,
+    clock: Clock | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> None:
+    """Run an agent until `stop` is set (without one: until SIGTERM or SIGINT), then close everything.
+
+    `ready` is called once, when every port is open. Cancelling closes everything as well. Raises
+    SettingsError (a file or an address cannot be had) or whatever fault ended a room.
+    """
+    with contextlib.ExitStack() as held:
+        until = stop if stop is not None else held.enter_context(_signals())
+        try:
+            await _live(settings, ready, until, clock or SystemClock(), random_bytes)
+        except BaseExceptionGroup as group:
+            raise _foremost(group) from group
+
+
+def check(settings: AgentSettings) -> None:
+    """Read every file that the settings name, as `run` would; SettingsError for the first that fails."""
+    server_context(settings.keys_tls)
+    server_context(settings.service.tls)
+    _ssh_host_key(settings)
+    _ssh_users(settings)
+    _state_dir(settings)
+
+
+async def _live(
+    settings: AgentSettings,
+    ready: Callable[[Ready], None],
+    until: asyncio.Event,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+) -> None:
+    node_id = settings.node.node_id
+    log = get_logger("agent").bind(node_id=node_id)
+    host_key, users = _ssh_host_key(settings), _ssh_users(settings)
+    _state_dir(settings)
+    schema = load_schema("agent")
+    keys = KeyManager(
+        settings.keys,
+        node_id=node_id,
+        clock=clock,
+        random_bytes=random_bytes,
+        tls_server=server_context(settings.keys_tls),
+        # A key manager knows its neighbours by node id, not by the name of a host.
+        tls_client=client_context(settings.keys_tls, check_hostname=False),
+    )
+    modules: dict[LinkId, QuantumModule] = {}
+    endpoint = NodeEndpoint(
+        initial_configuration(
+            settings.node,
+            settings.modules,
+            (consumer.sae_id for consumer in settings.consumers),
+            version=_version(),
+        ),
+        keys=keys,
+        modules=modules,
+        saved=SavedConfiguration(settings.node.state_dir),
+        schema=schema,
+        clock=clock,
+    )
+    for module in settings.modules:
+        modules[module.link_id] = QuantumModule(
+            module,
+            keys,
+            node_id=node_id,
+            clock=clock,
+            random_bytes=random_bytes,
+            on_event=endpoint.happened,
+        )
+    netconf = NetconfServer(schema, endpoint, endpoint.start(), clock=clock)
+    service = Etsi014Server(settings.service, settings.consumers, keys, clock, node_id=node_id)
+    async with asyncio.TaskGroup() as rooms:
+        living = [rooms.create_task(keys.run(), name="keys")]
+        living += [rooms.create_task(module.run(), name="module") for module in modules.values()]
+        living.append(rooms.create_task(endpoint.report(netconf.publish), name="reports"))
+        try:
+            keys_port = await keys.listening()
+            service_port = await service.start()
+            netconf_port = await netconf.start_ssh(
+                settings.netconf.listen_host, settings.netconf.listen_port, [host_key], users
+            )
+            log.info("ready", netconf_port=netconf_port, service_port=service_port, keys_port=keys_port)
+            ready(
+                Ready(
+                    node_id=node_id,
+                    netconf_port=netconf_port,
+                    service_port=service_port,
+                    keys_port=keys_port,
+                )
+            )
+            await until.wait()
+            log.info("stopping")
+        finally:
+            # Who asks from outside goes first: no request then meets a room that is half closed.
+            await netconf.close()
+            await service.close()
+            for task in living:
+                task.cancel()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception to tell of: what we raised on purpose goes before what followed from it."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(reversed(error.exceptions))
+        else:
+            flat.append(error)
+    return next((error for error in flat if isinstance(error, KeyweaveError)), flat[0])
+
+
+def _ssh_host_key(settings: AgentSettings) -> str:
+    return _read(settings.netconf.host_key, "netconf.host_key")
+
+
+def _ssh_users(settings: AgentSettings) -> Mapping[str, list[str]]:
+    """The public keys of each user: the lines of the file that are neither empty nor comment."""
+    users: dict[str, list[str]] = {}
+    for user in settings.netconf.users:
+        text = _read(user.authorized_keys, f"netconf.users {user.name}")
+        lines = [line.strip() for line in text.splitlines()]
+        keys = [line for line in lines if line and not line.startswith("#")]
+        if not keys:
+            raise SettingsError(f"{user.authorized_keys}: no key for user {user.name}")
+        users[user.name] = keys
+    return users
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot read ({what}): {error}") from error
+
+
+def _state_dir(settings: AgentSettings) -> None:
+    try:
+        settings.node.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{settings.node.state_dir}: cannot make (node.state_dir): {error}") from error
+
+
+def _version() -> str:
+    try:
+        return version("keyweave")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
