@@ -39,6 +39,14 @@ class Secret:
             raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
         return Secret(memoryview(self._bytes)[offset : offset + length])
 
+    def cut(self, offset: int, length: int) -> bytearray:
+        """Copy `length` bytes from `offset` out and overwrite them here; ValueError when they are not there."""
+        if offset < 0 or length < 0 or offset + length > len(self._bytes):
+            raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
+        taken = self._bytes[offset : offset + length]
+        self._bytes[offset : offset + length] = bytes(length)
+        return taken
+
     def same_as(self, other: "Secret") -> bool:
         """Compare in constant time."""
         return hmac.compare_digest(self._bytes, other.reveal())

@@ -1,0 +1,155 @@
+"""The source side of an association: requests that wait, batches under way and ready keys, by key size.
+
+Rule of this file: how many keys to make next is decided here (`Lane.wanted`), from what is missing and what
+the pool can give; making and sending them is the business of `supply`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from keyweave_agents.keys.buffers import ReadyBuffer, ReadyKey, TokenBucket
+from keyweave_agents.keys.frames import Batch
+from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.keys.usage import Usage
+from keyweave_agents.material import Secret
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import SaeId
+
+FIRST_BATCH_KEYS = 8
+"""Size of the batch that opens an empty lane: small, so that a first request is answered soon."""
+
+MOST_BATCH_BYTES = 65_536
+
+
+def _nobody() -> None:
+    """Nobody waits."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Request:
+    """One call of `get_keys` on its way: ends with `keys` or with `error`, then calls `wake`."""
+
+    server: SaeId
+    client: SaeId
+    number: int
+    size_bits: int
+    qos: AppQos
+    priority: int
+    home: "Association | None" = None
+    keys: list[ReadyKey] | None = None
+    error: Exception | None = None
+    wake: Callable[[], None] = _nobody
+
+    @property
+    def bits(self) -> int:
+        """All keys together."""
+        return self.number * self.size_bits
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an answer."""
+        return self.keys is not None or self.error is not None
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        self.error = error
+        self.wake()
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch under way: its keys stay here until the destination holds them."""
+
+    batch: Batch
+    payload: Secret
+    made_s: float
+
+
+class Lane:
+    """Keys of one size of one association. `target`: how many to keep ready."""
+
+    __slots__ = ("flights", "flying", "ready", "size_bits", "target", "waiting")
+
+    def __init__(self, size_bits: int, target: int) -> None:
+        self.size_bits = size_bits
+        self.target = target
+        self.ready = ReadyBuffer()
+        self.waiting: deque[Request] = deque()
+        self.flights: dict[bytes, Flight] = {}
+        self.flying = 0
+
+    @property
+    def key_bytes(self) -> int:
+        """Size of one key."""
+        return self.size_bits // 8
+
+    @property
+    def demand(self) -> int:
+        """Keys that requests wait for."""
+        return sum(request.number for request in self.waiting)
+
+    def wanted(self, room_bytes: int, reserve_bytes: int, most_keys: int) -> int:
+        """Keys that the next batch shall carry; 0: none now.
+
+        `room_bytes` are left in the pool for keys; the last `reserve_bytes` only for requests that wait. A
+        full buffer is topped up by the quarter, and a nearly empty pool is not spent on tiny batches.
+        """
+        demand, have = self.demand, len(self.ready) + self.flying
+        missing = demand + self.target - have
+        urgent = demand > have
+        if missing <= 0 or (not urgent and have and missing < self.target // 4):
+            return 0
+        number = min(missing, most_keys, max(1, MOST_BATCH_BYTES // self.key_bytes))
+        if have == 0:
+            number = min(number, max(FIRST_BATCH_KEYS, demand))
+        room = (room_bytes if urgent else room_bytes - reserve_bytes) // self.key_bytes
+        if not urgent and room < min(number, FIRST_BATCH_KEYS):
+            return 0
+        return max(0, min(number, room))
+
+    def launch(self, flight: Flight) -> None:
+        """A batch of this lane is under way."""
+        self.flights[flight.batch.batch_id] = flight
+        self.flying += flight.batch.count
+
+    def land(self, batch_id: bytes) -> Flight:
+        """A batch of this lane is not under way any more."""
+        flight = self.flights.pop(batch_id)
+        self.flying -= flight.batch.count
+        return flight
+
+    def wipe(self) -> None:
+        """Overwrite every key here."""
+        self.ready.wipe()
+        for batch_id in list(self.flights):
+            self.land(batch_id).payload.wipe()
+
+
+@dataclass(slots=True, eq=False)
+class Association:
+    """One association that ends at this node. `blocked` says why keys do not come, for the caller."""
+
+    plan: AssociationPlan
+    usage: Usage
+    bucket: TokenBucket | None = None
+    lanes: dict[int, Lane] = field(default_factory=dict)
+    expired: bool = False
+    blocked: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether keys may be delivered."""
+        return self.plan.remote_node is not None and not self.expired
+
+    def lane(self, size_bits: int) -> Lane:
+        """The lane of a key size; made when there is none."""
+        lane = self.lanes.get(size_bits)
+        if lane is None:
+            lane = self.lanes[size_bits] = Lane(size_bits, 0)
+        return lane
+
+    def wipe(self) -> None:
+        """Overwrite every key of the source side."""
+        for lane in self.lanes.values():
+            lane.wipe()

@@ -1,0 +1,238 @@
+"""The key manager of a node as a running thing: a `KeyPlane` with sockets, time and waiting around it.
+
+Rule of this file: nothing is decided here. Whatever happens is given to the plane, then its outbox is sent
+and missing keys are made, once per turn of the event loop however much came in.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+from keyweave_agents.keys.frames import Held, encode
+from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.peers import Peers
+from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
+from keyweave_agents.keys.plane import KeyPlane
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.quantum.intake import KeyBlock
+from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import get_logger
+
+TICK_S = 0.25
+ALIVE_EVERY_S = 3.0
+SILENCE_S = 10.0
+MOST_EVENTS = 4096
+
+
+class KeyManager:
+    """Implements `ports.KeySupply`, `ports.KeyControl` and `quantum.intake.KeySink`.
+
+    `tls_server` and `tls_client` must demand and check certificates (mutual TLS); None is plain TCP, for
+    tests alone. `random_bytes(n)` is the source of every end-to-end key: a cryptographic one.
+    """
+
+    def __init__(
+        self,
+        settings: KeySettings,
+        *,
+        node_id: NodeId,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        tls_server: ssl.SSLContext | None,
+        tls_client: ssl.SSLContext | None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tls_server = tls_server
+        self._tls_client = tls_client
+        self._events: asyncio.Queue[KeyEvent] = asyncio.Queue()
+        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit)
+        self._peers = Peers(
+            node_id,
+            settings.neighbours,
+            self._plane,
+            clock=clock,
+            uniform=lambda: int.from_bytes(random_bytes(4), "big") / 2**32,
+            log=get_logger("keys").bind(node_id=node_id),
+            after_input=self._stir,
+        )
+        self._stirred = False
+        self._address: asyncio.Future[tuple[str, int]] | None = None
+
+    # --- running ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until cancelled. PeerUnreachable when the address to listen on cannot be used."""
+        server = await self._peers.listen(
+            self._settings.listen_host, self._settings.listen_port, self._tls_server
+        )
+        host, port = server.sockets[0].getsockname()[:2]
+        self._listening().set_result((host, port))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for neighbour in self._peers.dialled():
+                    tasks.create_task(self._peers.keep_dialling(neighbour, self._tls_client))
+                tasks.create_task(self._beat())
+        finally:
+            server.close()
+            self._peers.close()
+            self._address = None
+
+    async def listening(self) -> tuple[str, int]:
+        """Wait until neighbours can connect; the address."""
+        return await asyncio.shield(self._listening())
+
+    def _listening(self) -> asyncio.Future[tuple[str, int]]:
+        if self._address is None:
+            self._address = asyncio.get_running_loop().create_future()
+        return self._address
+
+    async def _beat(self) -> None:
+        alive_s = self._clock.monotonic()
+        sign_of_life = encode(Held())
+        while True:
+            self._plane.tick()
+            self._peers.tick(SILENCE_S)
+            self._work()
+            if self._clock.monotonic() - alive_s >= ALIVE_EVERY_S:
+                alive_s = self._clock.monotonic()
+                ready = [link_id for link_id, one in self._plane.sessions.items() if one.ready]
+                self._peers.send([(link_id, sign_of_life) for link_id in ready])
+            await self._clock.sleep(TICK_S)
+
+    def _stir(self) -> None:
+        """Something changed: do what follows from it at the end of this turn of the loop."""
+        if not self._stirred:
+            self._stirred = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        self._stirred = False
+        self._plane.supply.refill()
+        outbox = self._plane.take_outbox()
+        if outbox:
+            self._peers.send(outbox)
+
+    def _emit(self, event: KeyEvent) -> None:
+        if self._events.qsize() >= MOST_EVENTS:
+            self._events.get_nowait()  # nobody reads: the newest say more
+        self._events.put_nowait(event)
+
+    # --- from the quantum layer ------------------------------------------------------------------
+
+    def next_owner(self, link_id: LinkId) -> NodeId | None:
+        """See `quantum.intake.KeySink`."""
+        return self._plane.next_owner(link_id)
+
+    def deposit(self, link_id: LinkId, block: KeyBlock) -> None:
+        """See `quantum.intake.KeySink`. The pool keeps a copy; KeyError for an unknown link."""
+        self._plane.deposit(link_id, block)
+        self._stir()
+
+    # --- from the control layer ------------------------------------------------------------------
+
+    def configure(self, plan: KeyPlan) -> None:
+        """See `ports.KeyControl`."""
+        self._plane.configure(plan)
+        self._stir()
+
+    def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
+        """See `ports.KeyControl`."""
+        self._plane.supply.refuse(server, clients, reasons)
+
+    def snapshot(self) -> KeyState:
+        """See `ports.KeyControl`."""
+        return self._plane.snapshot()
+
+    async def next_event(self) -> KeyEvent:
+        """See `ports.KeyControl`."""
+        return await self._events.get()
+
+    async def events(self) -> AsyncIterator[KeyEvent]:
+        """`next_event`, for ever."""
+        while True:
+            yield await self._events.get()
+
+    # --- from the service layer ------------------------------------------------------------------
+
+    async def get_keys(
+        self,
+        caller: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        deadline_s: float,
+        *,
+        qos: AppQos | None = None,
+        priority: int = 0,
+    ) -> tuple[SuppliedKey, ...]:
+        """See `ports.KeySupply`."""
+        self._check_request(number, size_bits)
+        supply = self._plane.supply
+        request = Request(
+            server=caller,
+            client=client,
+            number=number,
+            size_bits=size_bits,
+            qos=qos or AppQos(),
+            priority=priority,
+        )
+        supply.request(request)
+        self._stir()
+        if request.keys is None:
+            try:
+                await self._answer(request, deadline_s)
+            except asyncio.CancelledError:
+                supply.abandon(request)
+                raise
+        if request.error is not None:
+            raise request.error
+        if request.keys is not None:
+            return supply.collect(request)
+        why = supply.why(request)
+        supply.abandon(request)
+        pair = f"{caller} with {client}"
+        if why is None:
+            raise DeadlineExceeded(f"no association of {pair} came up within {deadline_s:g} s")
+        raise Exhausted(f"keys of {pair} did not come within {deadline_s:g} s: {why}")
+
+    async def _answer(self, request: Request, deadline_s: float) -> None:
+        """Wait for the answer or the deadline."""
+        answered = asyncio.Event()
+        request.wake = answered.set
+        answer = asyncio.ensure_future(answered.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(deadline_s))
+        try:
+            await asyncio.wait((answer, timer), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answer.cancel()
+            timer.cancel()
+
+    def _check_request(self, number: int, size_bits: int) -> None:
+        limits = self._settings.limits
+        if not 1 <= number <= limits.keys_per_request:
+            raise InvalidInput(f"number of keys: {number} is not within 1..{limits.keys_per_request}")
+        if not limits.min_key_bits <= size_bits <= limits.max_key_bits:
+            raise InvalidInput(
+                f"key size: {size_bits} bit is not within {limits.min_key_bits}..{limits.max_key_bits}"
+            )
+        if size_bits % 8:
+            raise InvalidInput("size shall be a multiple of 8")
+
+    def get_keys_by_id(
+        self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
+    ) -> tuple[SuppliedKey, ...]:
+        """See `ports.KeySupply`."""
+        limits = self._settings.limits
+        if not 1 <= len(key_ids) <= limits.keys_per_request:
+            raise InvalidInput(
+                f"number of key ids: {len(key_ids)} is not within 1..{limits.keys_per_request}"
+            )
+        return self._plane.supply.fetch(caller, master, key_ids)
+
+    def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
+        """See `ports.KeySupply`."""
+        return self._plane.supply.status(caller, other)

@@ -1,0 +1,175 @@
+"""The whole key management of one node without sockets: pools, relay and supply behind one door.
+
+Rule of this file: everything that happens comes in through a method here, what goes to neighbours lies in
+`take_outbox` and what the controller shall hear goes to `emit`. A chain of planes with queues between them
+is a whole network in one test; `manager` puts sockets and waiting around one plane.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from keyweave_agents.keys.frames import Frame
+from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
+from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.store import LinkPool
+from keyweave_agents.keys.supply import Supply
+from keyweave_agents.quantum.intake import KeyBlock
+from keyweave_core.errors import InvalidInput
+from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.link import KeyPool
+from keyweave_core.runtime.clock import Clock
+
+USEFUL_BYTES = 64
+"""A pool with less than this in both directions cannot relay one 256-bit key: it counts as empty."""
+
+RATE_WINDOW_S = 5.0
+
+
+class _Gauge:
+    """Consumption of one pool over the last seconds, and whether it was empty when last looked at."""
+
+    def __init__(self) -> None:
+        self.empty = True
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now_s: float, taken_bytes: int) -> None:
+        """Remember a reading of the counter."""
+        self._samples.append((now_s, taken_bytes))
+        while len(self._samples) > 2 and self._samples[1][0] <= now_s - RATE_WINDOW_S:
+            self._samples.popleft()
+
+    def rate_bps(self, now_s: float, taken_bytes: int) -> int:
+        """Bits taken per second since the oldest reading."""
+        if not self._samples:
+            return 0
+        at_s, before = self._samples[0]
+        return round(8 * (taken_bytes - before) / max(1.0, now_s - at_s))
+
+
+class KeyPlane:
+    """Key management of one node, driven from outside."""
+
+    def __init__(
+        self,
+        settings: KeySettings,
+        node_id: NodeId,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        emit: Callable[[KeyEvent], None],
+    ) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._outbox: list[tuple[LinkId, bytes]] = []
+        self.supply = Supply(settings, node_id, clock, random_bytes, emit)
+        self.relay = self.supply.relay
+        self.sessions: dict[LinkId, LinkSession] = {}
+        self._gauges: dict[LinkId, _Gauge] = {}
+        for neighbour in settings.neighbours:
+            link_id = LinkId(neighbour.link_id)
+            pool = LinkPool(link_id, node_id, NodeId(neighbour.node_id), settings.pool_capacity_bits)
+            session = LinkSession(pool, self._sender(link_id))
+            self.sessions[link_id] = session
+            self._gauges[link_id] = _Gauge()
+            self.relay.add_session(session)
+
+    def _sender(self, link_id: LinkId) -> Callable[[bytes], None]:
+        return lambda frame: self._outbox.append((link_id, frame))
+
+    def take_outbox(self) -> list[tuple[LinkId, bytes]]:
+        """Frames for the wire (with their length), by physical link, in order; they are the caller's now."""
+        frames, self._outbox[:] = list(self._outbox), []
+        return frames
+
+    # --- key from below --------------------------------------------------------------------------
+
+    def next_owner(self, link_id: LinkId) -> NodeId | None:
+        """See `quantum.intake.KeySink`."""
+        return self.sessions[link_id].pool.next_owner()
+
+    def deposit(self, link_id: LinkId, block: KeyBlock) -> None:
+        """See `quantum.intake.KeySink`."""
+        now_s = self._clock.monotonic()
+        if self.sessions[link_id].deposit(block, now_s):
+            self.relay.resume(now_s)
+
+    # --- neighbours ------------------------------------------------------------------------------
+
+    def connected(self, link_id: LinkId) -> None:
+        """A connection to the key manager at the other end of a physical link stands."""
+        self.sessions[link_id].connected()
+
+    def disconnected(self, link_id: LinkId) -> None:
+        """It is gone."""
+        self.sessions[link_id].disconnected()
+
+    def handle(self, link_id: LinkId, frame: Frame) -> None:
+        """A message came over it. MalformedMessage: close the connection."""
+        self.relay.handle(self.sessions[link_id], frame, self._clock.monotonic())
+
+    # --- orders from above -----------------------------------------------------------------------
+
+    def configure(self, plan: KeyPlan) -> None:
+        """See `ports.KeyControl`."""
+        _check(plan)
+        now_s = self._clock.monotonic()
+        self.relay.set_routes(plan.routes, now_s)
+        self.supply.plan(plan.associations)
+        self.relay.resume(now_s)
+
+    def tick(self) -> None:
+        """What time brings: repeats, expiry, periods, events about pools. Call a few times a second."""
+        now_s = self._clock.monotonic()
+        self.relay.tick(now_s)
+        self.supply.tick()
+        for link_id, session in self.sessions.items():
+            session.tick(now_s)
+            gauge, pool = self._gauges[link_id], session.pool
+            gauge.sample(now_s, pool.taken_bytes)
+            empty = max(pool.own.stored_bytes, pool.their.stored_bytes) < USEFUL_BYTES
+            if empty != gauge.empty:
+                gauge.empty = empty
+                self._emit(PoolEmptied(link_id=link_id) if empty else PoolFilled(link_id=link_id))
+
+    def snapshot(self) -> KeyState:
+        """See `ports.KeyControl`."""
+        now_s = self._clock.monotonic()
+        peers = frozenset(session.remote for session in self.sessions.values() if session.ready)
+        return KeyState(
+            pools={
+                link_id: KeyPool(
+                    stored_bits=session.pool.stored_bits, capacity_bits=session.pool.capacity_bits
+                )
+                for link_id, session in self.sessions.items()
+            },
+            consumption_bps={
+                link_id: self._gauges[link_id].rate_bps(now_s, session.pool.taken_bytes)
+                for link_id, session in self.sessions.items()
+            },
+            associations=self.supply.views(),
+            active_routes=frozenset(
+                route.link_id
+                for route in self.relay.routes().values()
+                if all(hop is None or hop in peers for hop in (route.prev_hop, route.next_hop))
+            ),
+            peers_up=peers,
+        )
+
+
+def _check(plan: KeyPlan) -> None:
+    links: set[LinkId] = set()
+    for route in plan.routes:
+        if route.link_id in links:
+            raise InvalidInput(f"virtual link {route.link_id} stands twice in the plan")
+        links.add(route.link_id)
+        if route.prev_hop is None and route.next_hop is None:
+            raise InvalidInput(f"virtual link {route.link_id} has neither a previous nor a next hop")
+        if route.prev_hop == route.next_hop:
+            raise InvalidInput(f"virtual link {route.link_id} goes back to where it comes from")
+    apps = set()
+    for association in plan.associations:
+        if association.app_id in apps:
+            raise InvalidInput(f"application {association.app_id} stands twice in the plan")
+        apps.add(association.app_id)
+        if association.source and not association.clients:
+            raise InvalidInput(f"application {association.app_id} has no client")

@@ -1,0 +1,124 @@
+"""What the relay remembers of one batch, and of failures over one virtual link.
+
+Rule of this file: values and counting; what is done about them stands in `relay`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.material import Secret
+from keyweave_core.model.ids import LinkId
+
+RECORD_LIFE_S = 30.0
+RETRY_FIRST_S = 0.1
+RETRY_MOST_S = 4.0
+ACK_WAIT_S = 1.0
+REPEATS_BEFORE_TROUBLE = 3
+TROUBLE_EVERY_S = 10.0
+
+BatchKey = tuple[bytes, LinkId]
+
+
+class Endpoint(Protocol):
+    """The associations of this node, as the relay sees them."""
+
+    def arrived(self, batch: Batch, payload: Secret) -> Reason | None:
+        """Keys for us: None when they are stored (now or before), else why not."""
+        ...
+
+    def confirmed(self, batch_id: bytes) -> None:
+        """The destination holds a batch that was submitted here."""
+        ...
+
+    def setback(self, batch_id: bytes, reason: str) -> None:
+        """A batch that was submitted here did not get through yet."""
+        ...
+
+    def troubled(self, link_id: LinkId, reason: str) -> None:
+        """Relay over a virtual link keeps failing."""
+        ...
+
+
+@dataclass(slots=True)
+class Sent:
+    """A sealed message and the connection it was sealed for."""
+
+    session: LinkSession
+    number: int
+    frame: bytes
+
+    @property
+    def fresh(self) -> bool:
+        """Whether that connection still stands."""
+        return self.session.ready and self.session.number == self.number
+
+
+@dataclass(slots=True)
+class Record:
+    """One batch on one virtual link. `came_over` None: submitted at this node."""
+
+    batch: Batch
+    payload: Secret | None
+    came_over: LinkSession | None
+    came_tag: bytes
+    expires_s: float
+    retry_s: float = 0.0
+    delay_s: float = RETRY_FIRST_S
+    sent: Sent | None = None
+    reseals: int = 0
+    ack: Sent | None = None
+    ack_repeats: int = 0
+
+    @property
+    def key(self) -> BatchKey:
+        """What names it here."""
+        return (self.batch.batch_id, self.batch.link_id)
+
+    def back_off(self, now_s: float, least_s: float = 0.0) -> None:
+        """Set the time of the next attempt, each wait twice the one before."""
+        self.retry_s = now_s + max(self.delay_s, least_s)
+        self.delay_s = min(RETRY_MOST_S, 2 * self.delay_s)
+
+    def settle(self, now_s: float) -> None:
+        """Only answers are still to be given: keep no keys, no ids and no message."""
+        self.wipe()
+        self.sent = None
+        self.batch = replace(self.batch, key_ids=b"")
+        self.expires_s = now_s + RECORD_LIFE_S
+
+    def wipe(self) -> None:
+        """Overwrite the keys, when they are the relay's."""
+        if self.came_over is not None and self.payload is not None:
+            self.payload.wipe()
+        self.payload = None
+
+
+class Complaints:
+    """Failures in a row per virtual link: an operator hears of the third, and then every ten seconds."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._in_a_row: dict[LinkId, int] = {}
+        self._told_s: dict[LinkId, float] = {}
+
+    def count(self, link_id: LinkId, reason: str, now_s: float) -> None:
+        """One more failure."""
+        times = self._in_a_row[link_id] = self._in_a_row.get(link_id, 0) + 1
+        last_s = self._told_s.get(link_id, float("-inf"))
+        if times >= REPEATS_BEFORE_TROUBLE and now_s - last_s >= TROUBLE_EVERY_S:
+            self._told_s[link_id] = now_s
+            self._endpoint.troubled(link_id, reason)
+
+    def clear(self, link_id: LinkId) -> None:
+        """Something got through."""
+        self._in_a_row.pop(link_id, None)
+
+    def keep_only(self, link_ids: Iterable[LinkId]) -> None:
+        """Forget virtual links that are gone."""
+        known = set(link_ids)
+        for table in (self._in_a_row, self._told_s):
+            for link_id in [link_id for link_id in table if link_id not in known]:
+                del table[link_id]

@@ -1,0 +1,176 @@
+"""Making keys at the source, ahead of demand: what is missing goes out in batches, fair and bounded.
+
+Rule of this file: random bytes become a key here and nowhere else. Batches are as large as the buffer's
+deficit and the pool allow, because every batch costs 32 bytes of tag on each hop whatever its size.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from keyweave_agents.keys.arrivals import Arrivals
+from keyweave_agents.keys.buffers import ReadyKey
+from keyweave_agents.keys.frames import Batch, Reason, uuid_text
+from keyweave_agents.keys.lanes import Association, Flight, Lane
+from keyweave_agents.keys.pad import TAG_KEY_BYTES
+from keyweave_agents.keys.plan import AssociationPlan, SuppliedKey
+from keyweave_agents.keys.relay import Relay
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.material import Secret
+from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.runtime.clock import Clock
+
+RESERVE_BYTES = 8 * TAG_KEY_BYTES
+"""Pool bytes that filling a buffer leaves for acknowledgements and waiting requests."""
+
+
+class Refill:
+    """Makes keys for the associations of one node. `serve` answers the requests of a lane."""
+
+    def __init__(
+        self,
+        settings: KeySettings,
+        node_id: NodeId,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        relay: Relay,
+        arrivals: Arrivals,
+        serve: Callable[[Association, Lane], None],
+    ) -> None:
+        self._settings = settings
+        self._node_id = node_id
+        self._clock = clock
+        self._random = random_bytes
+        self._relay = relay
+        self._arrivals = arrivals
+        self._serve = serve
+        self._flights: dict[bytes, tuple[Association, Lane]] = {}
+        self._turn = 0
+
+    def run(self, associations: Iterable[Association]) -> None:
+        """Make and send what is missing, one batch of each association in turn, the most important first."""
+        now_s = self._clock.monotonic()
+        sources = [one for one in associations if one.plan.source and one.open]
+        if not sources:
+            return
+        self._turn = (self._turn + 1) % len(sources)
+        sources = sources[self._turn :] + sources[: self._turn]
+        sources.sort(key=lambda one: -one.plan.priority)
+        busy = [(association, lane) for association in sources for lane in association.lanes.values()]
+        while busy:
+            busy = [pair for pair in busy if self._make(*pair, now_s)]
+
+    def _make(self, association: Association, lane: Lane, now_s: float) -> bool:
+        limits = self._settings.limits
+        if association.plan.remote_node == self._node_id:
+            number = lane.wanted(limits.keys_per_batch * lane.key_bytes, 0, limits.keys_per_batch)
+            return number > 0 and self._make_here(association, lane, number, now_s)
+        link_id = association.plan.link_id
+        if link_id is None or not self._relay.leads_on(link_id):
+            association.blocked = "no path is configured"
+            return False
+        session = self._relay.next_session(link_id)
+        if session is None:
+            association.blocked = Reason.NEXT_HOP_DOWN.words
+            return False
+        if len(lane.flights) >= limits.batches_in_flight:
+            return False
+        number = lane.wanted(session.spendable - TAG_KEY_BYTES, RESERVE_BYTES, limits.keys_per_batch)
+        if number == 0:
+            if lane.demand > len(lane.ready) + lane.flying:
+                association.blocked = f"{Reason.NO_PAD.words} (at node {self._node_id})"
+            return False
+        batch, payload = self._fresh(association, lane, number, link_id)
+        lane.launch(Flight(batch, payload, now_s))
+        self._flights[batch.batch_id] = (association, lane)
+        self._relay.submit(batch, payload, now_s)
+        return True
+
+    def _fresh(
+        self, association: Association, lane: Lane, number: int, link_id: LinkId
+    ) -> tuple[Batch, Secret]:
+        ids = bytearray(self._random(16 * (number + 1)))
+        ids[6::16] = bytes(byte & 0x0F | 0x40 for byte in ids[6::16])  # version 4 (RFC 9562)
+        ids[8::16] = bytes(byte & 0x3F | 0x80 for byte in ids[8::16])
+        batch = Batch(
+            batch_id=bytes(ids[:16]),
+            app_id=association.plan.app_id,
+            link_id=link_id,
+            key_bytes=lane.key_bytes,
+            key_ids=bytes(ids[16:]),
+        )
+        return batch, Secret(self._random(number * lane.key_bytes))
+
+    def _make_here(self, association: Association, lane: Lane, number: int, now_s: float) -> bool:
+        """Both applications are at this node: what one gets lies here for the other."""
+        batch, payload = self._fresh(association, lane, number, LinkId(""))
+        plan = association.plan
+        reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
+        if reason is not None:
+            payload.wipe()
+            association.blocked = reason.words
+            return False
+        self._ready(association, lane, Flight(batch, payload, now_s), None)
+        return True
+
+    def landed(self, batch_id: bytes) -> None:
+        """The destination holds a batch: its keys are ready."""
+        pair = self._flights.pop(batch_id, None)
+        if pair is not None:
+            association, lane = pair
+            flight = lane.land(batch_id)
+            self._ready(association, lane, flight, flight.batch.link_id)
+
+    def setback(self, batch_id: bytes, reason: str) -> None:
+        """A batch did not get through yet."""
+        pair = self._flights.get(batch_id)
+        if pair is not None:
+            pair[0].blocked = reason
+
+    def redirect(self, association: Association) -> None:
+        """Send what is under way over the link that the association has now."""
+        link_id = association.plan.link_id
+        if link_id is None or not self._relay.leads_on(link_id):
+            link_id = None
+        now_s = self._clock.monotonic()
+        for lane in association.lanes.values():
+            for flight in lane.flights.values():
+                batch = flight.batch
+                if batch.link_id == link_id and self._relay.carries(batch.batch_id, link_id):
+                    continue
+                self._relay.withdraw(batch.batch_id, batch.link_id)
+                if link_id is not None:
+                    flight.batch = replace(batch, link_id=link_id)
+                    self._relay.submit(flight.batch, flight.payload, now_s)
+
+    def drop(self, association: Association, *, made_before_s: float | None = None) -> None:
+        """Give up batches under way: all, or those made before a moment."""
+        for lane in association.lanes.values():
+            for batch_id, flight in list(lane.flights.items()):
+                if made_before_s is None or flight.made_s < made_before_s:
+                    self._relay.withdraw(batch_id, flight.batch.link_id)
+                    self._flights.pop(batch_id, None)
+                    lane.land(batch_id).payload.wipe()
+
+    def _ready(self, association: Association, lane: Lane, flight: Flight, link_id: LinkId | None) -> None:
+        batch, size = flight.batch, lane.key_bytes
+        expires_s = flight.made_s + self.ttl_s(association.plan) / 2
+        lane.ready.put(
+            [
+                ReadyKey(
+                    supplied=SuppliedKey(
+                        key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
+                        key=flight.payload.slice(index * size, size),
+                    ),
+                    link_id=link_id,
+                    expires_s=expires_s,
+                )
+                for index in range(batch.count)
+            ]
+        )
+        flight.payload.wipe()
+        association.blocked = ""
+        self._serve(association, lane)
+
+    def ttl_s(self, plan: AssociationPlan) -> float:
+        """Longest stay of an unused key."""
+        return float(plan.qos.ttl_s or self._settings.key_ttl_s)

@@ -1,0 +1,335 @@
+"""Hop-by-hop relay of batches: the state machine of one node, without any I/O.
+
+Rule of this file: a batch is taken up once per virtual link and answered as often as it is repeated. Frames
+leave through the sessions; what concerns this node's own associations goes through `Endpoint`.
+
+    role      what comes            what happens                                    record
+    source    submit                seal towards the next hop                       open
+    transit   batch                 prove, strip pad, seal towards the next hop     open, payload kept
+    egress    batch                 prove, strip pad, hand over, seal an ack        done
+    transit   ack from next hop     prove, wipe payload, seal an ack backwards      done
+    source    ack                   prove, keys are confirmed                       gone
+    any       batch again           done: ack again; open: forward again
+    any open  nack                  seal again (pad lost), or tell the one before; the source tries later
+    any open  new pad, connection, route or association: forward what waited
+
+A message sealed on this connection is repeated byte by byte. One sealed on an earlier connection, or whose
+pad the other end does not hold, is sealed again with fresh bits: an eavesdropper then knows P^K1 and P^K2,
+and as K1 and K2 are independent, uniform and never used elsewhere, the two together tell nothing of P.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import assert_never
+
+from keyweave_agents.keys.frames import Ack, Batch, Frame, Held, Hello, Nack, Reason, Sealed, encode
+from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
+from keyweave_agents.keys.plan import Route
+from keyweave_agents.keys.records import (
+    ACK_WAIT_S,
+    RECORD_LIFE_S,
+    BatchKey,
+    Complaints,
+    Endpoint,
+    Record,
+    Sent,
+)
+from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.material import Secret
+from keyweave_core.errors import MalformedMessage
+from keyweave_core.model.ids import LinkId, NodeId
+
+
+class Relay:
+    """All batches under way through this node."""
+
+    def __init__(self, node_id: NodeId, endpoint: Endpoint, *, most_records: int) -> None:
+        self._node_id = node_id
+        self._endpoint = endpoint
+        self._most = most_records
+        self._routes: dict[LinkId, Route] = {}
+        self._sessions: dict[NodeId, list[LinkSession]] = {}
+        self._open: dict[BatchKey, Record] = {}
+        self._done: OrderedDict[BatchKey, Record] = OrderedDict()
+        self._stuck: dict[BatchKey, None] = {}  # open ones that wait for pad, connection or association
+        self._unacked: dict[BatchKey, None] = {}  # done ones whose ack waits for pad
+        self._complaints = Complaints(endpoint)
+
+    def add_session(self, session: LinkSession) -> None:
+        """A physical link of this node."""
+        self._sessions.setdefault(session.remote, []).append(session)
+
+    @property
+    def open_batches(self) -> int:
+        """Batches not yet acknowledged."""
+        return len(self._open)
+
+    def routes(self) -> dict[LinkId, Route]:
+        """The configured routes."""
+        return self._routes
+
+    def leads_on(self, link_id: LinkId) -> bool:
+        """Whether a virtual link has a next hop here."""
+        route = self._routes.get(link_id)
+        return route is not None and route.next_hop is not None
+
+    def carries(self, batch_id: bytes, link_id: LinkId) -> bool:
+        """Whether a batch is under way here over that virtual link."""
+        return (batch_id, link_id) in self._open
+
+    def set_routes(self, routes: Iterable[Route], now_s: float) -> None:
+        """Hold exactly these; what was under way over others is forgotten."""
+        self._routes = {route.link_id: route for route in routes}
+        for record in [*self._open.values(), *self._done.values()]:
+            if record.batch.link_id not in self._routes:
+                self._forget(record)
+        self._complaints.keep_only(self._routes)
+        self.resume(now_s)
+
+    def next_session(self, link_id: LinkId) -> LinkSession | None:
+        """The connected physical link with the most key towards the next hop of a virtual link."""
+        route = self._routes.get(link_id)
+        if route is None or route.next_hop is None:
+            return None
+        ready = [session for session in self._sessions.get(route.next_hop, ()) if session.ready]
+        return max(ready, key=lambda session: session.spendable, default=None)
+
+    def submit(self, batch: Batch, payload: Secret, now_s: float) -> None:
+        """Send keys of ours on their way; the payload stays ours until `confirmed`. Repeats by itself."""
+        record = Record(batch, payload, None, b"", float("inf"))
+        self._open[record.key] = record
+        self._forward(record, now_s)
+
+    def withdraw(self, batch_id: bytes, link_id: LinkId) -> None:
+        """Stop repeating a batch of ours."""
+        record = self._open.get((batch_id, link_id))
+        if record is not None and record.came_over is None:
+            self._forget(record)
+
+    def handle(self, session: LinkSession, frame: Frame, now_s: float) -> None:
+        """Act on a message of a neighbour. MalformedMessage: close its connection; nothing was changed."""
+        match frame:
+            case Sealed():
+                if not session.ready:
+                    raise MalformedMessage("a relay message before Hello")
+                if isinstance(frame.content, Batch):
+                    self._on_batch(session, frame, frame.content, now_s)
+                else:
+                    self._on_ack(session, frame, frame.content, now_s)
+            case Nack():
+                self._on_nack(session, frame, now_s)
+            case Held():
+                session.learn(frame)
+                self.resume(now_s)
+            case Hello():
+                session.greeted(frame, now_s)
+                self._reopen(session, now_s)
+            case _ as never:
+                assert_never(never)
+
+    def resume(self, now_s: float) -> None:
+        """Something came that batches may have waited for: pad, a connection, a route, an association."""
+        for key in list(self._unacked):
+            self._acknowledge(self._done[key])
+        for key in list(self._stuck):
+            record = self._open.get(key)
+            if record is not None:
+                self._forward(record, now_s, quiet=True)
+
+    def tick(self, now_s: float) -> None:
+        """Repeat and expire."""
+        for record in list(self._open.values()):
+            if record.expires_s <= now_s:
+                self._forget(record)
+            elif record.came_over is None and record.retry_s <= now_s:
+                if record.sent is not None and record.sent.fresh:
+                    record.back_off(now_s)
+                    self._setback(record, "no acknowledgement from the destination", now_s)
+                self._forward(record, now_s)
+        while self._done:
+            record = next(iter(self._done.values()))
+            if record.expires_s > now_s:
+                break
+            self._forget(record)
+
+    # --- batches ---------------------------------------------------------------------------------
+
+    def _on_batch(self, session: LinkSession, sealed: Sealed, batch: Batch, now_s: float) -> None:
+        key = (batch.batch_id, batch.link_id)
+        record = self._open.get(key) or self._done.get(key)
+        if record is not None and record.came_over is None:
+            raise MalformedMessage("a batch came back to its source")
+        if record is not None and record.came_tag == sealed.tag and record.came_over is session:
+            self._again(record, now_s)
+            return
+        pad = session.pool.claim(sealed.pad)
+        if pad is None:
+            self._nack(session, batch, Reason.PAD_GONE, kept=False)
+            return
+        try:
+            if not proves(sealed.body, sealed.tag, pad):
+                self._distrust(session, batch.link_id, now_s)
+                self._nack(session, batch, Reason.BAD_TAG, kept=False)
+                return
+            route = self._routes.get(batch.link_id)
+            if route is None or route.prev_hop != session.remote:
+                self._nack(session, batch, Reason.UNKNOWN_ROUTE, kept=False)
+                return
+            if record is not None:
+                record.came_over, record.came_tag, record.ack = session, sealed.tag, None
+                self._again(record, now_s)
+                return
+            if len(self._open) >= self._most:
+                self._nack(session, batch, Reason.FULL, kept=False)
+                return
+            bits = reveal(sealed.ciphertext, pad)
+        finally:
+            wipe(pad)
+        record = Record(batch, Secret(bits), session, sealed.tag, now_s + RECORD_LIFE_S)
+        wipe(bits)
+        self._open[key] = record
+        self._forward(record, now_s)
+
+    def _again(self, record: Record, now_s: float) -> None:
+        if record.key in self._done:
+            self._acknowledge(record, repeat=True)
+        else:
+            self._forward(record, now_s)
+
+    def _forward(self, record: Record, now_s: float, *, quiet: bool = False) -> None:
+        """Towards the next hop, or into our own store. `quiet`: a setback was told before."""
+        self._stuck.pop(record.key, None)
+        if record.came_over is None:
+            record.retry_s = now_s + max(ACK_WAIT_S, record.delay_s)
+        payload = record.payload
+        if payload is None:
+            return
+        route = self._routes[record.batch.link_id]
+        reason: Reason | None
+        if route.next_hop is None:
+            reason = self._endpoint.arrived(record.batch, payload)
+            if reason is None:
+                self._finish(record, now_s)
+                self._acknowledge(record)
+                return
+        elif record.sent is not None and record.sent.fresh:
+            record.sent.session.send(record.sent.frame)
+            return
+        else:
+            session = self.next_session(record.batch.link_id)
+            if session is None:
+                reason = Reason.NEXT_HOP_DOWN
+            elif session.spendable < len(payload) + TAG_KEY_BYTES:
+                reason = Reason.NO_PAD
+            else:
+                record.sent = Sent(session, session.number, session.seal(record.batch, payload.reveal()))
+                return
+        self._stuck[record.key] = None
+        if not quiet:
+            self._fail(record, reason, self._node_id, now_s)
+
+    def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
+        """Tell the one before; at the source: try later."""
+        if record.came_over is not None:
+            self._nack(record.came_over, record.batch, reason, kept=True, at_node=at_node)
+            return
+        record.back_off(now_s)
+        self._setback(record, f"{reason.words} (at node {at_node})", now_s)
+
+    # --- acknowledgements ------------------------------------------------------------------------
+
+    def _on_ack(self, session: LinkSession, sealed: Sealed, ack: Ack, now_s: float) -> None:
+        pad = session.pool.claim(sealed.pad)
+        if pad is None:
+            return  # the repeated batch will bring another one
+        proved = proves(sealed.body, sealed.tag, pad)
+        wipe(pad)
+        if not proved:
+            self._distrust(session, ack.link_id, now_s)
+            return
+        record = self._open.get((ack.batch_id, ack.link_id))
+        route = self._routes.get(ack.link_id)
+        if record is None or route is None or route.next_hop != session.remote:
+            return
+        self._complaints.clear(ack.link_id)
+        if record.came_over is None:
+            self._forget(record)
+            self._endpoint.confirmed(ack.batch_id)
+            return
+        self._finish(record, now_s)
+        self._acknowledge(record)
+
+    def _acknowledge(self, record: Record, *, repeat: bool = False) -> None:
+        self._unacked.pop(record.key, None)
+        session = record.came_over
+        if session is None or not session.ready:
+            return  # the one before repeats the batch when the connection stands again
+        if repeat and record.ack is not None and record.ack.fresh:
+            record.ack_repeats += 1
+            if record.ack_repeats % 2:
+                session.send(record.ack.frame)
+                return
+        if session.spendable < TAG_KEY_BYTES:
+            self._unacked[record.key] = None
+            return
+        ack = Ack(batch_id=record.batch.batch_id, link_id=record.batch.link_id)
+        record.ack = Sent(session, session.number, session.seal(ack))
+
+    def _on_nack(self, session: LinkSession, nack: Nack, now_s: float) -> None:
+        record = self._open.get((nack.batch_id, nack.link_id))
+        if record is None or record.sent is None or record.sent.session is not session:
+            return
+        if not nack.kept:
+            record.sent = None
+            if nack.reason in (Reason.PAD_GONE, Reason.BAD_TAG) and record.reseals < 2:
+                record.reseals += 1
+                self._forward(record, now_s)
+                return
+        self._fail(record, nack.reason, nack.at_node, now_s)
+
+    # --- the rest --------------------------------------------------------------------------------
+
+    def _reopen(self, session: LinkSession, now_s: float) -> None:
+        """A connection stands: whatever was under way over its predecessor goes again, sealed anew."""
+        for record in list(self._open.values()):
+            route = self._routes[record.batch.link_id]
+            if route.next_hop == session.remote and not (record.sent and record.sent.fresh):
+                self._forward(record, now_s, quiet=True)
+        self.resume(now_s)
+
+    def _nack(
+        self, session: LinkSession, batch: Batch, reason: Reason, *, kept: bool, at_node: NodeId | None = None
+    ) -> None:
+        if session.ready:
+            nack = Nack(
+                batch_id=batch.batch_id,
+                link_id=batch.link_id,
+                reason=reason,
+                at_node=at_node or self._node_id,
+                kept=kept,
+            )
+            session.send(encode(nack))
+
+    def _distrust(self, session: LinkSession, link_id: LinkId, now_s: float) -> None:
+        session.bad_tags += 1
+        if link_id in self._routes:
+            reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
+            self._complaints.count(link_id, reason, now_s)
+
+    def _setback(self, record: Record, reason: str, now_s: float) -> None:
+        self._endpoint.setback(record.batch.batch_id, reason)
+        self._complaints.count(record.batch.link_id, reason, now_s)
+
+    def _finish(self, record: Record, now_s: float) -> None:
+        """Acknowledged to us (or stored by us): only answers are still to be given."""
+        self._open.pop(record.key, None)
+        self._stuck.pop(record.key, None)
+        record.settle(now_s)
+        self._done[record.key] = record
+        while len(self._done) > self._most:
+            self._forget(next(iter(self._done.values())))
+
+    def _forget(self, record: Record) -> None:
+        for table in (self._open, self._done, self._stuck, self._unacked):
+            table.pop(record.key, None)
+        record.wipe()

@@ -1,0 +1,317 @@
+"""Supplying keys: associations, their buffers and the requests of applications. No I/O.
+
+Rule of this file: a key is supplied to the master only after the destination acknowledged it, once; and to
+each slave once. A request ends with all its keys or with an error, never with some.
+
+The life of a key: made at the source -> under way (`Flight`) -> ready at the source and stored at the
+destination -> supplied at both. Whatever is not supplied is wiped: at the source after half of its ttl, so
+that a slave has at least the other half to fetch what its master got.
+"""
+
+from collections.abc import Callable, Iterable
+
+from keyweave_agents.keys.arrivals import Arrivals
+from keyweave_agents.keys.buffers import DestinationStore, TokenBucket
+from keyweave_agents.keys.failures import RateExceeded
+from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.lanes import Association, Lane, Request
+from keyweave_agents.keys.plan import (
+    AssociationExpired,
+    AssociationPlan,
+    AssociationView,
+    KeyEvent,
+    RelayTrouble,
+    StoreStatus,
+    SuppliedKey,
+)
+from keyweave_agents.keys.refill import Refill
+from keyweave_agents.keys.relay import Relay
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.usage import Usage
+from keyweave_agents.keys.waiting import WaitingRoom
+from keyweave_agents.material import Secret
+from keyweave_core.errors import Exhausted, Refused
+from keyweave_core.model.application import AppStatus
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.runtime.clock import Clock
+
+FLIGHT_LIFE_S = 60.0
+"""A batch that nobody acknowledged for so long is given up, and its keys are made anew."""
+
+
+class Supply:
+    """All associations that end at one node. Implements `records.Endpoint`."""
+
+    def __init__(
+        self,
+        settings: KeySettings,
+        node_id: NodeId,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        emit: Callable[[KeyEvent], None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._emit = emit
+        self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
+        self._associations: dict[AppId, Association] = {}
+        self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
+        self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys)
+        self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
+        self._waiting = WaitingRoom(emit)
+
+    # --- configuration ---------------------------------------------------------------------------
+
+    def plan(self, plans: Iterable[AssociationPlan]) -> None:
+        """Hold exactly these associations; the relay has its routes already."""
+        now_s = self._clock.monotonic()
+        wanted = {plan.app_id: plan for plan in plans}
+        for app_id in [app_id for app_id in self._associations if app_id not in wanted]:
+            self._remove(self._associations.pop(app_id), now_s)
+        for app_id, plan in wanted.items():
+            association = self._associations.get(app_id)
+            if association is None:
+                usage = Usage(self._settings.statistics_period_s)
+                association = self._associations[app_id] = Association(plan, usage)
+            self._update(association, plan, now_s)
+        self._by_pair = {}
+        for association in self._associations.values():
+            if association.plan.source:
+                for client in association.plan.clients:
+                    self._by_pair.setdefault((association.plan.server, client), []).append(association)
+        self._check_expiry()
+        for request in self._waiting.release(self._by_pair):
+            self._seat(request, now_s)
+
+    def _update(self, association: Association, plan: AssociationPlan, now_s: float) -> None:
+        old, association.plan = association.plan, plan
+        if not plan.source:
+            return
+        default = self._settings.default_key_bits
+        association.lane(default).target = self._settings.buffer_keys
+        limit = plan.qos.max_bandwidth_bps
+        if limit is None:
+            association.bucket = None
+        elif association.bucket is None or old.qos.max_bandwidth_bps != limit:
+            burst = max(limit, self._settings.buffer_keys * default)
+            association.bucket = TokenBucket(limit, burst, now_s)
+        if plan.expires_at != old.expires_at:
+            association.expired = False
+        self._refill.redirect(association)
+        for lane in association.lanes.values():
+            self._serve(association, lane)
+
+    def _remove(self, association: Association, now_s: float) -> None:
+        self._refill.drop(association)
+        for lane in association.lanes.values():
+            for request in lane.waiting:
+                request.home = None
+                self._waiting.add(request, now_s)
+            lane.waiting.clear()
+        association.wipe()
+
+    # --- requests --------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> None:
+        """Answer now, or keep it waiting. Raises as `KeySupply.get_keys` what can be told at once."""
+        now_s = self._clock.monotonic()
+        if (request.server, request.client) not in self._by_pair:
+            if len(self._waiting) >= self._settings.limits.waiting_requests:
+                raise Exhausted("too many requests wait for keys at this key manager")
+            self._waiting.add(request, now_s)
+            return
+        self._seat(request, now_s)
+        if request.error is not None:
+            raise request.error
+
+    def _seat(self, request: Request, now_s: float) -> None:
+        """Put a request to the association it belongs to."""
+        candidates = self._by_pair[request.server, request.client]
+        association = max(candidates, key=_rank)
+        if association.expired:
+            request.fail(Refused(f"the association of {request.server} with {request.client} has expired"))
+            return
+        lane = association.lane(request.size_bits)
+        if len(lane.waiting) >= self._settings.limits.waiting_requests:
+            request.fail(Exhausted("too many requests wait for keys of this association"))
+            return
+        bucket = association.bucket
+        if bucket is not None and not bucket.take(request.bits, now_s):
+            request.fail(
+                RateExceeded(
+                    f"{request.bits} bit more would exceed the max_bandwidth of this association: "
+                    f"{bucket.rate_bps:.0f} bit/s, at most {bucket.burst_bits:.0f} bit at once"
+                )
+            )
+            return
+        request.home = association
+        lane.waiting.append(request)
+        self._serve(association, lane)
+
+    def collect(self, request: Request) -> tuple[SuppliedKey, ...]:
+        """Hand the keys of an answered request over, and count them."""
+        keys, association = request.keys, request.home
+        if keys is None or association is None:
+            raise ValueError("a request without answer was collected")
+        request.keys = None
+        now_s = self._clock.now()
+        for key in keys:
+            association.usage.count(key.link_id, request.size_bits, 1, now_s)
+        return tuple(key.supplied for key in keys)
+
+    def abandon(self, request: Request) -> None:
+        """The caller is gone or its time is over: its keys serve others."""
+        association = request.home
+        self._waiting.discard(request)
+        if association is None:
+            return
+        lane = association.lane(request.size_bits)
+        if request in lane.waiting:
+            lane.waiting.remove(request)
+        if association.bucket is not None:
+            association.bucket.give_back(request.bits)
+        if request.keys is not None:
+            if self._associations.get(association.plan.app_id) is association:
+                lane.ready.give_back(request.keys)
+            else:
+                for key in request.keys:
+                    key.supplied.key.wipe()
+            request.keys = None
+        self._serve(association, lane)
+
+    def why(self, request: Request) -> str | None:
+        """Why a request still waits; None when it waits for an association."""
+        association = request.home
+        if association is None:
+            return None
+        if not association.open:
+            return "the association is not active"
+        lane = association.lane(request.size_bits)
+        blocked = f": {association.blocked}" if association.blocked else ""
+        return f"{len(lane.ready)} of {request.number} keys ready{blocked}"
+
+    def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
+        """End the requests of these pairs that wait for an association or for its activation."""
+        self._waiting.refuse(server, clients, reasons)
+        for client in clients:
+            for association in self._by_pair.get((server, client), ()):
+                if not association.open:
+                    for lane in association.lanes.values():
+                        for request in [one for one in lane.waiting if one.client == client]:
+                            lane.waiting.remove(request)
+                            request.fail(Refused(*reasons))
+
+    def fetch(self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]) -> tuple[SuppliedKey, ...]:
+        """See `KeySupply.get_keys_by_id`."""
+        now_s = self._clock.now()
+        supplied = []
+        for key_id, secret, stored in self._arrivals.store.fetch(caller, master, key_ids):
+            association = self._associations.get(stored.app_id)
+            # Within one node the master's side has counted the key already.
+            if association is not None and not association.plan.source:
+                association.usage.count(stored.link_id, secret.bits, 1, now_s)
+            supplied.append(SuppliedKey(key_id=key_id, key=secret))
+        return tuple(supplied)
+
+    def _serve(self, association: Association, lane: Lane) -> None:
+        if not association.open:
+            return
+        lane.ready.expire(self._clock.monotonic())
+        while lane.waiting and lane.waiting[0].number <= len(lane.ready):
+            request = lane.waiting.popleft()
+            request.keys = lane.ready.draw(request.number)
+            request.wake()
+
+    # --- time, and what the relay tells ----------------------------------------------------------
+
+    def refill(self) -> None:
+        """Make and send what is missing."""
+        self._refill.run(self._associations.values())
+
+    def tick(self) -> None:
+        """Expire, ask again, close statistics periods."""
+        now_s = self._clock.monotonic()
+        self._check_expiry()
+        self._waiting.tick(now_s)
+        self._arrivals.expire(now_s)
+        wall_s = self._clock.now()
+        for association in self._associations.values():
+            association.usage.roll(wall_s)
+            if association.plan.source:
+                ttl_s = self._refill.ttl_s(association.plan)
+                self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
+                for lane in association.lanes.values():
+                    lane.ready.expire(now_s)
+
+    def _check_expiry(self) -> None:
+        wall_s = self._clock.now()
+        for association in self._associations.values():
+            until_s = association.plan.expires_at
+            if until_s is None or association.expired or wall_s < until_s:
+                continue
+            association.expired = True
+            self._emit(AssociationExpired(app_id=association.plan.app_id))
+            self._refill.drop(association)
+            for lane in association.lanes.values():
+                while lane.waiting:
+                    lane.waiting.popleft().fail(Refused("the association has expired"))
+            association.wipe()
+
+    def arrived(self, batch: Batch, payload: Secret) -> Reason | None:
+        """See `records.Endpoint`."""
+        association = self._associations.get(batch.app_id)
+        if association is None or association.plan.source or association.expired:
+            return Reason.UNKNOWN_APPLICATION
+        plan = association.plan
+        return self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), self._clock.monotonic())
+
+    def confirmed(self, batch_id: bytes) -> None:
+        """See `records.Endpoint`."""
+        self._refill.landed(batch_id)
+
+    def setback(self, batch_id: bytes, reason: str) -> None:
+        """See `records.Endpoint`."""
+        self._refill.setback(batch_id, reason)
+
+    def troubled(self, link_id: LinkId, reason: str) -> None:
+        """See `records.Endpoint`."""
+        self._emit(RelayTrouble(link_id=link_id, reason=reason))
+
+    # --- views -----------------------------------------------------------------------------------
+
+    def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
+        """See `KeySupply.status`."""
+        found = self._by_pair.get((caller, other))
+        if not found:
+            return None
+        association = max(found, key=_rank)
+        ready = len(association.lane(self._settings.default_key_bits).ready)
+        return StoreStatus(
+            stored_key_count=ready if association.open else 0,
+            max_key_count=max(self._settings.buffer_keys, ready),
+            remote_node=association.plan.remote_node,
+        )
+
+    def views(self) -> dict[AppId, AssociationView]:
+        """Every association as observed."""
+        wall_s = self._clock.now()
+        views = {}
+        for app_id, association in self._associations.items():
+            association.usage.roll(wall_s)
+            if association.expired:
+                status = AppStatus.OUT_OF_TIME
+            else:
+                status = AppStatus.ON if association.open else AppStatus.DISCONNECTED
+            default = association.lanes.get(self._settings.default_key_bits)
+            views[app_id] = AssociationView(
+                app_id=app_id,
+                status=status,
+                stored_keys=len(default.ready) if default else self._arrivals.store.count(app_id),
+                statistics=association.usage.closed(),
+            )
+        return views
+
+
+def _rank(association: Association) -> tuple[bool, bool, int]:
+    """Which of several associations of one pair serves."""
+    return (association.open, not association.expired, association.plan.priority)

@@ -1,0 +1,60 @@
+"""Delivered keys and bits, counted per period and per virtual link (`app_statistics` of ETSI GS QKD 015).
+
+Rule of this file: a period ends at a whole multiple of its length since 1970, so the rows of both ends of an
+association line up; only periods with deliveries make a row, and a bounded number of rows is kept.
+"""
+
+from collections import deque
+
+from keyweave_core.model.application import AppStatistics, PathUsage
+from keyweave_core.model.ids import LinkId
+from keyweave_core.model.units import clamp_uint32
+from keyweave_core.runtime.clock import date_and_time
+
+KEPT_PERIODS = 32
+
+
+class Usage:
+    """The statistics of one association at one node."""
+
+    __slots__ = ("_closed", "_length_s", "_paths", "_start_s", "_total_bits")
+
+    def __init__(self, period_s: float) -> None:
+        self._length_s = period_s
+        self._start_s = 0.0
+        self._total_bits = 0
+        self._paths: dict[LinkId, tuple[int, int]] = {}
+        self._closed: deque[AppStatistics] = deque(maxlen=KEPT_PERIODS)
+
+    def count(self, link_id: LinkId | None, bits: int, keys: int, now_s: float) -> None:
+        """Keys were delivered at `now_s` (seconds since 1970) that had come over `link_id`."""
+        self.roll(now_s)
+        if not self._total_bits:
+            self._start_s = now_s // self._length_s * self._length_s
+        self._total_bits += bits
+        if link_id is not None:
+            old_bits, old_keys = self._paths.get(link_id, (0, 0))
+            self._paths[link_id] = (old_bits + bits, old_keys + keys)
+
+    def roll(self, now_s: float) -> None:
+        """Close the period when its time is over."""
+        end_s = self._start_s + self._length_s
+        if not self._total_bits or now_s < end_s:
+            return
+        self._closed.append(
+            AppStatistics(
+                end_time=date_and_time(end_s),
+                start_time=date_and_time(self._start_s),
+                consumed_bits=clamp_uint32(self._total_bits),
+                paths=tuple(
+                    PathUsage(link_id=link_id, delivered_bits=bits, delivered_keys=keys)
+                    for link_id, (bits, keys) in self._paths.items()
+                ),
+            )
+        )
+        self._total_bits = 0
+        self._paths = {}
+
+    def closed(self) -> tuple[AppStatistics, ...]:
+        """Closed periods, oldest first."""
+        return tuple(self._closed)

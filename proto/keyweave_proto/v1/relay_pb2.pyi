@@ -1,0 +1,140 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Frame(_message.Message):
+    __slots__ = ("hello", "held", "sealed", "nack")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    NACK_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    held: Held
+    sealed: Sealed
+    nack: Nack
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("version", "node_id", "link_id", "dialler", "acceptor")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    DIALLER_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTOR_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    node_id: bytes
+    link_id: bytes
+    dialler: Stock
+    acceptor: Stock
+    def __init__(self, version: _Optional[int] = ..., node_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., dialler: _Optional[_Union[Stock, _Mapping]] = ..., acceptor: _Optional[_Union[Stock, _Mapping]] = ...) -> None: ...
+
+class Stock(_message.Message):
+    __slots__ = ("spent", "held_deltas")
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    HELD_DELTAS_FIELD_NUMBER: _ClassVar[int]
+    spent: Position
+    held_deltas: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, spent: _Optional[_Union[Position, _Mapping]] = ..., held_deltas: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Position(_message.Message):
+    __slots__ = ("block_id", "offset")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    offset: int
+    def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class Held(_message.Message):
+    __slots__ = ("block_ids",)
+    BLOCK_IDS_FIELD_NUMBER: _ClassVar[int]
+    block_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, block_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Sealed(_message.Message):
+    __slots__ = ("body", "tag")
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    body: bytes
+    tag: bytes
+    def __init__(self, body: _Optional[bytes] = ..., tag: _Optional[bytes] = ...) -> None: ...
+
+class Body(_message.Message):
+    __slots__ = ("pad", "batch", "ack")
+    PAD_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    pad: _containers.RepeatedCompositeFieldContainer[PadRange]
+    batch: Batch
+    ack: Ack
+    def __init__(self, pad: _Optional[_Iterable[_Union[PadRange, _Mapping]]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ...) -> None: ...
+
+class PadRange(_message.Message):
+    __slots__ = ("block_id", "offset", "length")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    offset: int
+    length: int
+    def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext")
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    batch_id: bytes
+    app_id: bytes
+    link_id: bytes
+    key_bytes: int
+    key_ids: bytes
+    ciphertext: bytes
+    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("batch_id", "link_id")
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    batch_id: bytes
+    link_id: bytes
+    def __init__(self, batch_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ...) -> None: ...
+
+class Nack(_message.Message):
+    __slots__ = ("batch_id", "link_id", "reason", "at_node", "kept")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[Nack.Reason]
+        NO_PAD: _ClassVar[Nack.Reason]
+        NEXT_HOP_DOWN: _ClassVar[Nack.Reason]
+        UNKNOWN_ROUTE: _ClassVar[Nack.Reason]
+        UNKNOWN_APPLICATION: _ClassVar[Nack.Reason]
+        BAD_TAG: _ClassVar[Nack.Reason]
+        PAD_GONE: _ClassVar[Nack.Reason]
+        FULL: _ClassVar[Nack.Reason]
+    REASON_UNSPECIFIED: Nack.Reason
+    NO_PAD: Nack.Reason
+    NEXT_HOP_DOWN: Nack.Reason
+    UNKNOWN_ROUTE: Nack.Reason
+    UNKNOWN_APPLICATION: Nack.Reason
+    BAD_TAG: Nack.Reason
+    PAD_GONE: Nack.Reason
+    FULL: Nack.Reason
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_NODE_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    batch_id: bytes
+    link_id: bytes
+    reason: Nack.Reason
+    at_node: bytes
+    kept: bool
+    def __init__(self, batch_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., reason: _Optional[_Union[Nack.Reason, str]] = ..., at_node: _Optional[bytes] = ..., kept: _Optional[bool] = ...) -> None: ...
