@@ -7,15 +7,22 @@ northbound, management) look and never touch. Everything here serialises to JSON
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.events import AssociationRequested, InventoryNode, Policy
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus
+from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkType
 from keyweave_core.model.node import Capabilities, NodeStatus, TrustLevel
+from keyweave_core.model.notifications import ApplicationNew
 
 
 @dataclass(slots=True, kw_only=True)
 class NodeRecord:
-    """One node. `connected` is about the control session; keys may flow without it."""
+    """One node. `connected` is about the control session; keys may flow without it.
+
+    `rejected` says why the agent's tree was not believed: the node is not used while it is not empty.
+    `faults` are claims of the agent that were ignored (a link id or application that belongs to others).
+    """
 
     node_id: NodeId
     name: str
@@ -29,17 +36,32 @@ class NodeRecord:
     interfaces: dict[InterfaceId, Interface] = field(default_factory=dict)
     lost_reason: str = ""
     changed_at: float = 0.0
+    rejected: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class LinkEnd:
-    """What one end of a physical link last said."""
+    """What one end of a physical link last said.
+
+    `performance` and `pool` are the newest figures, for showing; `counted_skr_bps` is the rate that was last
+    journaled and that decisions use, so that a replay decides the same.
+    """
 
     interface_id: InterfaceId | None = None
     status: LinkStatus | None = None
     performance: LinkPerformance = field(default_factory=LinkPerformance)
     pool: KeyPool | None = None
     at: float = 0.0
+    counted_skr_bps: int | None = None
+    local_node: NodeId | None = None
+    remote_node: NodeId | None = None
+    remote_interface: InterfaceId | None = None
+    type: LinkType | None = None
+    enable: bool = True
+    loss_db: float | None = None
+    distance_km: float | None = None
+    overloaded: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +85,8 @@ class LinkRecord:
     reserved_bps: dict[LinkId, int] = field(default_factory=dict)
     down_since: float | None = None
     down_reason: str = ""
+    restored_at: float | None = None
+    claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
 
 
 class AssociationState(StrEnum):
@@ -128,3 +152,111 @@ class Association:
     reasons: tuple[str, ...] = ()
     outage_since: float | None = None
     outage_s: float = 0.0
+    asking_node: NodeId | None = None  # whose application_new opened it; told when it is refused
+    waiting_requests: tuple[str, ...] = ()  # northbound requests to answer when it is ACTIVE or refused
+    closing_requests: tuple[str, ...] = ()  # the same, for its end
+    next_qos: AppQos | None = None  # what the change under way will grant
+    next_priority: int | None = None
+    switching: bool = False  # MOVING: the new path is written, both ends change over
+    move_attempts: int = 0  # refused or lost moves in a row
+
+    @property
+    def live(self) -> bool:
+        """Holds entries on nodes, or will."""
+        return self.state not in ENDED
+
+    @property
+    def reserved_bps(self) -> int:
+        """What its path holds on each physical link; 0 without one."""
+        return self.path.bandwidth_bps if self.path else 0
+
+
+ENDED = frozenset({AssociationState.CLOSED, AssociationState.REFUSED})
+
+
+class Phase(StrEnum):
+    """Why a node is being written."""
+
+    PREPARE = "prepare"  # virtual link and reservation of a path
+    SWITCH = "switch"  # client entry at an end: releases keys, or moves them to another path
+    REMOVE = "remove"  # entries that must go
+    RECONCILE = "reconcile"  # what a read tree lacks or has too much
+    REPEAT = "repeat"  # the same client entry again, because its agent asked again
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """One `Configure` whose outcome has not come back. `waiting`: to be handed out again by timer."""
+
+    step_id: str
+    node_id: NodeId
+    phase: Phase
+    edit: NodeEdit
+    app_id: AppId | None = None
+    attempts: int = 1
+    waiting: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Leftover:
+    """Entries that a node may still hold and must not; kept until the node confirms that they are gone."""
+
+    links: set[LinkId] = field(default_factory=set)
+    applications: set[AppId] = field(default_factory=set)
+
+
+@dataclass(slots=True, kw_only=True)
+class Parked:
+    """A request that came before every agent of the inventory had been heard; exactly one of two is set."""
+
+    node_id: NodeId | None = None
+    application: ApplicationNew | None = None
+    request: AssociationRequested | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord:
+    """A northbound request already answered, so that a repetition gets the same answer."""
+
+    app_id: AppId | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkState:
+    """Everything the controller knows; what a snapshot holds.
+
+    `settling` are the inventory names not heard of since the controller started. `rejected` maps an agent's
+    name to why its tree was refused altogether (so it has no node record of its own). `serial` counts what
+    was ever opened or handed out, and makes ids unique. `stranded` want a path better than what they have.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    inventory: dict[str, InventoryNode] = field(default_factory=dict)
+    settling: set[str] = field(default_factory=set)
+    nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)
+    links: dict[LinkId, LinkRecord] = field(default_factory=dict)
+    associations: dict[AppId, Association] = field(default_factory=dict)
+    consumers: dict[SaeId, NodeId] = field(default_factory=dict)
+    unreached: dict[str, str] = field(default_factory=dict)  # inventory name -> why, never read yet
+    rejected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    leftovers: dict[NodeId, Leftover] = field(default_factory=dict)
+    timers: dict[str, float] = field(default_factory=dict)
+    parked: list[Parked] = field(default_factory=list)
+    requests: dict[str, RequestRecord] = field(default_factory=dict)
+    stranded: set[AppId] = field(default_factory=set)
+    serial: int = 0
+
+    def node_name(self, node_id: NodeId) -> str:
+        """What people call a node; its id when the controller never read it."""
+        record = self.nodes.get(node_id)
+        return record.name if record else node_id
+
+    def link_name(self, link_id: LinkId, first: NodeId | None = None) -> str:
+        """`Norte-Distrito`, seen from `first` when that is one of its ends; the id when unknown."""
+        record = self.links.get(link_id)
+        if record is None:
+            return link_id
+        a, b = (record.b, record.a) if first == record.b else (record.a, record.b)
+        return f"{self.node_name(a)}-{self.node_name(b)}"

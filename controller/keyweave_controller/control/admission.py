@@ -1,0 +1,80 @@
+"""The reservation ledger of physical links: how much key rate is promised to whom.
+
+Rule of this file: a promise is an entry of `LinkRecord.reserved_bps` under the virtual link's id, so a
+release gives back exactly what was taken, however often it is called. What may be promised on a link is
+`usable_share` of its secret key rate (the rest covers one-time tags and the spread of the rate). At the
+moment of a promise the sum never exceeds that; when the rate sinks later, promises stay and the link counts
+as overbooked.
+
+During a change of path both virtual links exist. On a link that both cross, the new one takes only what it
+needs above the old one (shared explicit, as RFC 3209 section 4.3 does for label switched paths), so a
+change along the same links is never refused for the room its own past takes.
+"""
+
+from keyweave_controller.control.events import Policy
+from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
+from keyweave_core.model.application import AppQos
+
+
+def wanted_bps(qos: AppQos, policy: Policy) -> int:
+    """The rate to reserve, bit/s: the minimum asked for, else the policy's default (within its maximum)."""
+    if qos.min_bandwidth_bps:
+        return qos.min_bandwidth_bps
+    if qos.max_bandwidth_bps:
+        return min(policy.default_min_bandwidth_bps, qos.max_bandwidth_bps)
+    return policy.default_min_bandwidth_bps
+
+
+def qos_faults(qos: AppQos) -> tuple[str, ...]:
+    """Why these wishes contradict themselves; empty when they do not."""
+    low, high = qos.min_bandwidth_bps, qos.max_bandwidth_bps
+    if low is not None and high is not None and 0 < high < low:
+        return (f"minimum bandwidth {low} bit/s is above maximum bandwidth {high} bit/s",)
+    return ()
+
+
+def usable_bps(link: LinkRecord, policy: Policy) -> int:
+    """What may be promised on a link in all, bit/s."""
+    return int(link.skr_bps * policy.usable_share)
+
+
+def reserved_bps(link: LinkRecord) -> int:
+    """What is promised on a link, bit/s."""
+    return sum(link.reserved_bps.values())
+
+
+def available_bps(link: LinkRecord, policy: Policy, beside: PathRecord | None = None) -> int:
+    """What can still be promised, bit/s; below 0 when overbooked.
+
+    `beside`: a path that the new promise is to replace; what it holds here counts as free.
+    """
+    own = link.reserved_bps.get(beside.link_id, 0) if beside else 0
+    return usable_bps(link, policy) - reserved_bps(link) + own
+
+
+def overbooked(link: LinkRecord, policy: Policy) -> bool:
+    """More is promised than the link makes now."""
+    return reserved_bps(link) > usable_bps(link, policy)
+
+
+def reserve(state: NetworkState, path: PathRecord, beside: PathRecord | None = None) -> None:
+    """Enter the promise of `path` on each of its links; the caller has checked that it fits."""
+    for link_id in path.links:
+        link = state.links[link_id]
+        own = link.reserved_bps.get(beside.link_id, 0) if beside else 0
+        link.reserved_bps[path.link_id] = max(0, path.bandwidth_bps - own)
+
+
+def settle(state: NetworkState, path: PathRecord, old: PathRecord) -> None:
+    """The change is made: `old` gives back everything and `path` holds its whole rate."""
+    release(state, old)
+    for link_id in path.links:
+        if link_id in state.links:
+            state.links[link_id].reserved_bps[path.link_id] = path.bandwidth_bps
+
+
+def release(state: NetworkState, path: PathRecord) -> None:
+    """Give back what `path` holds; a second time changes nothing."""
+    for link_id in path.links:
+        if link_id in state.links:
+            state.links[link_id].reserved_bps.pop(path.link_id, None)

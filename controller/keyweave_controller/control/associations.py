@@ -1,0 +1,297 @@
+"""The life of a key association, from the first wish to the last entry gone.
+
+Rule of this file: states are those of `state.AssociationState`; the middle of a life (two phases, moves)
+is `changes`, trouble on the way is `recovery`. Whatever is refused has reasons, and whoever asked hears
+them. Asking twice for the same pair makes one association.
+"""
+
+from dataclasses import replace
+
+from keyweave_controller.control import admission, changes, planning, routing
+from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.events import AssociationClosed, AssociationRequested
+from keyweave_controller.control.state import Association, AssociationState, Parked, Phase
+from keyweave_controller.control.turn import Turn
+from keyweave_core.model.application import AppQos, AppType
+from keyweave_core.model.ids import AppId, NodeId, SaeId
+from keyweave_core.model.notifications import ApplicationNew, ApplicationQosUpdate
+
+_PARKED_MOST = 10_000
+
+
+def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
+    """An agent has an application that wants keys (ETSI GS QKD 015 `sdqkdn_application_new`)."""
+    server, clients = wish.server_app_id, wish.client_app_ids
+    if server is None or wish.app_type is AppType.INTERNAL:
+        return  # nobody to answer, or the node's own affair
+    reasons = _agent_faults(turn, node_id, wish)
+    if reasons:
+        if not _parked(turn, Parked(node_id=node_id, application=wish)):
+            turn.refuse_application(node_id, server, clients, reasons)
+        return
+    for client in clients:
+        existing = live_between(turn, server, client)
+        if existing is not None and existing.source_node == node_id:
+            _asked_again(turn, existing, node_id)
+            continue
+        one = replace(wish, client_app_ids=(client,))
+        reasons = _open(
+            turn,
+            source=server,
+            destination=client,
+            qos=wish.qos,
+            priority=wish.priority,
+            requested_by=turn.state.node_name(node_id),
+            app_id=wish.app_id,
+            asking_node=node_id,
+        )
+        if reasons and not _parked(turn, Parked(node_id=node_id, application=one)):
+            turn.refuse_application(node_id, server, (client,), reasons)
+
+
+def _agent_faults(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> tuple[str, ...]:
+    name, server = turn.state.node_name(node_id), wish.server_app_id
+    if wish.local_node_id not in (None, node_id):
+        return (f"node {name} asks for an application of another node, {wish.local_node_id}",)
+    if server is None or turn.state.consumers.get(server) != node_id:
+        return (f"node {name} does not serve application {server}",)
+    if not wish.client_app_ids:
+        return (f"application {server} names no application to share keys with",)
+    if len(wish.client_app_ids) > 1 and (wish.qos.clients_shared_keys_required or wish.app_id is not None):
+        return ("the same keys for several client applications are not offered",)
+    return ()
+
+
+def _asked_again(turn: Turn, association: Association, node_id: NodeId) -> None:
+    if association.state is AssociationState.SUSPENDED:
+        turn.refuse_application(node_id, association.source, (association.destination,), association.reasons)
+    elif association.state in (AssociationState.ACTIVE, AssociationState.MOVING):
+        edit = NodeEdit(put_applications=(planning.switched_entry(association, node_id),))
+        turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
+    elif association.asking_node is None:
+        association.asking_node = node_id  # opened from the north: the agent hears the outcome too
+
+
+def requested(turn: Turn, wish: AssociationRequested) -> None:
+    """The northbound asks for keys between two applications."""
+    answered = turn.state.requests.get(wish.request_id)
+    if answered is not None:
+        turn.answer(wish.request_id, answered.app_id, answered.reasons)
+        return
+    existing = live_between(turn, wish.source, wish.destination)
+    if existing is not None:
+        _join(turn, existing, wish)
+        return
+    reasons = _open(
+        turn,
+        source=wish.source,
+        destination=wish.destination,
+        qos=wish.qos,
+        priority=wish.priority,
+        requested_by=wish.requester,
+        request_id=wish.request_id,
+        expires_at=wish.expires_at,
+    )
+    if reasons and not _parked(turn, Parked(request=wish)):
+        turn.answer(wish.request_id, reasons=reasons)
+
+
+def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None:
+    """The pair has an association: the same wish shares it, another one must close it first."""
+    pair = f"{wish.source} and {wish.destination}"
+    if wish.request_id in existing.waiting_requests:
+        return
+    if existing.state is AssociationState.CLOSING:
+        turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
+    elif wish.qos not in (AppQos(), existing.qos):
+        turn.answer(
+            wish.request_id,
+            reasons=(f"{pair} are associated as {existing.app_id} with other qualities; close that first",),
+        )
+    elif existing.state in (AssociationState.PREPARING, AssociationState.ACTIVATING):
+        existing.waiting_requests += (wish.request_id,)
+    else:
+        turn.answer(wish.request_id, existing.app_id)
+
+
+def _open(
+    turn: Turn,
+    *,
+    source: SaeId,
+    destination: SaeId,
+    qos: AppQos,
+    priority: int,
+    requested_by: str,
+    app_id: AppId | None = None,
+    asking_node: NodeId | None = None,
+    request_id: str | None = None,
+    expires_at: float | None = None,
+) -> tuple[str, ...]:
+    """Admit, route and begin; the reasons when that cannot be."""
+    state = turn.state
+    reasons = list(admission.qos_faults(qos))
+    if source == destination:
+        reasons.append(f"application {source} asks for keys with itself")
+    reasons.extend(
+        f"no node serves application {sae}" for sae in (source, destination) if sae not in state.consumers
+    )
+    if expires_at is not None and expires_at <= turn.at:
+        reasons.append("the association would have expired already")
+    past = state.associations.get(app_id) if app_id else None
+    if past and (past.live or (past.source, past.destination) != (source, destination)):
+        reasons.append(f"application id {app_id} belongs to another association")
+    if reasons:
+        return tuple(reasons)
+    near, far = state.consumers[source], state.consumers[destination]
+    route = None
+    if near != far:
+        rate_bps = admission.wanted_bps(qos, state.policy)
+        route = routing.find_route(state, near, far, rate_bps, at=turn.at)
+    if route is None and (near != far or not state.nodes[near].connected):
+        return routing.explain(state, near, far, admission.wanted_bps(qos, state.policy))
+    state.serial += 1
+    association = Association(
+        app_id=app_id or planning.application_id(source, destination, state.serial),
+        source=source,
+        destination=destination,
+        source_node=near,
+        destination_node=far,
+        qos=qos,
+        priority=priority,
+        state=AssociationState.REQUESTED,
+        requested_by=requested_by,
+        created_at=turn.at,
+        changed_at=turn.at,
+        expires_at=expires_at,
+        asking_node=asking_node,
+        waiting_requests=(request_id,) if request_id else (),
+        generation=past.generation if past else 0,
+        past_paths=past.past_paths if past else {},
+    )
+    state.associations.pop(association.app_id, None)  # reopened: it counts as the newest again
+    state.associations[association.app_id] = association
+    if expires_at is not None:
+        turn.set_timer(f"expire:{association.app_id}", expires_at)
+    changes.begin(turn, association, route, qos, priority)
+    return ()
+
+
+def live_between(turn: Turn, source: SaeId, destination: SaeId) -> Association | None:
+    """The association of a pair in this direction, when one is open."""
+    for association in turn.state.associations.values():
+        if association.source == source and association.destination == destination and association.live:
+            return association
+    return None
+
+
+def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
+    """Another grant for an open association; what does not fit leaves the old grant (015 workflow 8.6)."""
+    association = turn.state.associations.get(wish.app_id) if wish.app_id else None
+    if association is None or node_id not in planning.ends(association):
+        return
+    if association.state is not AssociationState.ACTIVE or admission.qos_faults(wish.qos):
+        return
+    state = turn.state
+    if (wish.qos, wish.priority) == (association.qos, association.priority):
+        return
+    path, rate_bps = association.path, admission.wanted_bps(wish.qos, state.policy)
+    route = None
+    if path is not None and rate_bps != path.bandwidth_bps:
+        ends = (association.source_node, association.destination_node)
+        route = routing.find_route(state, *ends, rate_bps, at=turn.at, beside=path)
+        if route is None:
+            reasons = routing.explain(state, *ends, rate_bps, beside=path)
+            turn.refuse_application(node_id, association.source, (association.destination,), reasons)
+            return
+    changes.begin(turn, association, route, wish.qos, wish.priority)
+
+
+def closed(turn: Turn, wish: AssociationClosed) -> None:
+    """The northbound gives an association back."""
+    answered = turn.state.requests.get(wish.request_id)
+    association = turn.state.associations.get(wish.app_id)
+    if answered is not None:
+        turn.answer(wish.request_id, answered.app_id, answered.reasons)
+    elif association is None:
+        turn.answer(wish.request_id, reasons=(f"there is no association {wish.app_id}",))
+    elif not association.live:
+        turn.answer(wish.request_id, association.app_id)
+    else:
+        if wish.request_id not in association.closing_requests:
+            association.closing_requests += (wish.request_id,)
+        close(turn, association)
+
+
+def disconnected(turn: Turn, node_id: NodeId, app_id: AppId | None) -> None:
+    """An agent says that an application is gone (015 `sdqkdn_application_disconnected`)."""
+    association = turn.state.associations.get(app_id) if app_id else None
+    if association is not None and association.live and node_id in planning.ends(association):
+        close(turn, association)
+
+
+def close(turn: Turn, association: Association) -> None:
+    """Take everything away; the reservation returns at once, the state CLOSED follows the nodes."""
+    if association.state is AssociationState.CLOSING:
+        return
+    turn.forget_steps(association.pending_steps)
+    association.pending_steps.clear()
+    for request_id in association.waiting_requests:
+        turn.answer(request_id, reasons=("the association was closed before it was ready",))
+    association.waiting_requests = ()
+    paths = [path for path in (association.path, association.next_path) if path]
+    for path in paths:
+        admission.release(turn.state, path)
+        turn.touch_link(*path.links)
+        association.past_paths[path.link_id] = path
+    for timer in ("expire", "retry"):
+        turn.cancel_timer(f"{timer}:{association.app_id}")
+    if association.outage_since is not None:
+        association.outage_s += max(0.0, turn.at - association.outage_since)
+        association.outage_since = None
+    association.state, association.changed_at = AssociationState.CLOSING, turn.at
+    association.next_path = association.next_qos = association.next_priority = None
+    association.path, association.switching, association.reasons = None, False, ()
+    turn.state.stranded.discard(association.app_id)
+    turn.capacity_grew = True
+    turn.touch_app(association.app_id)
+    for path in paths[:-1]:
+        association.pending_steps |= changes.withdraw(turn, association, path, clients=False)
+    last = paths[-1] if paths else None
+    association.pending_steps |= changes.withdraw(turn, association, last, clients=True)
+    if not association.pending_steps:
+        finish(turn, association)
+
+
+def finish(turn: Turn, association: Association) -> None:
+    """Every node that could be asked has answered; the others are remembered as leftovers."""
+    association.state, association.changed_at = AssociationState.CLOSED, turn.at
+    turn.touch_app(association.app_id)
+    for request_id in association.closing_requests:
+        turn.answer(request_id, association.app_id)
+    association.closing_requests = ()
+
+
+def forget_oldest(turn: Turn) -> None:
+    """Keep a bounded number of ended associations, so that usage reported late still finds its path."""
+    ended = [one for one in turn.state.associations.values() if not one.live]
+    for association in ended[: max(0, len(ended) - turn.state.policy.closed_kept)]:
+        del turn.state.associations[association.app_id]
+
+
+def settle(turn: Turn) -> None:
+    """Every agent has been heard: decide what waited for that."""
+    waiting, turn.state.parked = turn.state.parked, []
+    for parked in waiting:
+        if parked.request is not None:
+            requested(turn, parked.request)
+        elif parked.application is not None and parked.node_id is not None:
+            application_new(turn, parked.node_id, parked.application)
+
+
+def _parked(turn: Turn, wish: Parked) -> bool:
+    """While agents of the inventory have not been heard, a refusal waits for what they say."""
+    if not turn.state.settling or len(turn.state.parked) >= _PARKED_MOST:
+        return False
+    if wish not in turn.state.parked:
+        turn.state.parked.append(wish)
+    return True

@@ -1,0 +1,273 @@
+"""From what agents say of themselves to node and link records.
+
+Rule of this file: a tree read replaces what was known of its node. What contradicts another node costs only
+the claim in question: the first to hold a node id, an application or a link keeps it, and the fault is
+noted at the one who came later.
+"""
+
+from keyweave_controller.control import associations, recovery
+from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
+from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
+from keyweave_controller.control.reconcile import reconcile, take_up_steps
+from keyweave_controller.control.state import LinkEnd, LinkRecord, NodeRecord
+from keyweave_controller.control.turn import Turn
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
+from keyweave_core.model.link import Link, LinkStatus, LinkType
+from keyweave_core.model.node import Node, NodeStatus
+
+_STEP_GRACE_S = 5.0
+
+
+def controller_started(turn: Turn, event: ControllerStarted) -> None:
+    """A new term: nobody is connected yet, timers and unfinished steps are taken up again."""
+    state = turn.state
+    state.policy = event.policy
+    state.inventory = {node.name: node for node in event.inventory}
+    state.settling = set(state.inventory)
+    state.unreached = {}
+    state.rejected = {name: why for name, why in state.rejected.items() if name in state.inventory}
+    for node in state.nodes.values():
+        node.connected = False
+        if node.name not in state.inventory:
+            node.status, node.lost_reason = NodeStatus.FAILURE, "no longer in the inventory"
+        turn.touch_node(node.node_id)
+    for timer_id, due_at in sorted(state.timers.items()):
+        turn.set_timer(timer_id, due_at)
+    for step in state.steps.values():
+        step.waiting = True
+        turn.set_timer(f"step:{step.step_id}", turn.at + _STEP_GRACE_S)
+    assign_consumers(turn)
+    judge_links(turn)
+    if not state.settling:
+        associations.settle(turn)
+
+
+def node_read(turn: Turn, event: NodeRead) -> None:
+    """An agent's tree was read."""
+    state, node = turn.state, event.node
+    faults = _identity_faults(turn, event.name, node)
+    if faults:
+        state.rejected[event.name] = faults
+        heard(turn, event.name)
+        return
+    record = state.nodes.get(node.node_id)
+    if record is None:
+        record = state.nodes[node.node_id] = NodeRecord(
+            node_id=node.node_id, name=event.name, connected=True, status=NodeStatus.OPERATING
+        )
+    back = not record.connected
+    record.name, record.connected, record.changed_at = event.name, True, turn.at
+    record.status = node.status if node.status in (NodeStatus.DOWN, NodeStatus.OUT) else NodeStatus.OPERATING
+    record.location_id, record.version = node.location_id, node.version or ""
+    record.capabilities, record.trust_level = node.capabilities, node.trust_level
+    record.consumers, record.rejected, record.lost_reason = node.consumers, (), ""
+    record.interfaces = {one.interface_id: one for one in node.interfaces}
+    state.rejected.pop(event.name, None)
+    state.unreached.pop(event.name, None)
+    turn.touch_node(node.node_id)
+    assign_consumers(turn)
+    news = _take_links(turn, node)
+    judge_links(turn)
+    for link_id in news:
+        _hear_far_end(turn, state.links[link_id], node.node_id)
+    take_up_steps(turn, node.node_id)
+    reconcile(turn, node)
+    if back:
+        _touch_paths(turn, node.node_id)
+        turn.capacity_grew = True
+    heard(turn, event.name)
+
+
+def _identity_faults(turn: Turn, name: str, node: Node) -> tuple[str, ...]:
+    """Why this tree cannot be of this agent; empty when it can."""
+    record = turn.state.nodes.get(node.node_id)
+    if record is not None and record.name != name and record.name in turn.state.inventory:
+        return (f"node id {node.node_id} belongs to agent {record.name}",)
+    before = next((one for one in turn.state.nodes.values() if one.name == name), None)
+    if before is not None and before.node_id != node.node_id:
+        if any(before.node_id in path_nodes for path_nodes in _paths_in_use(turn)):
+            return (
+                f"the agent was node {before.node_id}, over which keys flow, and now says {node.node_id}",
+            )
+        _forget_node(turn, before)
+    return ()
+
+
+def _paths_in_use(turn: Turn) -> list[tuple[NodeId, ...]]:
+    return [
+        (*(one.path.nodes if one.path else ()), one.source_node, one.destination_node)
+        for one in turn.state.associations.values()
+        if one.live
+    ]
+
+
+def _forget_node(turn: Turn, record: NodeRecord) -> None:
+    """The agent of this name was replaced by another machine and nothing hangs on the old one."""
+    del turn.state.nodes[record.node_id]
+    turn.state.leftovers.pop(record.node_id, None)
+    turn.touch_node(record.node_id)
+    for link in list(turn.state.links.values()):
+        _drop_claim(turn, link, record.node_id)
+
+
+def node_lost(turn: Turn, event: NodeLost) -> None:
+    """No control session: nothing new over this node; what flows goes on."""
+    for record in turn.state.nodes.values():
+        if record.name == event.name:
+            record.connected, record.status = False, NodeStatus.FAILURE
+            record.lost_reason, record.changed_at = event.reason, turn.at
+            turn.touch_node(record.node_id)
+            _touch_paths(turn, record.node_id)
+            break
+    else:
+        turn.state.unreached[event.name] = event.reason
+    heard(turn, event.name)
+
+
+def node_rejected(turn: Turn, event: NodeRejected) -> None:
+    """The tree of an agent was no tree: it is not used until a better one is read."""
+    turn.state.rejected[event.name] = event.faults
+    for record in turn.state.nodes.values():
+        if record.name == event.name:
+            record.rejected, record.changed_at = event.faults, turn.at
+            turn.touch_node(record.node_id)
+    heard(turn, event.name)
+
+
+def heard(turn: Turn, name: str) -> None:
+    """An agent of the inventory has spoken or is known not to; the last one settles what waited."""
+    state = turn.state
+    if name in state.settling:
+        state.settling.discard(name)
+        if not state.settling:
+            judge_links(turn)
+            associations.settle(turn)
+
+
+def _touch_paths(turn: Turn, node_id: NodeId) -> None:
+    for one in turn.state.associations.values():
+        if one.live and one.path and node_id in one.path.nodes:
+            turn.touch_app(one.app_id)
+
+
+def assign_consumers(turn: Turn) -> None:
+    """The directory of applications: who served one keeps it while it says so; else the smallest node id."""
+    state = turn.state
+    claims: dict[SaeId, list[NodeId]] = {}
+    for node_id, record in sorted(state.nodes.items()):
+        listed = state.inventory.get(record.name)
+        for sae in dict.fromkeys((*record.consumers, *(listed.consumers if listed else ()))):
+            claims.setdefault(sae, []).append(node_id)
+    faults: dict[NodeId, list[str]] = {}
+    directory: dict[SaeId, NodeId] = {}
+    for sae, nodes in claims.items():
+        holder = state.consumers.get(sae)
+        directory[sae] = holder if holder in nodes else nodes[0]
+        for node_id in nodes:
+            if node_id != directory[sae]:
+                owner = state.node_name(directory[sae])
+                faults.setdefault(node_id, []).append(f"application {sae} is served by {owner} already")
+    state.consumers = directory
+    for link_id, link in sorted(state.links.items()):
+        for node_id in link.claims:
+            faults.setdefault(node_id, []).append(f"link {link_id} joins {state.link_name(link_id)}")
+    for node_id, record in state.nodes.items():
+        found = tuple(faults.get(node_id, ()))
+        if found != record.faults:
+            record.faults = found
+            turn.touch_node(node_id)
+
+
+def _take_links(turn: Turn, node: Node) -> list[LinkId]:
+    """Store what the node says of its physical links; the ids of links not heard of from it before."""
+    news: list[LinkId] = []
+    spoken: set[LinkId] = set()
+    for link in node.links:
+        known = turn.state.links.get(link.link_id)
+        if link.type is LinkType.VIRT and known is None:
+            continue  # ours to compare, not to discover
+        spoken.add(link.link_id)
+        if known is None:
+            far = link.remote.node_id if link.remote else node.node_id
+            known = turn.state.links[link.link_id] = LinkRecord(
+                link_id=link.link_id, a=min(node.node_id, far), b=max(node.node_id, far)
+            )
+        if node.node_id not in known.ends and node.node_id not in known.claims:
+            news.append(link.link_id)
+        known.ends.pop(node.node_id, None)
+        known.claims[node.node_id] = _end(link, turn.at)
+    for record in list(turn.state.links.values()):
+        if record.link_id not in spoken:
+            _drop_claim(turn, record, node.node_id)
+    return [link_id for link_id in news if link_id in turn.state.links]
+
+
+def _end(link: Link, at: float) -> LinkEnd:
+    physical = link.physical
+    return LinkEnd(
+        interface_id=link.local.interface_id if link.local else None,
+        status=link.status,
+        performance=link.performance,
+        pool=link.pool,
+        at=at,
+        counted_skr_bps=link.performance.skr_bps,
+        local_node=link.local.node_id if link.local else None,
+        remote_node=link.remote.node_id if link.remote else None,
+        remote_interface=link.remote.interface_id if link.remote else None,
+        type=link.type or (LinkType.PHYS if physical else None),
+        enable=link.enable,
+        loss_db=physical.channel_att_db if physical else None,
+        distance_km=physical.distance_km if physical else None,
+    )
+
+
+def _drop_claim(turn: Turn, link: LinkRecord, node_id: NodeId) -> None:
+    if link.ends.pop(node_id, None) is None and link.claims.pop(node_id, None) is None:
+        return
+    turn.touch_link(link.link_id)
+    if not link.ends and not link.claims and not link.reserved_bps:
+        del turn.state.links[link.link_id]
+
+
+def _hear_far_end(turn: Turn, link: LinkRecord, near: NodeId) -> None:
+    """A link that its far end has not mentioned may be new there too: read that tree again, once."""
+    far = link.b if near == link.a else link.a
+    node = turn.state.nodes.get(far)
+    if far not in link.ends and node is not None and node.connected:
+        turn.read_node(far)
+
+
+def judge_links(turn: Turn) -> None:
+    """Judge every link anew: a node that appears or speaks may change what is believed of any."""
+    for link in list(turn.state.links.values()):
+        judge_link(turn, link)
+    assign_consumers(turn)
+
+
+def judge_link(turn: Turn, link: LinkRecord) -> None:
+    """Derive what is believed of a link from what its ends say, and tell whoever depends on it."""
+    arrange(link)
+    before = (link.status, link.faults, link.skr_bps, link.down_since)
+    link.faults = link_faults(turn.state, link)
+    link.status, link.skr_bps = joint_status(link), joint_skr_bps(link)
+    show_figures(link)
+    if link.status in DOWN and link.down_since is None:
+        link.down_since, link.restored_at = turn.at, None
+        recovery.link_changed(turn, link.link_id)
+    elif link.status is LinkStatus.ACTIVE and link.down_since is not None:
+        link.down_since, link.down_reason, link.restored_at = None, "", turn.at
+        recovery.link_changed(turn, link.link_id)
+    elif link.status is not before[0]:
+        recovery.link_changed(turn, link.link_id)
+    if before != (link.status, link.faults, link.skr_bps, link.down_since):
+        turn.touch_link(link.link_id)
+        turn.capacity_grew = turn.capacity_grew or link.skr_bps > before[2] or not link.faults
+
+
+def show_figures(link: LinkRecord) -> None:
+    """Figures for people: the worse QBER, and loss and distance as the first end gave them."""
+    figures = [end.performance.qber for end in link.ends.values() if end.performance.qber is not None]
+    link.qber = max(figures, default=None)
+    ends = [link.ends[node] for node in (link.a, link.b) if node in link.ends]
+    link.loss_db = next((end.loss_db for end in ends if end.loss_db is not None), None)
+    link.distance_km = next((end.distance_km for end in ends if end.distance_km is not None), None)

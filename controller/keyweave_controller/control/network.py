@@ -1,0 +1,140 @@
+"""The machine that decides: events in, actions out, and the state in between.
+
+Rule of this file: nothing here waits, reads a clock or draws a number. `handle` takes one event, dispatches
+it to the room that knows, and returns what is to be done, in order. The same events give the same state
+and the same actions; that is what crash recovery and replay rest on.
+"""
+
+from typing import Any, assert_never
+
+import msgspec
+
+from keyweave_controller.control import associations, cleanup, discovery, measures, recovery, reports, steps
+from keyweave_controller.control.actions import Action
+from keyweave_controller.control.events import (
+    AssociationClosed,
+    AssociationRequested,
+    ControllerStarted,
+    Event,
+    LinksMeasured,
+    NodeLost,
+    NodeRead,
+    NodeRejected,
+    Notified,
+    Policy,
+    StepFailed,
+    StepSucceeded,
+    TimerFired,
+    UsageReported,
+)
+from keyweave_controller.control.state import Association, LinkRecord, NetworkState, NodeRecord
+from keyweave_controller.control.turn import Turn
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+
+
+class Network:
+    """The network as the controller knows it. Look at the properties, change it by events only."""
+
+    def __init__(self, state: NetworkState | None = None) -> None:
+        self._state = state or NetworkState()
+
+    @property
+    def state(self) -> NetworkState:
+        """Everything, to look at."""
+        return self._state
+
+    @property
+    def nodes(self) -> dict[NodeId, NodeRecord]:
+        """Nodes whose tree was read."""
+        return self._state.nodes
+
+    @property
+    def links(self) -> dict[LinkId, LinkRecord]:
+        """Physical links that any node offers, believed or not (`faults`)."""
+        return self._state.links
+
+    @property
+    def associations(self) -> dict[AppId, Association]:
+        """Key associations, the ended ones included while they are kept; oldest first."""
+        return self._state.associations
+
+    @property
+    def consumers(self) -> dict[SaeId, NodeId]:
+        """Which node serves an application."""
+        return self._state.consumers
+
+    @property
+    def policy(self) -> Policy:
+        """What the operator decided."""
+        return self._state.policy
+
+    def handle(self, event: Event) -> list[Action]:
+        """Take one event and return what is to be done, in order."""
+        turn = Turn(self._state, event.at)
+        match event:
+            case ControllerStarted():
+                discovery.controller_started(turn, event)
+            case NodeRead():
+                discovery.node_read(turn, event)
+            case NodeLost():
+                discovery.node_lost(turn, event)
+            case NodeRejected():
+                discovery.node_rejected(turn, event)
+            case Notified():
+                reports.notified(turn, event)
+            case LinksMeasured():
+                measures.measured(turn, event.node_id, event.links)
+            case UsageReported():
+                pass  # the bill's affair: folded by management
+            case AssociationRequested():
+                associations.requested(turn, event)
+            case AssociationClosed():
+                associations.closed(turn, event)
+            case StepSucceeded():
+                steps.succeeded(turn, event)
+            case StepFailed():
+                steps.failed(turn, event)
+            case TimerFired():
+                self._timer_fired(turn, event)
+            case unreachable:
+                assert_never(unreachable)
+        if turn.capacity_grew:
+            recovery.review(turn)
+            associations.forget_oldest(turn)
+        return turn.finish()
+
+    def is_light(self, event: Event) -> bool:
+        """These figures only refresh what is shown: `show` them, no journal entry is needed."""
+        return isinstance(event, LinksMeasured) and measures.light(self._state, event)
+
+    def show(self, event: LinksMeasured) -> list[Action]:
+        """Refresh what is shown by figures that are `is_light`; at most a `Changed` comes out."""
+        turn = Turn(self._state, event.at)
+        measures.show(turn, event)
+        return turn.finish()
+
+    def to_snapshot(self) -> dict[str, Any]:
+        """The whole state as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True, order="deterministic")
+        return plain
+
+    @classmethod
+    def from_snapshot(cls, plain: dict[str, Any]) -> "Network":
+        """The network of a snapshot. Raises msgspec.ValidationError naming the place that does not fit."""
+        return cls(msgspec.convert(plain, NetworkState, strict=False, str_keys=True))
+
+    def _timer_fired(self, turn: Turn, event: TimerFired) -> None:
+        if self._state.timers.pop(event.timer_id, None) is None:
+            return  # cancelled while it was on its way
+        kind, _, of = event.timer_id.partition(":")
+        match kind:
+            case "step":
+                steps.retry(turn, of)
+            case "clean":
+                cleanup.again(turn, NodeId(of))
+            case "expire":
+                association = self._state.associations.get(AppId(of))
+                if association is not None and association.live:
+                    associations.close(turn, association)
+            case "retry":
+                turn.capacity_grew = True

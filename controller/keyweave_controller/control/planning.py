@@ -1,0 +1,163 @@
+"""From a path to what each node must hold.
+
+Rule of this file: pure translation. Forms of ETSI GS QKD 015 V2.1.1: a virtual link stands on every node
+of its path with adjacent hops only (ingress has no previous, egress no next hop), the reservation beside it
+is an INTERNAL application, and the CLIENT application stands at both ends; the presence of its
+`remote_qkdn_id` is what releases keys, so it is written last.
+"""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
+from keyweave_core.model.application import Application, AppQos, AppType
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkType, RelayMethod, VirtualSpec
+
+_NAMESPACE = UUID("7d1f3d8e-54c6-5a0b-9c56-3b1f6a1f0c5e")  # of all ids derived here
+RESERVATION_PREFIX = "urn:keyweave:reservation:"
+"""Marks the INTERNAL applications that are ours; others on a node are its own affair."""
+
+
+def application_id(source: SaeId, destination: SaeId, serial: int) -> AppId:
+    """The id of the `serial`th association ever opened."""
+    return AppId(str(uuid5(_NAMESPACE, f"app\n{serial}\n{source}\n{destination}")))
+
+
+def virtual_link_id(app_id: AppId, generation: int) -> LinkId:
+    """The id of an association's `generation`th virtual link."""
+    return LinkId(str(uuid5(_NAMESPACE, f"link\n{app_id}\n{generation}")))
+
+
+def reservation_id(link_id: LinkId) -> AppId:
+    """The id of the INTERNAL application that stands for a virtual link's reservation."""
+    return AppId(str(uuid5(_NAMESPACE, f"reservation\n{link_id}")))
+
+
+def virtual_link(association: Association, path: PathRecord, node_id: NodeId) -> Link:
+    """The entry of the virtual link at one node of its path."""
+    place = path.nodes.index(node_id)
+    last = len(path.nodes) - 1
+    near, far = path.nodes[0], path.nodes[-1]
+    if place == last:
+        near, far = far, near
+    return Link(
+        link_id=path.link_id,
+        type=LinkType.VIRT,
+        requested_status=LinkStatus.ACTIVE,
+        enable=True,
+        local=Endpoint(node_id=near),
+        remote=Endpoint(node_id=far),
+        applications=(association.app_id,),
+        virtual=VirtualSpec(
+            prev_hop=path.nodes[place - 1] if place > 0 else None,
+            next_hops=(path.nodes[place + 1],) if place < last else (),
+            bandwidth_bps=path.bandwidth_bps,
+        ),
+        relay_method=RelayMethod.ONE_TIME_PAD,
+    )
+
+
+def reservation(association: Association, path: PathRecord, node_id: NodeId) -> Application:
+    """The INTERNAL application that draws the virtual link's rate from the physical links beside a node."""
+    place = path.nodes.index(node_id)
+    beside = path.links[max(0, place - 1) : place + 1]
+    return Application(
+        app_id=reservation_id(path.link_id),
+        type=AppType.INTERNAL,
+        server_app_id=SaeId(RESERVATION_PREFIX + path.link_id),
+        priority=association.priority,
+        qos=AppQos(min_bandwidth_bps=path.bandwidth_bps),
+        backing_link_ids=beside,
+        local_node_id=node_id,
+        remote_node_id=path.nodes[0] if place else path.nodes[-1],
+    )
+
+
+def path_edit(association: Association, path: PathRecord, node_id: NodeId) -> NodeEdit:
+    """What `prepare` writes to one node of the path."""
+    return NodeEdit(
+        put_links=(virtual_link(association, path, node_id),),
+        put_applications=(reservation(association, path, node_id),),
+    )
+
+
+def path_removal(path: PathRecord) -> NodeEdit:
+    """What takes a path away from any node of it."""
+    return NodeEdit(remove_links=(path.link_id,), remove_applications=(reservation_id(path.link_id),))
+
+
+def client_entry(
+    association: Association,
+    node_id: NodeId,
+    *,
+    path: PathRecord | None,
+    qos: AppQos,
+    priority: int,
+) -> Application:
+    """The CLIENT application as one end holds it; without a path when both ends are one node."""
+    source, destination = association.source_node, association.destination_node
+    return Application(
+        app_id=association.app_id,
+        type=AppType.CLIENT,
+        server_app_id=association.source,
+        client_app_ids=(association.destination,),
+        priority=priority,
+        expiration_time=_date_and_time(association.expires_at),
+        qos=qos,
+        backing_link_ids=(path.link_id,) if path else (),
+        local_node_id=node_id,
+        remote_node_id=destination if node_id == source else source,
+    )
+
+
+def granted_entry(association: Association, node_id: NodeId) -> Application:
+    """The CLIENT application as it is granted now."""
+    return client_entry(
+        association, node_id, path=association.path, qos=association.qos, priority=association.priority
+    )
+
+
+def ends(association: Association) -> tuple[NodeId, ...]:
+    """The nodes that hold the CLIENT application: two, or one when both applications live there."""
+    if association.source_node == association.destination_node:
+        return (association.source_node,)
+    return (association.source_node, association.destination_node)
+
+
+def wanted(state: NetworkState, node_id: NodeId) -> tuple[dict[LinkId, Link], dict[AppId, Application]]:
+    """Every virtual link and application that a node should hold now, work under way included."""
+    links: dict[LinkId, Link] = {}
+    applications: dict[AppId, Application] = {}
+    for association in state.associations.values():
+        if not association.live or association.state is AssociationState.CLOSING:
+            continue
+        for path in (association.path, association.next_path):
+            if path and node_id in path.nodes:
+                links[path.link_id] = virtual_link(association, path, node_id)
+                entry = reservation(association, path, node_id)
+                applications[entry.app_id] = entry
+        if node_id in ends(association) and association.state is not AssociationState.PREPARING:
+            applications[association.app_id] = switched_entry(association, node_id)
+    return links, applications
+
+
+def switched_entry(association: Association, node_id: NodeId) -> Application:
+    """The CLIENT application as the change under way writes it (the granted one when there is none)."""
+    if not association.switching:
+        return granted_entry(association, node_id)
+    return client_entry(
+        association,
+        node_id,
+        path=association.next_path or association.path,
+        qos=association.next_qos or association.qos,
+        priority=association.priority if association.next_priority is None else association.next_priority,
+    )
+
+
+def _date_and_time(at_s: float | None) -> str | None:
+    """`yang:date-and-time` of seconds since 1970 (the runtime's formatter is out of reach of pure code)."""
+    if at_s is None:
+        return None
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

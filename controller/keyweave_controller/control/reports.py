@@ -1,0 +1,132 @@
+"""The eleven notifications of ETSI GS QKD 015, and what each means for the network.
+
+Rule of this file: translation to the rooms that know. A notification that names nothing known changes
+nothing; one that repeats what is known changes nothing either.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from keyweave_controller.control import associations, measures
+from keyweave_controller.control.discovery import judge_link
+from keyweave_controller.control.events import LinkMeasure, Notified
+from keyweave_controller.control.state import LinkRecord, NodeRecord
+from keyweave_controller.control.turn import Turn
+from keyweave_core.model.application import AppStatus
+from keyweave_core.model.ids import InterfaceId, LinkId
+from keyweave_core.model.link import InterfaceStatus, LinkStatus
+from keyweave_core.model.notifications import (
+    Alarm,
+    ApplicationDisconnected,
+    ApplicationNew,
+    ApplicationQosUpdate,
+    ApplicationReport,
+    Event,
+    InterfaceDown,
+    InterfaceNew,
+    InterfaceOut,
+    InterfaceReport,
+    LinkDown,
+    LinkOverloaded,
+    LinkPerfUpdate,
+    LinkReport,
+)
+
+
+def notified(turn: Turn, event: Notified) -> None:
+    """Dispatch one notification of a node whose tree has been read."""
+    node = turn.state.nodes.get(event.node_id)
+    if node is None:
+        return
+    match event.notification:
+        case ApplicationNew() as wish:
+            associations.application_new(turn, event.node_id, wish)
+        case ApplicationQosUpdate() as wish:
+            associations.qos_update(turn, event.node_id, wish)
+        case ApplicationDisconnected(app_id=app_id):
+            associations.disconnected(turn, event.node_id, app_id)
+        case InterfaceNew(interface=interface):
+            node.interfaces[interface.interface_id] = interface
+            turn.touch_node(node.node_id)
+        case InterfaceDown(interface_id=interface_id, reason=reason):
+            _interface(turn, node, interface_id, InterfaceStatus.FAILED, reason or "")
+        case InterfaceOut(interface_id=interface_id):
+            _interface(turn, node, interface_id, None, "the interface was taken out")
+        case LinkDown(link_id=link_id, reason=reason):
+            _link_down(turn, node, link_id, reason or "")
+        case LinkPerfUpdate(link_id=link_id, performance=performance):
+            if link_id is not None:
+                update = LinkMeasure(link_id=link_id, performance=performance)
+                measures.measured(turn, node.node_id, (update,))
+        case LinkOverloaded(link_id=link_id, performance=performance):
+            if link_id is not None:
+                update = LinkMeasure(link_id=link_id, performance=performance)
+                measures.overloaded(turn, node.node_id, update)
+        case (
+            Alarm(link=link, interface=interface, application=application)
+            | Event(link=link, interface=interface, application=application)
+        ):
+            _report(turn, node, link, interface, application)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _link_down(turn: Turn, node: NodeRecord, link_id: LinkId | None, reason: str) -> None:
+    link = turn.state.links.get(link_id) if link_id else None
+    if link is None or node.node_id not in link.ends:
+        return
+    end = link.ends[node.node_id]
+    if end.status not in (LinkStatus.PASSIVE, LinkStatus.OFF):
+        # 015 names no status here; PASSIVE unless the pool is known to be empty (`beliefs.end_status`).
+        _set_status(turn, node, link, LinkStatus.PASSIVE, reason)
+
+
+def _set_status(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkStatus, reason: str) -> None:
+    if reason and not link.down_reason and status is not LinkStatus.ACTIVE:
+        link.down_reason = reason
+    link.ends[node.node_id] = replace(link.ends[node.node_id], status=status, at=turn.at)
+    turn.touch_link(link.link_id)
+    judge_link(turn, link)
+
+
+def _interface(
+    turn: Turn,
+    node: NodeRecord,
+    interface_id: InterfaceId | None,
+    status: InterfaceStatus | None,
+    reason: str,
+) -> None:
+    """An interface failed (`status`) or went away (None); its links make no key any more."""
+    known = node.interfaces.get(interface_id) if interface_id is not None else None
+    if interface_id is None or known is None:
+        return
+    if status is None:
+        del node.interfaces[interface_id]
+    else:
+        node.interfaces[interface_id] = replace(known, status=status)
+    turn.touch_node(node.node_id)
+    for link in turn.state.links.values():
+        end = link.ends.get(node.node_id)
+        if end is not None and end.interface_id == interface_id:
+            _link_down(turn, node, link.link_id, f"interface {interface_id} of {node.name}: {reason}")
+
+
+def _report(
+    turn: Turn,
+    node: NodeRecord,
+    link: LinkReport | None,
+    interface: InterfaceReport | None,
+    application: ApplicationReport | None,
+) -> None:
+    known = turn.state.links.get(link.link_id) if link and link.link_id else None
+    if link is not None and link.status is not None and known is not None and node.node_id in known.ends:
+        _set_status(turn, node, known, link.status, link.message or "")
+    if interface is not None and interface.interface_id is not None and interface.status is not None:
+        held = node.interfaces.get(interface.interface_id)
+        if interface.status is InterfaceStatus.FAILED:
+            _interface(turn, node, interface.interface_id, InterfaceStatus.FAILED, interface.message or "")
+        elif held is not None:
+            node.interfaces[interface.interface_id] = replace(held, status=interface.status)
+            turn.touch_node(node.node_id)
+    if application is not None and application.status is AppStatus.OUT_OF_TIME:
+        associations.disconnected(turn, node.node_id, application.app_id)

@@ -1,0 +1,110 @@
+"""One turn of the machine: the state, the moment, and what has been asked for so far.
+
+Rule of this file: whoever changes the state says so here (`touch_*`), and asks the rim only through here.
+A turn lives for one event.
+"""
+
+from collections.abc import Iterable
+
+from keyweave_controller.control.actions import (
+    Action,
+    Answer,
+    CancelTimer,
+    Changed,
+    Configure,
+    NodeEdit,
+    ReadNode,
+    RefuseApplication,
+    SetTimer,
+)
+from keyweave_controller.control.state import NetworkState, Phase, RequestRecord, Step
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+
+_ANSWERS_KEPT = 1_000
+
+
+class Turn:
+    """What handlers work with. `at` is seconds since 1970, from the event."""
+
+    def __init__(self, state: NetworkState, at: float) -> None:
+        self.state = state
+        self.at = at
+        self.capacity_grew = False  # set when a stranded association may fit now
+        self._actions: list[Action] = []
+        self._nodes: set[NodeId] = set()
+        self._links: set[LinkId] = set()
+        self._apps: set[AppId] = set()
+
+    def touch_node(self, node_id: NodeId) -> None:
+        """This node looks different now."""
+        self._nodes.add(node_id)
+
+    def touch_link(self, *link_ids: LinkId) -> None:
+        """These links look different now."""
+        self._links.update(link_ids)
+
+    def touch_app(self, app_id: AppId) -> None:
+        """This association looks different now."""
+        self._apps.add(app_id)
+
+    def configure(self, node_id: NodeId, phase: Phase, edit: NodeEdit, app_id: AppId | None = None) -> str:
+        """Hand out a new step; returns its id."""
+        self.state.serial += 1
+        step_id = f"{self.state.serial}/{phase}/{node_id}"
+        self.state.steps[step_id] = Step(
+            step_id=step_id, node_id=node_id, phase=phase, edit=edit, app_id=app_id
+        )
+        self._actions.append(Configure(step_id=step_id, node_id=node_id, edit=edit))
+        return step_id
+
+    def repeat(self, step: Step) -> None:
+        """Hand out a step again, under the same id."""
+        step.waiting = False
+        self._actions.append(Configure(step_id=step.step_id, node_id=step.node_id, edit=step.edit))
+
+    def forget_steps(self, step_ids: Iterable[str]) -> None:
+        """Nobody waits for these any more; their late outcomes will mean nothing."""
+        for step_id in sorted(step_ids):
+            if self.state.steps.pop(step_id, None) is not None:
+                self.cancel_timer(f"step:{step_id}")
+
+    def refuse_application(
+        self, node_id: NodeId, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]
+    ) -> None:
+        """Tell the agent that asked."""
+        self._actions.append(
+            RefuseApplication(node_id=node_id, server_app_id=server, client_app_ids=clients, reasons=reasons)
+        )
+
+    def answer(self, request_id: str, app_id: AppId | None = None, reasons: tuple[str, ...] = ()) -> None:
+        """Answer a northbound request, and remember the answer for a repetition."""
+        self.state.requests[request_id] = RequestRecord(app_id=app_id, reasons=reasons)
+        while len(self.state.requests) > _ANSWERS_KEPT:
+            del self.state.requests[next(iter(self.state.requests))]
+        self._actions.append(Answer(request_id=request_id, app_id=app_id, reasons=reasons))
+
+    def read_node(self, node_id: NodeId) -> None:
+        """Have the node's tree read again."""
+        self._actions.append(ReadNode(node_id=node_id))
+
+    def set_timer(self, timer_id: str, due_at: float) -> None:
+        """Fire `timer_id` at `due_at`; setting it again moves it."""
+        self.state.timers[timer_id] = due_at
+        self._actions.append(SetTimer(timer_id=timer_id, due_at=due_at))
+
+    def cancel_timer(self, timer_id: str) -> None:
+        """Forget a timer, when it is set."""
+        if self.state.timers.pop(timer_id, None) is not None:
+            self._actions.append(CancelTimer(timer_id=timer_id))
+
+    def finish(self) -> list[Action]:
+        """All actions in order, closed by one `Changed` when anything looks different."""
+        if self._nodes or self._links or self._apps:
+            self._actions.append(
+                Changed(
+                    node_ids=frozenset(self._nodes),
+                    link_ids=frozenset(self._links),
+                    app_ids=frozenset(self._apps),
+                )
+            )
+        return self._actions

@@ -1,0 +1,258 @@
+"""From the state of the network to alarms.
+
+Rule of this file: what should be alarmed is derived from the state, never from the message that reported
+it. So a fibre cut that both ends report makes one alarm, a repetition makes none, and every alarm clears
+exactly when its reason is gone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from keyweave_controller.control import admission
+from keyweave_controller.control.state import Association, AssociationState, NetworkState
+from keyweave_controller.management.alarms import Alarm, AlarmChanged, AlarmSeverity, AlarmType
+from keyweave_core.model.ids import AppId, LinkId, NodeId
+from keyweave_core.model.link import InterfaceStatus, LinkStatus
+
+HISTORY_KEPT = 1_000
+"""Cleared alarms kept for looking back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What an alarm would say."""
+
+    resource: str
+    resource_name: str
+    type: AlarmType
+    severity: AlarmSeverity
+    text: str
+    affected: tuple[AppId, ...] = ()
+    cause_resource: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Two troubles of one key are one alarm."""
+        return f"{self.type}|{self.resource}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Faults:
+    """The alarm list: `active` by key, and the last `HISTORY_KEPT` cleared ones, oldest first."""
+
+    active: dict[str, Alarm] = field(default_factory=dict)
+    history: list[Alarm] = field(default_factory=list)
+    raised: int = 0
+
+    def refresh(self, state: NetworkState, at: float, scope: "Scope") -> list[AlarmChanged]:
+        """Compare the alarms of what changed with the state; the alarms raised, changed and cleared."""
+        troubles = {trouble.key: trouble for trouble in scope.troubles(state)}
+        changes: list[AlarmChanged] = []
+        for key, trouble in troubles.items():
+            alarm = self.active.get(key)
+            if alarm is None:
+                alarm = self._raise(trouble, at)
+            elif not self._update(alarm, trouble, at):
+                continue
+            changes.append(AlarmChanged(alarm=replace(alarm)))
+        for key, alarm in list(self.active.items()):
+            if key not in troubles and scope.covers(alarm.resource):
+                alarm.cleared_at = alarm.changed_at = at
+                del self.active[key]
+                self.history.append(alarm)
+                changes.append(AlarmChanged(alarm=replace(alarm)))
+        del self.history[: max(0, len(self.history) - HISTORY_KEPT)]
+        return changes
+
+    def _raise(self, trouble: Trouble, at: float) -> Alarm:
+        self.raised += 1
+        alarm = Alarm(
+            alarm_id=str(self.raised),
+            resource=trouble.resource,
+            resource_name=trouble.resource_name,
+            type=trouble.type,
+            severity=trouble.severity,
+            text=trouble.text,
+            raised_at=at,
+            changed_at=at,
+            affected=trouble.affected,
+            cause=self._cause(trouble),
+        )
+        self.active[trouble.key] = alarm
+        return alarm
+
+    def _update(self, alarm: Alarm, trouble: Trouble, at: float) -> bool:
+        affected = tuple(dict.fromkeys((*alarm.affected, *trouble.affected)))
+        cause = self._cause(trouble) or alarm.cause
+        now = (trouble.text, trouble.severity, affected, cause, trouble.resource_name)
+        if now == (alarm.text, alarm.severity, alarm.affected, alarm.cause, alarm.resource_name):
+            return False
+        alarm.text, alarm.severity, alarm.affected, alarm.cause, alarm.resource_name = now
+        alarm.changed_at = at
+        return True
+
+    def _cause(self, trouble: Trouble) -> str | None:
+        if trouble.cause_resource is None:
+            return None
+        cause = self.active.get(f"{AlarmType.LINK_DOWN}|{trouble.cause_resource}")
+        return cause.alarm_id if cause else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What may have changed, so that a small event costs little. `names` are agents without node record."""
+
+    node_ids: frozenset[NodeId] = frozenset()
+    link_ids: frozenset[LinkId] = frozenset()
+    app_ids: frozenset[AppId] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def covers(self, resource: str) -> bool:
+        """An alarm about `resource` is judged in this scope."""
+        kind, _, of = resource.partition(":")
+        match kind:
+            case "link":
+                return of in self.link_ids
+            case "node":
+                return of in self.node_ids
+            case "interface":
+                return of.partition("/")[0] in self.node_ids
+            case "association":
+                return of in self.app_ids
+            case _:
+                return of in self.names
+
+    def troubles(self, state: NetworkState) -> Iterator[Trouble]:
+        """Everything that is wrong with what is in scope: causes before what hangs under them."""
+        for name in sorted(self.names):
+            yield from _agent_troubles(state, name)
+        for node_id in sorted(self.node_ids):
+            yield from _node_troubles(state, node_id)
+        for link_id in sorted(self.link_ids):
+            yield from _link_troubles(state, link_id)
+        for app_id in sorted(self.app_ids):
+            yield from _association_troubles(state, app_id)
+
+
+def _agent_troubles(state: NetworkState, name: str) -> Iterator[Trouble]:
+    resource = f"agent:{name}"
+    if name in state.rejected:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.CONFIG_MISMATCH,
+            severity=AlarmSeverity.MAJOR,
+            text="; ".join(state.rejected[name]),
+        )
+    if name in state.unreached:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.NODE_UNREACHABLE,
+            severity=AlarmSeverity.MAJOR,
+            text=state.unreached[name],
+        )
+
+
+def _node_troubles(state: NetworkState, node_id: NodeId) -> Iterator[Trouble]:
+    node = state.nodes.get(node_id)
+    if node is None:
+        return
+    resource = f"node:{node_id}"
+    # Not yet read since the controller started is no trouble; a lost session is.
+    if not node.connected and node.lost_reason:
+        yield Trouble(
+            resource=resource,
+            resource_name=node.name,
+            type=AlarmType.NODE_UNREACHABLE,
+            severity=AlarmSeverity.MAJOR,
+            text=node.lost_reason,
+            affected=_over(state, node_id=node_id),
+        )
+    if node.faults:
+        yield Trouble(
+            resource=resource,
+            resource_name=node.name,
+            type=AlarmType.CONFIG_MISMATCH,
+            severity=AlarmSeverity.MINOR,
+            text="; ".join(node.faults),
+        )
+    for interface in node.interfaces.values():
+        if interface.status is InterfaceStatus.FAILED:
+            yield Trouble(
+                resource=f"interface:{node_id}/{interface.interface_id}",
+                resource_name=f"{node.name} interface {interface.interface_id}",
+                type=AlarmType.INTERFACE_FAILED,
+                severity=AlarmSeverity.MAJOR,
+                text="the QKD module failed",
+            )
+
+
+def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
+    link = state.links.get(link_id)
+    if link is None:
+        return
+    resource, name = f"link:{link_id}", state.link_name(link_id)
+    if link.down_since is not None:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.LINK_DOWN,
+            severity=AlarmSeverity.MAJOR,
+            text=f"link {name} makes no key" + (f": {link.down_reason}" if link.down_reason else ""),
+            affected=_over(state, link_id=link_id),
+        )
+    if link.faults:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.CONFIG_MISMATCH,
+            severity=AlarmSeverity.MAJOR,
+            text="; ".join(link.faults),
+            affected=_over(state, link_id=link_id),
+        )
+    drawn = any(end.overloaded for end in link.ends.values())
+    # A link that makes no key is short of key, too: that is said once, by its own alarm.
+    booked = link.status is LinkStatus.ACTIVE and admission.overbooked(link, state.policy)
+    if drawn or booked:
+        promised, usable = admission.reserved_bps(link), admission.usable_bps(link, state.policy)
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.CAPACITY_OVERBOOKED,
+            severity=AlarmSeverity.MINOR,
+            text=f"link {name} promises {promised} bit/s of {usable} bit/s"
+            if booked
+            else f"link {name} is drawn upon faster than it makes key",
+            affected=_over(state, link_id=link_id),
+        )
+
+
+def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Trouble]:
+    association = state.associations.get(app_id)
+    if association is None or association.state is not AssociationState.SUSPENDED:
+        return
+    links = association.path.links if association.path else ()
+    broken = [one for one in links if one in state.links and state.links[one].down_since is not None]
+    yield Trouble(
+        resource=f"association:{app_id}",
+        resource_name=f"{association.source} -> {association.destination}",
+        type=AlarmType.APP_QOS_VIOLATED,
+        severity=AlarmSeverity.CRITICAL,
+        text="; ".join(association.reasons) or "no path",
+        affected=(app_id,),
+        cause_resource=f"link:{broken[0]}" if broken else None,
+    )
+
+
+def _over(
+    state: NetworkState, *, link_id: LinkId | None = None, node_id: NodeId | None = None
+) -> tuple[AppId, ...]:
+    return tuple(
+        one.app_id for one in state.associations.values() if one.live and _crosses(one, link_id, node_id)
+    )
+
+
+def _crosses(association: Association, link_id: LinkId | None, node_id: NodeId | None) -> bool:
+    path = association.path
+    return path is not None and (link_id in path.links or node_id in path.nodes)
