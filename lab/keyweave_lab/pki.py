@@ -116,7 +116,7 @@ class LabPki:
     def ssh_key(self, name: str) -> SshKey:
         """An ed25519 key pair `name`, `name.pub`, for a host or a user."""
         key = ed25519.Ed25519PrivateKey.generate()
-        path = self._directory / _file_name(f"ssh-{name}")
+        path = self._directory / file_name(f"ssh-{name}")
         write_private_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
         line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
         public = path.with_name(path.name + ".pub")
@@ -125,7 +125,7 @@ class LabPki:
 
     def _issue(
         self,
-        file_name: str,
+        stem: str,
         common_name: str,
         names: Sequence[x509.GeneralName],
         usages: Sequence[ObjectIdentifier] = (_SERVER, _CLIENT),
@@ -146,7 +146,7 @@ class LabPki:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        base = _file_name(file_name)
+        base = file_name(stem)
         key_path, path = self._directory / f"{base}.key", self._directory / f"{base}.pem"
         write_private_file(key_path, _private_pem(key))
         write_private_file(path, certificate.public_bytes(Encoding.PEM))
@@ -201,7 +201,7 @@ def write_private_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _file_name(text: str) -> str:
+def file_name(text: str) -> str:
     """`text` as the name of a file: other than plain letters, digits, `-_.` as `%XX`; long text is cut."""
     plain = "".join(
         letter
@@ -209,6 +209,8 @@ def _file_name(text: str) -> str:
         else "".join(f"%{byte:02X}" for byte in letter.encode())
         for letter in text
     )
+    if plain.strip(".") == "":
+        return plain.replace(".", "%2E")  # '.' and '..' are places, not names
     if len(plain) <= 120:
         return plain
     return f"{plain[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

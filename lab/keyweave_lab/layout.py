@@ -1,0 +1,195 @@
+"""From a topology to a directory: ports, PKI, one settings file per program, the inventory.
+
+    lab.json            the inventory          tariff.toml      prices
+    plant.toml          the fibres             pki/             certificates and SSH keys
+    agents/<name>/      agent.toml, state/     controller/      controller.toml, state/
+    log/<program>.log   what programs say      ready/           appears when a program serves
+
+Rule of this file: files only, no process. Everything lies inside the directory, and is made anew each time.
+"""
+
+import datetime as dt
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from keyweave_core.errors import InvalidInput
+from keyweave_core.runtime.clock import Clock
+from keyweave_lab.inventory import (
+    FILE_NAME,
+    HOST,
+    LabApplication,
+    LabInventory,
+    LabLink,
+    LabNode,
+    Program,
+    ProgramKind,
+    write_inventory,
+)
+from keyweave_lab.pki import LabPki, SshKey, file_name, make_private_directory, write_private_file
+from keyweave_lab.ports import free_ports
+from keyweave_lab.settings_tables import (
+    CONTROLLER_USER,
+    OPERATOR_USER,
+    TARIFF,
+    Plan,
+    Tuning,
+    agent_table,
+    controller_table,
+    plant_table,
+)
+from keyweave_lab.toml_text import to_toml
+from keyweave_lab.topology import Topology, TopologyApplication, TopologyNode
+
+SOCKET_NAME = "plant.sock"
+
+_MAX_SOCKET_PATH = 107  # sun_path of unix(7), without its closing zero
+_TAKEN_NAMES = ("plant", "controller")
+_MODULES: dict[ProgramKind, str] = {
+    "plant": "keyweave_lab.plant",
+    "agent": "keyweave_agents",
+    "controller": "keyweave_controller",
+}
+
+
+def lay_out(
+    topology: Topology, directory: Path, clock: Clock, *, keep: bool, tuning: Tuning | None = None
+) -> LabInventory:
+    """Write everything that the programs of a laboratory need into `directory`, and its inventory.
+
+    A former (stopped) laboratory there is replaced. Raises InvalidInput, and changes nothing: a directory
+    that holds something else, or whose path is too long for a unix socket; a node with the name of another
+    program; Exhausted: no free ports.
+    """
+    directory = directory.absolute()
+    _check_place(directory)
+    for node in topology.nodes:
+        if node.name in _TAKEN_NAMES:
+            raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
+    ports = iter(free_ports(3 * len(topology.nodes) + len(topology.links) + 1, host=HOST))
+    _clear(directory)
+    for folder in (directory, directory / "log", directory / "ready", directory / "controller"):
+        make_private_directory(folder)
+    pki = LabPki(directory / "pki", now=dt.datetime.fromtimestamp(clock.now(), dt.UTC))
+    plan = Plan(
+        topology=topology,
+        tuning=tuning or Tuning(),
+        nodes={node.name: _lab_node(node, ports, pki) for node in topology.nodes},
+        links={
+            link.name: LabLink(name=link.name, link_id=link.link_id, a=link.a, b=link.b, port=next(ports))
+            for link in topology.links
+        },
+    )
+    users = {name: pki.ssh_key(f"user-{name}") for name in (CONTROLLER_USER, OPERATOR_USER)}
+    socket = directory / SOCKET_NAME
+    grpc_port = next(ports)
+    programs = (
+        _program(directory, "plant", "plant", directory / "plant.toml", plant_table(plan, socket)),
+        *(_agent(directory, plan, node, pki, users) for node in topology.nodes),
+        _controller(directory, plan, grpc_port, pki, users[CONTROLLER_USER]),
+    )
+    inventory = LabInventory(
+        topology=topology.name,
+        directory=directory,
+        keep=keep,
+        programs=programs,
+        nodes=tuple(plan.nodes.values()),
+        links=tuple(plan.links.values()),
+        applications=tuple(_application(plan, each, pki) for each in topology.applications),
+        controller_address=f"localhost:{grpc_port}",
+        operator=pki.operator(),
+        netconf_user=OPERATOR_USER,
+        netconf_key=users[OPERATOR_USER].private_key,
+        plant_socket=socket,
+    )
+    write_inventory(inventory)
+    return inventory
+
+
+def _check_place(directory: Path) -> None:
+    if len(bytes(directory / SOCKET_NAME)) > _MAX_SOCKET_PATH:
+        raise InvalidInput(f"{directory}: the path is too long for a unix socket in it; choose a shorter one")
+    if directory.exists() and not directory.is_dir():
+        raise InvalidInput(f"{directory}: not a directory")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / FILE_NAME).exists():
+        raise InvalidInput(f"{directory}: holds something that is no laboratory; choose an empty directory")
+
+
+def _clear(directory: Path) -> None:
+    """Take a former laboratory away. Its mark goes last, so that an interrupted clearing can be repeated."""
+    if not directory.is_dir():
+        return
+    mark = directory / FILE_NAME
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry != mark:
+            entry.unlink()
+    mark.unlink(missing_ok=True)
+
+
+def _lab_node(node: TopologyNode, ports: Iterator[int], pki: LabPki) -> LabNode:
+    return LabNode(
+        name=node.name,
+        node_id=node.node_id,
+        netconf_port=next(ports),
+        keys_port=next(ports),
+        service_port=next(ports),
+        host_key=pki.ssh_key(f"host-{node.name}").public_key,
+    )
+
+
+def _application(plan: Plan, application: TopologyApplication, pki: LabPki) -> LabApplication:
+    return LabApplication(
+        sae_id=application.sae_id,
+        node=application.node,
+        base_url=f"https://localhost:{plan.nodes[application.node].service_port}",
+        tls=pki.application(application.sae_id),
+    )
+
+
+def _agent(
+    directory: Path, plan: Plan, node: TopologyNode, pki: LabPki, users: Mapping[str, SshKey]
+) -> Program:
+    folder = directory / "agents" / file_name(node.name)
+    make_private_directory(folder)
+    authorized = {}
+    for name, key in users.items():
+        authorized[name] = folder / f"authorized_keys.{name}"
+        write_private_file(authorized[name], f"{key.public_line}\n".encode())
+    table = agent_table(
+        plan,
+        node,
+        tls=pki.node(node.name, node.node_id),
+        host_key=plan.nodes[node.name].host_key.with_suffix(""),
+        users=authorized,
+    )
+    return _program(directory, node.name, "agent", folder / "agent.toml", table)
+
+
+def _controller(directory: Path, plan: Plan, grpc_port: int, pki: LabPki, ssh_key: SshKey) -> Program:
+    tariff = directory / "tariff.toml"
+    write_private_file(tariff, to_toml(TARIFF).encode())
+    table = controller_table(plan, grpc_port, pki.controller(), ssh_key.private_key, tariff)
+    path = directory / "controller" / "controller.toml"
+    return _program(directory, "controller", "controller", path, table)
+
+
+def _program(directory: Path, name: str, kind: ProgramKind, config: Path, table: dict[str, Any]) -> Program:
+    """Write one program's settings and say how it is started. The plant is ready when its socket is there."""
+    write_private_file(config, to_toml(table).encode())
+    command = [sys.executable, "-m", _MODULES[kind], "--config", str(config)]
+    ready = directory / SOCKET_NAME
+    if kind != "plant":
+        ready = directory / "ready" / file_name(name)
+        command += ["--ready-file", str(ready)]
+    return Program(
+        name=name,
+        kind=kind,
+        command=tuple(command),
+        config=config,
+        log=directory / "log" / f"{file_name(name)}.log",
+        ready=ready,
+    )

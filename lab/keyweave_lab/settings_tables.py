@@ -1,0 +1,173 @@
+"""The settings files of a laboratory's programs, as tables: pure values out of a plan.
+
+Rule of this file: nothing is written and nothing is made here. Every key stands in the settings classes of
+the program that reads it; a test reads each table back with the reader of that program.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keyweave_core.model.node import TrustLevel
+from keyweave_core.runtime.tls import TlsSettings
+from keyweave_lab.inventory import HOST, LabLink, LabNode
+from keyweave_lab.topology import Topology, TopologyNode
+
+CONTROLLER_USER, OPERATOR_USER = "controller", "operator"
+
+TARIFF = {
+    "currency": "EUR",
+    "per_mbit": "0.90",
+    "per_key": "0.002",
+    "per_further_hop": "0.25",
+    "decimals": 4,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How a laboratory differs from a network in the field: it is in a hurry. Seconds, keys.
+
+    `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` of the
+    controller; `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre
+    counts as down.
+    """
+
+    buffer_keys: int = 64
+    statistics_period_s: float = 2.0
+    poll_interval_s: float = 1.0
+    wait_to_restore_s: float = 2.0
+    hold_off_s: float = 0.1
+    access_log: bool = True
+    log_level: str = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What all settings files refer to; `nodes` and `links` by name."""
+
+    topology: Topology
+    tuning: Tuning
+    nodes: Mapping[str, LabNode]
+    links: Mapping[str, LabLink]
+
+
+def plant_table(plan: Plan, control_socket: Path) -> dict[str, Any]:
+    """Every fibre with its port."""
+    return {
+        "control_socket": control_socket,
+        "fibres": [
+            {"link_id": link.link_id, "name": link.name, "listen": f"{HOST}:{link.port}"}
+            for link in plan.links.values()
+        ],
+    }
+
+
+def agent_table(
+    plan: Plan, node: TopologyNode, tls: TlsSettings, host_key: Path, users: Mapping[str, Path]
+) -> dict[str, Any]:
+    """The agent of one site; `users` are names and their files of authorized keys."""
+    here = plan.nodes[node.name]
+    tls_table = _tls(tls)
+    return {
+        "node": {
+            "node_id": node.node_id,
+            "location_id": node.location or node.name,
+            "state_dir": "state",
+            "trust_level": node.trust,
+            "relay": node.trust is TrustLevel.TRUSTED,
+        },
+        "netconf": {
+            "listen_host": HOST,
+            "listen_port": here.netconf_port,
+            "host_key": host_key,
+            "users": [{"name": name, "authorized_keys": path} for name, path in users.items()],
+        },
+        "keys": {
+            "listen_host": HOST,
+            "listen_port": here.keys_port,
+            "buffer_keys": plan.tuning.buffer_keys,
+            "statistics_period_s": plan.tuning.statistics_period_s,
+            "neighbours": _neighbours(plan, node),
+        },
+        "keys_tls": tls_table,
+        "service": {
+            "listen_host": HOST,
+            "listen_port": here.service_port,
+            "access_log": plan.tuning.access_log,
+            "tls": tls_table,
+        },
+        "consumers": [
+            {
+                "sae_id": each.sae_id,
+                "min_bandwidth_bps": each.min_bandwidth_bps,
+                "max_bandwidth_bps": each.max_bandwidth_bps,
+                "priority": each.priority,
+                "ttl_s": each.ttl_s,
+            }
+            for each in plan.topology.applications
+            if each.node == node.name
+        ],
+        "modules": _modules(plan, node),
+        "log": {"level": plan.tuning.log_level, "form": "json"},
+    }
+
+
+def _neighbours(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
+    found = []
+    for link in plan.topology.links_of(node.name):
+        there = plan.nodes[link.b if link.a == node.name else link.a]
+        found.append(
+            {"node_id": there.node_id, "link_id": link.link_id, "host": HOST, "port": there.keys_port}
+        )
+    return found
+
+
+def _modules(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
+    """One module a fibre; interfaces are numbered from 1 in the order of the node's links."""
+    modules = []
+    for number, link in enumerate(plan.topology.links_of(node.name), start=1):
+        there = link.b if link.a == node.name else link.a
+        modules.append(
+            {
+                "interface_id": number,
+                "link_id": link.link_id,
+                "remote_node_id": plan.nodes[there].node_id,
+                "remote_interface_id": plan.topology.links_of(there).index(link) + 1,
+                "role": "transmitter" if link.a == node.name else "receiver",
+                "profile": link.profile,
+                "distance_km": float(link.length_km),
+                "loss_db": float(link.loss_db),
+                "secret_rate_bps": link.secret_rate_bps,
+                "connect": f"{HOST}:{plan.links[link.name].port}",
+                "hold_off_s": plan.tuning.hold_off_s,
+            }
+        )
+    return modules
+
+
+def controller_table(
+    plan: Plan, grpc_port: int, tls: TlsSettings, ssh_key: Path, tariff: Path
+) -> dict[str, Any]:
+    """The controller, with every agent in its inventory."""
+    return {
+        "controller": {"state_dir": "state"},
+        "grpc": {"listen_host": HOST, "listen_port": grpc_port, **_tls(tls)},
+        "southbound": {
+            "user": CONTROLLER_USER,
+            "private_key": ssh_key,
+            "poll_interval_s": plan.tuning.poll_interval_s,
+        },
+        "policy": {"wait_to_restore_s": plan.tuning.wait_to_restore_s},
+        "accounting": {"tariff": tariff},
+        "log": {"level": plan.tuning.log_level, "form": "json"},
+        "agents": [
+            {"name": node.name, "host": HOST, "port": node.netconf_port, "host_key": node.host_key}
+            for node in plan.nodes.values()
+        ],
+    }
+
+
+def _tls(tls: TlsSettings) -> dict[str, Any]:
+    return {"certificate": tls.certificate, "private_key": tls.private_key, "ca": tls.ca}
