@@ -1,0 +1,29 @@
+"""Bounds of a NETCONF server or client, in one frozen value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetconfLimits:
+    """Every bound a peer can run into; ValueError when one makes no sense."""
+
+    max_message_bytes: int = 4 * 1024 * 1024  # one message, without its framing
+    max_sessions: int = 64  # NETCONF sessions of one server; one more is refused cleanly
+    max_connections: int = 128  # transport connections, those still logging in included
+    hello_timeout_s: float = 10.0  # from the open channel to the peer's <hello>
+    login_timeout_s: float = 20.0  # from the TCP connection to the end of authentication
+    pending_bytes: int = 256 * 1024  # unread input of a session that is busy, before reading is paused
+    keepalive_s: float = 15.0  # quiet time before the SSH layer asks the peer for a sign of life
+    keepalive_misses: int = 3  # unanswered questions before the peer counts as gone
+    notification_log_events: int = 2000  # kept for replay and for readers that lag
+    notification_log_bytes: int = 2 * 1024 * 1024
+    notification_queue: int = 2000  # client: received and not yet taken
+    rpc_timeout_s: float = 30.0  # client: from an rpc to its reply
+    connect_timeout_s: float = 15.0  # client: TCP, SSH and hello together
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.max_message_bytes < 4096:
+            raise ValueError(f"max_message_bytes must be 4096 or more, not {self.max_message_bytes}")
