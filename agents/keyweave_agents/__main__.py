@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keyweave_agents.app import Ready, check, run
 from keyweave_agents.settings import read_agent_settings
-from keyweave_core.errors import SettingsError
+from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.runtime.log import configure_logging, get_logger
 
 
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyweaveError as error:  # an address that is taken, say: no defect, so no traceback
+        sys.stderr.write(f"{error}\n")
+        return 1
     except KeyboardInterrupt:  # before the signal handlers stood
         return 0
     except Exception:  # noqa: BLE001 - the last fence: a fault of ours, told whole

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from keyweave_agents.control.netconf_endpoint import NodeEndpoint
+from keyweave_agents.control.reporter import Reporter
 from keyweave_agents.control.saved import SavedConfiguration
 from keyweave_agents.control.tree import initial_configuration
 from keyweave_agents.keys.manager import KeyManager
@@ -110,6 +111,7 @@ async def _live(
         schema=schema,
         clock=clock,
     )
+    reporter = Reporter(endpoint, keys, schema=schema, clock=clock)
     for module in settings.modules:
         modules[module.link_id] = QuantumModule(
             module,
@@ -117,16 +119,16 @@ async def _live(
             node_id=node_id,
             clock=clock,
             random_bytes=random_bytes,
-            on_event=endpoint.happened,
+            on_event=reporter.happened,
         )
     netconf = NetconfServer(schema, endpoint, endpoint.start(), clock=clock)
     service = Etsi014Server(settings.service, settings.consumers, keys, clock, node_id=node_id)
     async with asyncio.TaskGroup() as rooms:
         living = [rooms.create_task(keys.run(), name="keys")]
         living += [rooms.create_task(module.run(), name="module") for module in modules.values()]
-        living.append(rooms.create_task(endpoint.report(netconf.publish), name="reports"))
+        living.append(rooms.create_task(reporter.run(netconf.publish), name="reports"))
         try:
-            keys_port = await keys.listening()
+            _, keys_port = await keys.listening()
             service_port = await service.start()
             netconf_port = await netconf.start_ssh(
                 settings.netconf.listen_host, settings.netconf.listen_port, [host_key], users

@@ -159,6 +159,8 @@ def association_of(application: Application, wanted: Node, own: Node) -> Ending 
             path=f"{path}/server_app_id",
             tag="data-missing",
         )
+    if not application.client_app_ids:
+        return None  # a registration without anybody who may receive the keys
     backing = [links[link_id] for link_id in application.backing_link_ids]
     virtual = next((link.link_id for link in backing if link.type is LinkType.VIRT), None)
     direct = None if virtual is not None else _direct_route(application, source, backing, own)

@@ -7,35 +7,29 @@ was committed is on disk before the answer is given.
     <get>       running, with what is observed now on top (`tree`)
     commit      decode -> `apply.decide` -> key manager, modules, disk; undone when the disk takes nothing
     rpc         refuse-application -> the requests that wait end
-    event       `reports` -> YANG check -> published
     start       what was committed last, as far as it still fits the settings
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lxml import etree
 
 from keyweave_agents.control.apply import Decision, decide, rebase
-from keyweave_agents.control.reports import Pace, of_key_event, of_module_event
 from keyweave_agents.control.saved import Saved, SavedConfiguration
 from keyweave_agents.control.tree import Observation, active_virtual_links, observed
 from keyweave_agents.keys.ports import KeyControl
-from keyweave_agents.quantum.observed import FiguresChanged, LinkUp, ModuleEvent, ModuleState
-from keyweave_core.errors import InvalidInput, KeyweaveError, Refused, Unavailable
+from keyweave_agents.quantum.observed import ModuleState
+from keyweave_core.errors import InvalidInput, Refused, Unavailable
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.node import Node
-from keyweave_core.model.notifications import Notification
 from keyweave_core.netconf.messages import parse_xml
 from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_core.runtime.log import get_logger
 from keyweave_yang.decode import decode_configuration, decode_refusal
-from keyweave_yang.encode import encode_configuration, encode_notification, encode_state
+from keyweave_yang.encode import encode_configuration, encode_state
 from keyweave_yang.refusals import REFUSE_APPLICATION
 from keyweave_yang.schema import ModelSchema
-
-_EVERY_S = 5.0  # a pool at the edge empties and fills many times a second; so often it is told
 
 
 class Module(Protocol):
@@ -50,7 +44,7 @@ class NodeEndpoint:
     """One node as a `keyweave_core.netconf.ports.Device`.
 
     `own` is the initial configuration made of the settings. `start` must be called once, before the server
-    that is given this device; `report` runs beside it.
+    that is given this device.
     """
 
     def __init__(
@@ -75,7 +69,6 @@ class NodeEndpoint:
         self._decision = decide(self._own, self._own)
         self._created: dict[AppId, str] = {}
         self._ever_active: frozenset[LinkId] = frozenset()
-        self._happened: asyncio.Queue[ModuleEvent] = asyncio.Queue()
 
     def start(self) -> Sequence[etree._Element]:
         """Make the configuration of the last run real again and return it for the server's running.
@@ -94,6 +87,11 @@ class NodeEndpoint:
     def running(self) -> Node:
         """The intended configuration."""
         return self._running
+
+    @property
+    def direct(self) -> Mapping[LinkId, LinkId]:
+        """Ids of derived routes and the physical links behind them (`apply.Decision`)."""
+        return self._decision.direct
 
     def node(self) -> Node:
         """The whole tree as it is now: what is intended, with every observed value in place."""
@@ -147,68 +145,6 @@ class NodeEndpoint:
         self._log.info(
             "application refused", server=refusal.server_app_id, user=user, reasons=refusal.reasons
         )
-
-    def happened(self, event: ModuleEvent) -> None:
-        """Hear of a module's event (called from the loop; never blocks)."""
-        self._happened.put_nowait(event)
-
-    async def report(self, publish: Callable[[etree._Element], None]) -> None:
-        """Turn local events into notifications until cancelled; `publish` takes one checked element."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._report_keys(publish))
-            tasks.create_task(self._report_modules(publish, tasks))
-
-    async def _report_keys(self, publish: Callable[[etree._Element], None]) -> None:
-        quiet_until: dict[tuple[type, LinkId], float] = {}
-        while True:
-            event = await self._keys.next_event()
-            link_id = getattr(event, "link_id", None)
-            if link_id is not None:
-                now = self._clock.monotonic()
-                if now < quiet_until.get((type(event), link_id), now):
-                    continue
-                quiet_until[type(event), link_id] = now + _EVERY_S
-            self._publish(of_key_event(event, self.node(), self._decision.direct), publish)
-
-    async def _report_modules(
-        self, publish: Callable[[etree._Element], None], tasks: asyncio.TaskGroup
-    ) -> None:
-        pace = Pace()
-        waiting: set[LinkId] = set()
-
-        async def later(event: ModuleEvent, wait_s: float) -> None:
-            await self._clock.sleep(wait_s)
-            waiting.discard(event.link_id)
-            self.happened(event)
-
-        while True:
-            event = await self._happened.get()
-            node = self.node()
-            link = next((each for each in node.links if each.link_id == event.link_id), None)
-            if link is not None and isinstance(event, FiguresChanged):
-                wait_s = pace.wait_s(link.link_id, link.performance, self._clock.monotonic())
-                if wait_s is None or link.link_id in waiting:
-                    continue
-                if wait_s > 0:
-                    waiting.add(link.link_id)
-                    tasks.create_task(later(event, wait_s))
-                    continue
-            if link is not None and isinstance(event, FiguresChanged | LinkUp):
-                pace.note(link.link_id, link.performance, self._clock.monotonic())
-            self._publish(of_module_event(event, node), publish)
-
-    def _publish(
-        self, notifications: Sequence[Notification], publish: Callable[[etree._Element], None]
-    ) -> None:
-        for notification in notifications:
-            try:
-                element = encode_notification(notification)
-                self._schema.validate_notification(element)
-            except KeyweaveError as error:
-                # A defect of ours; the node must go on, and the controller reads the state anyway.
-                self._log.error("notification left out", kind=type(notification).__name__, reason=str(error))
-                continue
-            publish(element)
 
     def _act(self, decision: Decision) -> None:
         self._keys.configure(decision.plan)

@@ -7,8 +7,8 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     LinkDown            sdqkdn_link_down, and alarm; only an event where somebody switched the link off
     LinkUp              event (ACTIVE), and sdqkdn_link_perf_update
     FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`Pace`)
-    PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key
-    PoolFilled          event
+    PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`Turns`)
+    PoolFilled          event (`Turns`)
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
 """
 
@@ -96,6 +96,28 @@ class Pace:
     def note(self, link_id: LinkId, figures: LinkPerformance, at_s: float) -> None:
         """These figures were told at `at_s`."""
         self._told[link_id] = (at_s, figures)
+
+
+class Turns:
+    """Tells the turns of pools between empty and filled at most every `interval_s`, the last one surely.
+
+    A pool at the edge empties and fills several times a second; who is told must end up with the truth.
+    """
+
+    def __init__(self, *, interval_s: float = 5.0) -> None:
+        self._interval_s = interval_s
+        self._told: dict[LinkId, tuple[float, type[PoolEmptied | PoolFilled]]] = {}
+
+    def wait_s(self, turn: PoolEmptied | PoolFilled, at_s: float) -> float | None:
+        """Seconds until this turn may be told (0: now); None when it was told last."""
+        if turn.link_id not in self._told:
+            return 0.0
+        when, kind = self._told[turn.link_id]
+        return None if isinstance(turn, kind) else max(0.0, when + self._interval_s - at_s)
+
+    def note(self, turn: PoolEmptied | PoolFilled, at_s: float) -> None:
+        """This turn was told at `at_s`."""
+        self._told[turn.link_id] = (at_s, type(turn))
 
 
 def _news(before: LinkPerformance, now: LinkPerformance) -> bool:

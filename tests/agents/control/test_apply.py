@@ -158,8 +158,9 @@ def test_without_remote_node_the_association_is_held_and_delivers_nothing() -> N
         client(1, type=AppType.INTERNAL, server_app_id=None, backing_link_ids=(link_id(1),)),
         client(1, local_node_id=FAR),
         client(1, local_node_id=None, server_app_id=BOB, client_app_ids=()),
+        client(1, client_app_ids=()),
     ],
-    ids=["reservation", "held by another node", "nobody's"],
+    ids=["reservation", "held by another node", "nobody's", "for nobody"],
 )
 def test_other_entries_are_kept_and_plan_nothing(entry: App) -> None:
     assert decide(configured(apps=(entry,)), OWN).plan.associations == ()

@@ -1,7 +1,6 @@
 """The node behind its NETCONF server, with a key manager and modules that only keep what they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,17 +11,16 @@ from keyweave_agents.control.netconf_endpoint import NodeEndpoint
 from keyweave_agents.control.saved import SavedConfiguration
 from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.control.tree import initial_configuration
-from keyweave_agents.keys.plan import AssociationWanted, KeyEvent, KeyPlan, KeyState, PoolEmptied
+from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState
 from keyweave_agents.quantum.module_settings import ModuleSettings
-from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleState
+from keyweave_agents.quantum.observed import ModuleState
 from keyweave_core.errors import InvalidInput, Refused, SchemaViolation
-from keyweave_core.model import notifications as told
 from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import InterfaceStatus, KeyPool, Link, LinkStatus, LinkType, VirtualSpec
 from keyweave_core.model.node import Node, NodeStatus
 from keyweave_core.runtime.clock import ManualClock
-from keyweave_yang.decode import decode_configuration, decode_notification
+from keyweave_yang.decode import decode_configuration
 from keyweave_yang.encode import encode_configuration, encode_refusal
 from keyweave_yang.schema import load_schema
 
@@ -284,60 +282,3 @@ async def test_refuse_application_reaches_the_key_manager(bench: Bench) -> None:
     with pytest.raises(SchemaViolation):
         await endpoint.call(incomplete, "controller")
     assert len(bench.keys.refusals) == 1
-
-
-@pytest.fixture
-async def reported(bench: Bench) -> AsyncIterator[tuple[Bench, NodeEndpoint, list[told.Notification]]]:
-    endpoint = bench.endpoint()
-    endpoint.start()
-    sent: list[told.Notification] = []
-
-    def publish(element: etree._Element) -> None:
-        sent.append(decode_notification(element))
-
-    task = asyncio.create_task(endpoint.report(publish))
-    yield bench, endpoint, sent
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-Reported = tuple[Bench, NodeEndpoint, list[told.Notification]]
-
-
-async def test_events_of_both_sides_are_published(reported: Reported) -> None:
-    bench, endpoint, sent = reported
-    bench.keys.events.put_nowait(AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos(ttl_s=9)))
-    endpoint.happened(LinkUp(link_id=FIBRE))
-    endpoint.happened(LinkDown(link_id=FIBRE, cause=DownCause.FIBRE, reason="no light"))
-    await bench.clock.advance(0)
-    kinds = {type(each) for each in sent}
-    assert kinds == {told.ApplicationNew, told.Event, told.LinkPerfUpdate, told.LinkDown, told.Alarm}
-    wanted = next(each for each in sent if isinstance(each, told.ApplicationNew))
-    assert (wanted.local_node_id, wanted.qos.ttl_s) == (ME, 9)
-
-
-async def test_figures_are_told_at_most_once_a_second_and_the_last_ones_for_certain(
-    reported: Reported,
-) -> None:
-    bench, endpoint, sent = reported
-    for rate in range(1, 50):
-        bench.module.seen = replace(bench.module.seen, skr_bps=rate * 1_000)
-        endpoint.happened(FiguresChanged(link_id=FIBRE))
-        await bench.clock.advance(0.05)
-    await bench.clock.advance(2)
-    rates = [each.performance.skr_bps for each in sent if isinstance(each, told.LinkPerfUpdate)]
-    assert len(rates) <= 4
-    assert (rates[0], rates[-1]) == (1_000, 49_000)
-
-
-async def test_a_pool_at_the_edge_does_not_flood_the_controller(reported: Reported) -> None:
-    bench, _, sent = reported
-    for _ in range(100):
-        bench.keys.events.put_nowait(PoolEmptied(link_id=FIBRE))
-        await bench.clock.advance(0.01)
-    assert len(sent) == 1
-    await bench.clock.advance(5)
-    bench.keys.events.put_nowait(PoolEmptied(link_id=FIBRE))
-    await bench.clock.advance(0)
-    assert len(sent) == 2
