@@ -114,8 +114,8 @@ class Network:
         return turn.finish()
 
     def to_snapshot(self) -> dict[str, Any]:
-        """The whole state as plain JSON values."""
-        plain: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True, order="deterministic")
+        """The whole state as plain JSON values. The order of keys matters (first come, first served)."""
+        plain: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True)
         return plain
 
     @classmethod

@@ -107,7 +107,7 @@ class Management:
 
     def to_snapshot(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
-        plain: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True, order="deterministic")
+        plain: dict[str, Any] = msgspec.to_builtins(self._state, str_keys=True)
         return plain
 
     @classmethod

@@ -1,0 +1,251 @@
+"""Laws of the deciding code over drawn networks and drawn histories."""
+
+import itertools
+import json
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keyweave_controller.control import admission, planning
+from keyweave_controller.control.events import (
+    AssociationClosed,
+    AssociationRequested,
+    LinkMeasure,
+    LinksMeasured,
+    Notified,
+    Policy,
+    StepSucceeded,
+)
+from keyweave_controller.control.network import Network
+from keyweave_controller.control.state import AssociationState
+from keyweave_controller.engine.rehearsal import Rehearsal
+from keyweave_controller.engine.simulation import Span, simulate
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.link import LinkPerformance, LinkStatus
+from keyweave_core.model.notifications import ApplicationNew, Event, LinkDown, LinkReport
+
+SITES = ("A", "B", "C", "D", "E")
+OPERATIONS = (
+    "open",
+    "open",
+    "open",
+    "ask",
+    "close",
+    "cut",
+    "repair",
+    "empty",
+    "measure",
+    "lose",
+    "return",
+    "stubborn",
+    "work",
+    "work",
+    "work",
+    "mislay",
+    "settle",
+    "advance",
+    "restart",
+)
+
+
+class History:
+    """A network drawn from a seed, and things that happen to it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - drawn histories, no secrets
+        pairs = [(a, b) for place, a in enumerate(SITES) for b in SITES[place + 1 :]]
+        chain = list(itertools.pairwise(SITES))
+        extra = self.random.sample([one for one in pairs if one not in chain], 2)
+        self.spans = [
+            Span(a=a, b=b, skr_bps=self.random.choice((5_000, 20_000, 50_000))) for a, b in (*chain, *extra)
+        ]
+        self.nodes = simulate(self.spans, {site: (f"sae:{site}",) for site in SITES})
+        self.show = Rehearsal(nodes=self.nodes)
+        self.count = 0
+        self.show.start()
+
+    def do(self, operation: str) -> None:
+        pick, show = self.random, self.show
+        show.now += 0.01
+        node_id = pick.choice(sorted(self.nodes))
+        links = [link for link in sorted(show.network.links) if node_id in show.network.links[link].ends]
+        match operation:
+            case "open" | "ask":
+                a, b = pick.sample(SITES, 2)
+                qos = AppQos(min_bandwidth_bps=pick.choice((None, 1_000, 9_000, 30_000)))
+                self.count += 1
+                if operation == "ask":
+                    asking = next(one for one, node in self.nodes.items() if node.name == a)
+                    wish = ApplicationNew(
+                        server_app_id=f"sae:{a}", client_app_ids=(f"sae:{b}",), local_node_id=asking, qos=qos
+                    )
+                    show.feed(Notified(at=show.now, node_id=asking, notification=wish))
+                    return
+                show.feed(
+                    AssociationRequested(
+                        at=show.now,
+                        request_id=f"r{self.count}",
+                        source=f"sae:{a}",
+                        destination=f"sae:{b}",
+                        qos=qos,
+                        priority=pick.randrange(3),
+                        expires_at=show.now + 30 if pick.random() < 0.2 else None,
+                    )
+                )
+            case "close":
+                live = [one for one in show.network.associations.values() if one.live]
+                if live:
+                    self.count += 1
+                    app_id = pick.choice(live).app_id
+                    show.feed(AssociationClosed(at=show.now, request_id=f"c{self.count}", app_id=app_id))
+            case "cut" if links:
+                link_id = pick.choice(links)
+                show.feed(Notified(at=show.now, node_id=node_id, notification=LinkDown(link_id=link_id)))
+            case "repair" | "empty" if links:
+                status = LinkStatus.ACTIVE if operation == "repair" else LinkStatus.OFF
+                report = LinkReport(link_id=pick.choice(links), status=status)
+                show.feed(Notified(at=show.now, node_id=node_id, notification=Event(link=report)))
+            case "measure" if links:
+                figures = LinkPerformance(skr_bps=pick.choice((0, 2_000, 20_000, 60_000, 2_000_000_000)))
+                measure = LinkMeasure(link_id=pick.choice(links), performance=figures)
+                show.feed(LinksMeasured(at=show.now, node_id=node_id, links=(measure,)))
+            case "lose":
+                show.disconnect(node_id)
+            case "return":
+                show.connect(node_id)
+            case "stubborn":
+                node = self.nodes[node_id]
+                node.refusal = "" if node.refusal else "not today"
+            case "work" | "mislay":
+                show.work(node_id, lose_answer=operation == "mislay")
+            case "settle":
+                show.settle()
+            case "advance":
+                show.advance(pick.choice((0.3, 2.0, 40.0)))
+            case "restart":
+                show.waiting.clear()  # the process is gone, and with it what it had in hand
+                show.start(connect=False)
+            case _:
+                pass
+
+    def calm(self) -> None:
+        """Everything works again and everybody is connected."""
+        for node_id, node in self.nodes.items():
+            node.refusal = ""
+            self.show.connect(node_id)
+            for link_id, link in list(self.show.network.links.items()):
+                if node_id in link.ends:
+                    report = LinkReport(link_id=link_id, status=LinkStatus.ACTIVE)
+                    event = Event(link=report)
+                    self.show.feed(Notified(at=self.show.now, node_id=node_id, notification=event))
+        self.show.settle()
+        self.show.advance(200.0)
+
+
+def sums(network: Network) -> dict[str, int]:
+    return {link_id: admission.reserved_bps(link) for link_id, link in network.links.items()}
+
+
+def check_ledger(network: Network, before: dict[str, int]) -> None:
+    """Promises belong to somebody, and none was made beyond what the link makes."""
+    wanted: dict[str, set[str]] = {link_id: set() for link_id in network.links}
+    for one in network.associations.values():
+        if one.live and one.state is not AssociationState.CLOSING:
+            for path in (one.path, one.next_path):
+                for link_id in path.links if path else ():
+                    wanted[link_id].add(path.link_id)
+    for link_id, link in network.links.items():
+        assert set(link.reserved_bps) == wanted[link_id]
+        now = admission.reserved_bps(link)
+        assert now <= max(before.get(link_id, 0), admission.usable_bps(link, network.policy))
+
+
+def check_held(history: History) -> None:
+    """Every node holds exactly what it should."""
+    for node_id, node in history.nodes.items():
+        links, applications = planning.wanted(history.show.network.state, node_id)
+        assert node.links == links
+        assert node.applications == applications
+
+
+histories = given(st.integers(0, 2**32), st.lists(st.sampled_from(OPERATIONS), min_size=5, max_size=60))
+quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@histories
+@quick
+def test_promises_hold_nothing_leaks_and_nodes_end_as_they_should(seed: int, operations: list[str]) -> None:
+    history = History(seed)
+    network = history.show.network
+    for operation in operations:
+        before = sums(network)
+        history.do(operation)
+        if operation not in ("settle", "advance", "measure"):
+            check_ledger(network, before)
+    history.calm()
+    check_held(history)
+    for one in network.associations.values():
+        assert one.state in (AssociationState.ACTIVE, AssociationState.CLOSED, AssociationState.REFUSED)
+    for one in [one for one in network.associations.values() if one.live]:
+        history.show.feed(
+            AssociationClosed(at=history.show.now, request_id=f"x{one.app_id}", app_id=one.app_id)
+        )
+    history.show.settle()
+    assert not any(sums(network).values())
+    assert not any(node.links or node.applications for node in history.nodes.values())
+    state = network.state
+    assert not state.leftovers
+    assert not state.steps
+    assert not state.stranded
+    assert not state.timers
+
+
+@histories
+@quick
+def test_a_replay_and_a_snapshot_with_a_tail_come_to_the_same(seed: int, operations: list[str]) -> None:
+    history = History(seed)
+    for operation in operations:
+        history.do(operation)
+    events = history.show.events
+    cut = seed % len(events)
+    whole, first = Network(), Network()
+    actions = [whole.handle(event) for event in events]
+    assert [one for some in actions for one in some] == history.show.actions
+    for event in events[:cut]:
+        first.handle(event)
+    second = Network.from_snapshot(json.loads(json.dumps(first.to_snapshot())))
+    assert [second.handle(event) for event in events[cut:]] == actions[cut:]
+    assert second.state == whole.state
+
+
+@histories
+@settings(max_examples=40, deadline=None)
+def test_every_configuration_may_be_repeated(seed: int, operations: list[str]) -> None:
+    history = History(seed)
+    for operation in operations:
+        history.do(operation)
+    for node_id, queue in history.show.waiting.items():
+        once, twice = simulate(history.spans)[node_id], simulate(history.spans)[node_id]
+        for action in queue:
+            if hasattr(action, "edit"):
+                once.apply(action.edit)
+                twice.apply(action.edit)
+                twice.apply(action.edit)
+        assert (once.links, once.applications) == (twice.links, twice.applications)
+
+
+@pytest.mark.parametrize("step_id", ["", "nonsense", "1/prepare/x"])
+def test_an_outcome_nobody_waits_for_means_nothing(step_id: str) -> None:
+    history = History(1)
+    before = history.show.network.to_snapshot()
+    history.show.feed(StepSucceeded(at=history.show.now, step_id=step_id))
+    assert history.show.network.to_snapshot() == before
+
+
+def test_policy_bounds() -> None:
+    with pytest.raises(ValueError, match="usable_share"):
+        Policy(usable_share=0.0)
+    with pytest.raises(ValueError, match="max_relay_hops"):
+        Policy(max_relay_hops=0)
