@@ -41,7 +41,7 @@ class LeafCodec:
         self._type: Any = kind
         self._module = module
         self._modules = modules_by_namespace
-        # RFC 6991: the canonical representation of a uuid uses lower case.
+        # RFC 6991: the canonical representation of a uuid uses lower case, so two spellings are one key.
         self._lower = kind.name == "uuid"
         self._decimal: re.Pattern[str] | None = None
         if isinstance(kind, Decimal64Type):
@@ -61,7 +61,7 @@ class LeafCodec:
         text = _text(element)
         kind = self._type
         if isinstance(kind, StringType):
-            value: Any = text
+            value: Any = text.lower() if self._lower else text
         elif isinstance(kind, IdentityrefType):
             value = self._identity(text.strip(), element)
         elif isinstance(kind, IntegralType):
@@ -92,8 +92,7 @@ class LeafCodec:
         """Canonical text of a value as `read` returns it."""
         if isinstance(self._type, InstanceIdentifierType):
             return str(value)
-        text = str(self._type.canonical_string(value))
-        return text.lower() if self._lower else text
+        return str(self._type.canonical_string(value))
 
     def _identity(self, text: str, element: etree._Element) -> tuple[str, str]:
         prefix, colon, name = text.partition(":")
