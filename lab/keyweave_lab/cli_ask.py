@@ -18,8 +18,8 @@ from keyweave_lab.cli_frame import (
     show_answer,
 )
 
-CALL_TIMEOUT_S = 20.0
-"""Longest wait for one answer; opening may write to many nodes."""
+CALL_TIMEOUT_S = 35.0
+"""Longest wait for one answer: a little more than the controller itself gives an opening."""
 
 get_app = group("What the controller knows.")
 

@@ -25,6 +25,7 @@ from keyweave_core.errors import (
     Unavailable,
 )
 from keyweave_core.runtime.tls import TlsSettings
+from keyweave_lab.inventory import read_inventory
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 
 _GONE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
@@ -74,6 +75,12 @@ class Controller:
             yield
         except grpc.RpcError as error:
             raise _ours(error, self.address) from error
+
+
+def lab_address(directory: Path) -> ControllerAddress:
+    """The controller of the laboratory in `directory`, as its operator; SettingsError when there is none."""
+    inventory = read_inventory(directory)
+    return ControllerAddress(address=inventory.controller_address, tls=inventory.operator)
 
 
 def explicit_address(

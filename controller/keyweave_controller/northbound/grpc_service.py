@@ -41,34 +41,25 @@ _OPTIONS = (
 
 
 class GrpcNorthbound:
-    """The endpoint of one controller; start it once, stop it once."""
+    """The endpoint of one controller. Made inside a running loop: `bind` once, `start` once, `stop` once."""
 
     def __init__(
-        self,
-        *,
-        engine: Engine,
-        settings: GrpcSettings,
-        tariff: Tariff,
-        clock: Clock,
-        new_id: Callable[[], str],
+        self, *, settings: GrpcSettings, tariff: Tariff, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._settings = settings
+        self._tariff = tariff
+        self._clock = clock
+        self._new_id = new_id
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
-        access = Access(settings.callers)
-        pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
-        pb_grpc.add_AssociationsServicer_to_server(
-            AssociationService(engine, access, clock, new_id), self._server
-        )
-        pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access), self._server)
-        pb_grpc.add_AccountingServicer_to_server(AccountingService(engine, access, tariff), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
-        )
 
-    async def start(self) -> int:
-        """Listen, and return the port. SettingsError: a file cannot be read, or the port is not to be had."""
+    def bind(self) -> int:
+        """Take the port and return it; nobody is answered yet.
+
+        Before the store is opened, so that a second controller started by mistake on the same settings fails
+        here and does not take the lease from the one that runs. SettingsError: a file cannot be used,
+        or the port is not to be had.
+        """
         where = f"{_bracketed(self._settings.listen_host)}:{self._settings.listen_port}"
         credentials = grpc.ssl_server_credentials(
             [(_read(self._settings.private_key), _read(self._settings.certificate))],
@@ -78,13 +69,26 @@ class GrpcNorthbound:
         try:
             port = self._server.add_secure_port(where, credentials)
         except RuntimeError as error:
-            raise SettingsError(f"grpc: cannot listen on {where}: {error}") from error
-        if port == 0:
-            raise SettingsError(f"grpc: cannot listen on {where}: taken, or the certificate is no use")
+            raise SettingsError(f"grpc: cannot listen on {where}, or the certificate is no use") from error
+        return int(port)
+
+    async def start(self, engine: Engine) -> None:
+        """Answer callers from now on."""
+        access = Access(self._settings.callers)
+        pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
+        pb_grpc.add_AssociationsServicer_to_server(
+            AssociationService(engine, access, self._clock, self._new_id), self._server
+        )
+        pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access), self._server)
+        pb_grpc.add_AccountingServicer_to_server(
+            AccountingService(engine, access, self._tariff), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
         await self._server.start()
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return int(port)
 
     async def stop(self, grace_s: float = 0.5) -> None:
         """Take no new calls, tell health watchers, give running calls `grace_s` seconds, and close."""

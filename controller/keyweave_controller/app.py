@@ -1,0 +1,128 @@
+"""The controller, built and joined: engine, fleet of agents, northbound.
+
+Rule of this file: the only module that makes the parts. One TaskGroup holds everything that runs; a signal,
+or the failure of any part, ends all of it in order: callers first, then agents, then the store.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from keyweave_controller.engine.loop import ControllerEngine
+from keyweave_controller.northbound.grpc_service import GrpcNorthbound
+from keyweave_controller.northbound.metrics import MetricsEndpoint, NetworkGauges
+from keyweave_controller.settings import ControllerSettings
+from keyweave_controller.southbound.fleet import Fleet
+from keyweave_controller.southbound.over_ssh import ssh_dialler
+from keyweave_core.errors import SettingsError
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import get_logger
+from keyweave_core.runtime.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where the running controller is to be reached; `metrics_port` None when there is none."""
+
+    grpc_port: int
+    metrics_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """Where randomness comes from: `uniform` gives numbers of [0, 1), `new_id` text that never repeats."""
+
+    uniform: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+async def run_controller(
+    settings: ControllerSettings,
+    *,
+    clock: Clock,
+    chance: Chance,
+    listening: Callable[[Listening], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a controller until `stop` is set, or SIGTERM or SIGINT comes when `stop` is None.
+
+    `listening` is called once everything answers. Raises SettingsError (a file, a port or the store cannot
+    be used) and Unavailable (the store failed, or another controller took it over).
+    """
+    log = get_logger("controller")
+    stopping = stop or _stopped_by_signals()
+    northbound = GrpcNorthbound(
+        settings=settings.grpc, tariff=settings.tariff(), clock=clock, new_id=chance.new_id
+    )
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(northbound.stop)
+        grpc_port = northbound.bind()
+        fleet = Fleet(
+            settings=settings.southbound,
+            agents=settings.agents,
+            dialler=ssh_dialler(settings.southbound, clock),
+            clock=clock,
+            uniform=chance.uniform,
+        )
+        _make_state_dir(settings)
+        # Last of all that can fail by a mistake in the settings: opening the store takes it from whoever has it.
+        engine = ControllerEngine(
+            store_url=settings.database_url,
+            clock=clock,
+            policy=settings.policy,
+            inventory=settings.inventory,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(engine.run(fleet), name="engine")
+                await asyncio.sleep(0)  # it is the engine that closes the store it opened
+                agents = group.create_task(fleet.run(engine.submit), name="fleet")
+                await northbound.start(engine)
+                metrics_port = await _start_metrics(settings, engine, closing)
+                listening(Listening(grpc_port=grpc_port, metrics_port=metrics_port))
+                log.info(
+                    "controller up", grpc_port=grpc_port, epoch=engine.epoch, agents=len(settings.agents)
+                )
+                await stopping.wait()
+                log.info("controller stops")
+                await closing.aclose()
+                agents.cancel()
+                await asyncio.wait([agents])
+                running.cancel()
+        except ExceptionGroup as errors:
+            raise _first(errors) from errors
+
+
+async def _start_metrics(
+    settings: ControllerSettings, engine: ControllerEngine, closing: AsyncExitStack
+) -> int | None:
+    if not settings.metrics.listen:
+        return None
+    endpoint = MetricsEndpoint(NetworkGauges(engine, Metrics()))
+    port = await endpoint.start(*settings.metrics.endpoint())
+    closing.push_async_callback(endpoint.stop)
+    return port
+
+
+def _make_state_dir(settings: ControllerSettings) -> None:
+    folder = settings.controller.state_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"controller.state_dir: {folder}: {error.strerror or error}") from error
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """What went wrong first: that is what the operator has to know."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first

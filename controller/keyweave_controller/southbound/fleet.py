@@ -1,0 +1,93 @@
+"""All agents of the inventory: one supervised session each, found by node id.
+
+Rule of this file: a node belongs to the inventory entry that showed it first; a second entry that claims
+the same node is told apart as a lie of the second. One agent's trouble never reaches another's session.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.events import Event
+from keyweave_controller.settings import AgentSettings, SouthboundSettings
+from keyweave_controller.southbound.dialogue import Dial
+from keyweave_controller.southbound.netconf_agent import NetconfAgent
+from keyweave_core.errors import PeerUnreachable
+from keyweave_core.model.ids import NodeId, SaeId
+from keyweave_core.runtime.clock import Clock
+
+
+class Fleet:
+    """The Agents port of the engine.
+
+    `dialler` makes, for an inventory entry, what connects to it (and may raise SettingsError here).
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: SouthboundSettings,
+        agents: Sequence[AgentSettings],
+        dialler: Callable[[AgentSettings], Dial],
+        clock: Clock,
+        uniform: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._dials = {entry.name: dialler(entry) for entry in agents}
+        self._clock = clock
+        self._uniform = uniform
+        self._by_node: dict[NodeId, NetconfAgent] = {}
+        self._node_of: dict[str, NodeId] = {}
+
+    async def run(self, submit: Callable[[Event], None]) -> None:
+        """Keep every session standing until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, dial in self._dials.items():
+                group.create_task(self._agent(name, dial, submit).run(), name=f"agent {name}")
+
+    async def configure(self, node_id: NodeId, edit: NodeEdit) -> None:
+        """Write the edit atomically. Raises Refused (the agent will not) or Unavailable (try again)."""
+        await self._find(node_id).configure(edit)
+
+    async def refuse(
+        self, node_id: NodeId, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]
+    ) -> None:
+        """Tell the agent that an application gets no keys; errors as `configure`."""
+        await self._find(node_id).refuse(server, clients, reasons)
+
+    async def read(self, node_id: NodeId) -> None:
+        """Read the node's tree again and submit it as NodeRead; errors as `configure`."""
+        await self._find(node_id).read()
+
+    def _find(self, node_id: NodeId) -> NetconfAgent:
+        agent = self._by_node.get(node_id)
+        if agent is None:
+            raise PeerUnreachable(f"no agent has shown node {node_id} since this controller started")
+        return agent
+
+    def _agent(self, name: str, dial: Dial, submit: Callable[[Event], None]) -> NetconfAgent:
+        def claim(node_id: NodeId) -> str:
+            return self._claim(agent, node_id)
+
+        agent = NetconfAgent(
+            name=name,
+            dial=dial,
+            settings=self._settings,
+            clock=self._clock,
+            uniform=self._uniform,
+            submit=submit,
+            claim=claim,
+        )
+        return agent
+
+    def _claim(self, agent: NetconfAgent, node_id: NodeId) -> str:
+        """Note that `agent` is `node_id`; the objection when another agent is, else ''."""
+        holder = self._by_node.get(node_id)
+        if holder is not None and holder is not agent:
+            return f"node {node_id} is already shown by agent {holder.name}"
+        previous = self._node_of.get(agent.name)
+        if previous is not None and previous != node_id:
+            del self._by_node[previous]
+        self._by_node[node_id] = agent
+        self._node_of[agent.name] = node_id
+        return ""

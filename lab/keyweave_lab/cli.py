@@ -1,0 +1,194 @@
+"""The `keyweave` command.
+
+Rule of this file: verbs only. What a verb needs is imported when it is called, so that `keyweave --help` is
+quick; what it does lives in the module it calls. Exit status: `cli_frame`.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from keyweave_lab import cli_ask
+from keyweave_lab.cli_frame import DEFAULT_LAB, FAILED, Form, LabDir, Output, group, told
+
+if TYPE_CHECKING:
+    from keyweave_lab.plant_control import FibreView
+
+T = TypeVar("T")
+
+app = group("A QKD network under one controller: run it, look at it, ask it for keys.")
+lab_app = group("A whole network on this machine.")
+controller_app = group("The SDN controller.")
+agent_app = group("The agent of one site.")
+app.add_typer(lab_app, name="lab")
+app.add_typer(controller_app, name="controller")
+app.add_typer(agent_app, name="agent")
+cli_ask.add_verbs(app)
+
+Topology = Annotated[
+    str, typer.Argument(metavar="TOPOLOGY", help="A topology file, or the name of a shipped one.")
+]
+Config = Annotated[Path, typer.Option("--config", help="Settings file (TOML).")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="FILE", help="Settings file (TOML).")]
+ReadyFile = Annotated[Path | None, typer.Option("--ready-file", help="Written once everything answers.")]
+Link = Annotated[str, typer.Argument(metavar="LINK", help="A fibre by its name (Norte~Distrito) or id.")]
+
+
+@lab_app.command()
+def deploy(topology: Topology, lab: LabDir = DEFAULT_LAB) -> None:
+    """Start every program of a topology in a directory, and leave them running."""
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab import deploy as deployment
+    from keyweave_lab.topology_file import read_topology, topology_path
+
+    with told():
+        network = read_topology(topology_path(topology))
+        inventory = _run(deployment.deploy(network, lab, SystemClock(), keep=True, told=typer.echo))
+        typer.echo(
+            f"{inventory.topology} runs in {lab}; its controller answers at {inventory.controller_address}"
+        )
+
+
+@lab_app.command()
+def destroy(lab: LabDir = DEFAULT_LAB) -> None:
+    """Stop every program of a laboratory; its files stay."""
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab import deploy as deployment
+
+    with told():
+        ran = _run(deployment.destroy(lab, SystemClock()))
+        typer.echo(f"{lab}: stopped" if ran else f"{lab}: nothing ran")
+
+
+@lab_app.command()
+def inspect(lab: LabDir = DEFAULT_LAB, output: Form = Output.TABLE) -> None:
+    """The programs of a laboratory, its fibres, and how to reach each site by hand."""
+    from keyweave_lab import lab_show
+
+    with told():
+        facts = lab_show.facts_of(lab)
+        if output is Output.JSON:
+            typer.echo(lab_show.as_json(facts))
+        else:
+            lab_show.print_facts(facts)
+
+
+@lab_app.command()
+def cut(link: Link, lab: LabDir = DEFAULT_LAB) -> None:
+    """Cut a fibre: no light, no key, at both ends."""
+    _fibre(lab, "cut", link)
+
+
+@lab_app.command()
+def repair(link: Link, lab: LabDir = DEFAULT_LAB) -> None:
+    """Repair a fibre, and take away what `degrade` added."""
+    _fibre(lab, "repair", link)
+
+
+@lab_app.command()
+def degrade(
+    link: Link,
+    extra_loss_db: Annotated[float, typer.Option(min=0, max=200, help="Additional loss, dB.")] = 0.0,
+    excess_noise: Annotated[float, typer.Option(min=0, max=10, help="Additional excess noise.")] = 0.0,
+    lab: LabDir = DEFAULT_LAB,
+) -> None:
+    """Disturb a fibre: more loss, more noise; the key rate falls or ends."""
+    _fibre(lab, "degrade", link, extra_loss_db=extra_loss_db, excess_noise=excess_noise)
+
+
+@lab_app.command()
+def validate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A topology file, or a shipped name.")],
+) -> None:
+    """Read a topology file and say what is wrong with it, with the line."""
+    from keyweave_lab.topology_file import read_topology, topology_path
+
+    with told():
+        network = read_topology(topology_path(file))
+        found = f"{len(network.nodes)} nodes, {len(network.links)} links"
+        typer.echo(f"{file}: correct; {found}, {len(network.applications)} applications")
+
+
+@controller_app.command("run")
+def controller_run(config: Config, ready_file: ReadyFile = None) -> None:
+    """Run a controller until SIGTERM or Ctrl-C."""
+    from keyweave_controller.__main__ import main as run
+
+    raise typer.Exit(run(_arguments(config, ready_file)))
+
+
+@controller_app.command("check-config")
+def controller_check(file: ConfigFile) -> None:
+    """Read a controller's settings and say what is wrong with them."""
+    from keyweave_controller.settings import read_controller_settings
+
+    with told():
+        settings = read_controller_settings(file)
+        typer.echo(f"{file}: correct; {len(settings.agents)} agents")
+
+
+@agent_app.command("run")
+def agent_run(config: Config, ready_file: ReadyFile = None) -> None:
+    """Run the agent of one site until SIGTERM or Ctrl-C."""
+    from keyweave_agents.__main__ import main as run
+
+    raise typer.Exit(run(_arguments(config, ready_file)))
+
+
+@agent_app.command("check-config")
+def agent_check(file: ConfigFile) -> None:
+    """Read an agent's settings and say what is wrong with them."""
+    from keyweave_agents.__main__ import main as run
+
+    raise typer.Exit(run(["--config", str(file), "--check-config"]))
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
+    directory: Annotated[Path, typer.Option("--dir", help="Where everything is put.")] = DEFAULT_LAB,
+    topology: Annotated[str, typer.Option("--topology", help="A file or a shipped name.")] = "madqci",
+) -> None:
+    """Play the whole network: discover, share keys, cut, repair, refuse, bill."""
+    from keyweave_lab.demo import run_demo
+    from keyweave_lab.topology_file import read_topology, topology_path
+
+    with told():
+        raise typer.Exit(run_demo(read_topology(topology_path(topology)), directory, keep=keep))
+
+
+def _arguments(config: Path, ready_file: Path | None) -> list[str]:
+    arguments = ["--config", str(config)]
+    return arguments if ready_file is None else [*arguments, "--ready-file", str(ready_file)]
+
+
+def _fibre(lab: Path, verb: str, link: str, **how: float) -> None:
+    from keyweave_lab.inventory import read_inventory
+    from keyweave_lab.plant_control import PlantClient
+
+    with told():
+        plant = PlantClient(read_inventory(lab).plant_socket)
+        view: FibreView = _run(getattr(plant, verb)(link, **how))
+        typer.echo(f"{view.name}: {'cut' if view.cut else 'whole'}")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def main() -> None:
+    """Entry point of the `keyweave` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
