@@ -72,7 +72,9 @@ def _short(path: Path) -> Path:
 class App:
     """One application with a kept-alive connection to its key manager."""
 
-    def __init__(self, address: AppAddress, *, timeout_s: float = 15.0, context: ssl.SSLContext | None = None):
+    def __init__(
+        self, address: AppAddress, *, timeout_s: float = 15.0, context: ssl.SSLContext | None = None
+    ):
         self.address = address
         self._client = httpx.AsyncClient(verify=context or client_context(address.tls), timeout=timeout_s)
 
@@ -102,7 +104,9 @@ class App:
 
     async def status(self, slave: str) -> dict[str, object]:
         """The 014 status towards `slave`. Errors as `enc_keys`."""
-        answer: dict[str, object] = (await self._send("GET", self.address.keys_url(slave, "status"), None)).json()
+        answer: dict[str, object] = (
+            await self._send("GET", self.address.keys_url(slave, "status"), None)
+        ).json()
         return answer
 
     async def _ask(self, url: str, body: dict[str, object]) -> list[FetchedKey]:
