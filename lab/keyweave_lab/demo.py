@@ -18,7 +18,6 @@ from keyweave_lab.deploy import deploy, destroy
 from keyweave_lab.dial import Controller, ControllerAddress
 from keyweave_lab.inventory import read_inventory
 from keyweave_lab.topology import Topology
-from keyweave_lab.topology_file import read_topology, topology_path
 
 
 async def _play(topology: Topology, directory: Path, *, keep: bool) -> list[Outcome]:
@@ -41,18 +40,15 @@ async def _play(topology: Topology, directory: Path, *, keep: bool) -> list[Outc
             await destroy(directory, clock)
 
 
-def run_demo(*, topology: str, directory: Path, keep: bool) -> int:
-    """Play the demo on a topology file or a shipped topology's name; errors of reading it are raised.
-
-    Exit status: 0 every step held, 1 one did not or the network did not start, 130 Ctrl-C.
+def run_demo(topology: Topology, directory: Path, *, keep: bool) -> int:
+    """Play the demo. Exit status: 0 every step held, 1 one did not or the network did not start, 130 Ctrl-C.
 
     Without `keep`, or when a step did not hold, every process has ended on return; the directory keeps the
     settings and logs.
     """
     console = Console(highlight=False, soft_wrap=True)
-    network = read_topology(topology_path(topology))
     try:
-        outcomes = _run_until_signal(_play(network, directory, keep=keep))
+        outcomes = _run_until_signal(_play(topology, directory, keep=keep))
     except KeyboardInterrupt:
         console.print("\nstopped; every process has ended")
         return 130
