@@ -70,8 +70,9 @@ def lay_out(
             raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
     ports = iter(free_ports(3 * len(topology.nodes) + len(topology.links) + 1, host=HOST))
     _clear(directory)
-    for folder in (directory, directory / "log", directory / "ready", directory / "controller"):
-        make_private_directory(folder)
+    make_private_directory(directory)
+    for name in ("agents", "controller", "log", "ready"):
+        make_private_directory(directory / name)
     pki = LabPki(directory / "pki", now=dt.datetime.fromtimestamp(clock.now(), dt.UTC))
     plan = Plan(
         topology=topology,

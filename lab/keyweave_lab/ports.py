@@ -32,8 +32,9 @@ def free_ports(
         for port in candidates[start:] + candidates[:start]:
             if len(found) == count:
                 break
-            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             with contextlib.suppress(OSError):
+                # Held until all are found: also no file descriptor left means no port left.
+                probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
                 probe.bind((host, port))
                 found.append(port)
     if len(found) < count:

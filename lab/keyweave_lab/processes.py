@@ -21,6 +21,7 @@ from keyweave_core.runtime.clock import Clock
 ProcessState = Literal["running", "stopped"]
 
 _POLL_S = 0.02
+_KILL_TAKES_S = 5.0  # at most, on a busy machine
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # Run before the program, in the new process: go to its directory, and be told when the parent dies
@@ -133,7 +134,7 @@ async def stop_all(processes: Sequence[ProcessIdentity], clock: Clock, *, grace_
         return
     for process in running:
         send_signal(process, signal.SIGKILL)
-    if not await _until_stopped(running, clock, grace_s):
+    if not await _until_stopped(running, clock, _KILL_TAKES_S):
         left = ", ".join(str(each.pid) for each in running if state_of(each) == "running")
         raise Unavailable(f"processes that not even KILL ends: {left}")
 
