@@ -29,6 +29,7 @@ from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.netconf.over_ssh import Key, private_key, public_key
 from keyweave_core.netconf.server import NetconfServer
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
@@ -179,21 +180,32 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((error for error in flat if isinstance(error, KeyweaveError)), flat[0])
 
 
-def _ssh_host_key(settings: AgentSettings) -> str:
-    return _read(settings.netconf.host_key, "netconf.host_key")
+def _ssh_host_key(settings: AgentSettings) -> Key:
+    path = settings.netconf.host_key
+    try:
+        return private_key(_read(path, "netconf.host_key"))
+    except SettingsError as error:
+        raise _of_file(path, error) from error
 
 
-def _ssh_users(settings: AgentSettings) -> Mapping[str, list[str]]:
+def _ssh_users(settings: AgentSettings) -> Mapping[str, list[Key]]:
     """The public keys of each user: the lines of the file that are neither empty nor comment."""
-    users: dict[str, list[str]] = {}
+    users: dict[str, list[Key]] = {}
     for user in settings.netconf.users:
-        text = _read(user.authorized_keys, f"netconf.users {user.name}")
-        lines = [line.strip() for line in text.splitlines()]
-        keys = [line for line in lines if line and not line.startswith("#")]
+        path = user.authorized_keys
+        lines = [line.strip() for line in _read(path, f"netconf.users {user.name}").splitlines()]
+        try:
+            keys: list[Key] = [public_key(line) for line in lines if line and not line.startswith("#")]
+        except SettingsError as error:
+            raise _of_file(path, error) from error
         if not keys:
-            raise SettingsError(f"{user.authorized_keys}: no key for user {user.name}")
+            raise SettingsError(f"{path}: no key for user {user.name}")
         users[user.name] = keys
     return users
+
+
+def _of_file(path: Path, error: SettingsError) -> SettingsError:
+    return error if str(path) in str(error) else SettingsError(f"{path}: {error}")
 
 
 def _read(path: Path, what: str) -> str:
