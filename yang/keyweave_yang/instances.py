@@ -17,6 +17,7 @@ from yangson.schemanode import ListNode
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.ports import Kind
+from keyweave_yang.approvals import Approvals
 from keyweave_yang.namespaces import is_element
 from keyweave_yang.nodes import Naming, NodeView
 
@@ -26,11 +27,18 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - yangson compares naive times; ou
 
 
 class Reader:
-    """Turns elements into yangson values. With `config_only`, a state node is refused."""
+    """Turns elements into yangson values, for one validation.
 
-    def __init__(self, naming: Naming, *, config_only: bool = False):
+    With `config_only`, a state node is refused. With `approvals`, entries approved before are left out of
+    the value once their key is seen to be theirs alone; `unseen` holds the digests of the others.
+    """
+
+    def __init__(self, naming: Naming, *, config_only: bool = False, approvals: Approvals | None = None):
         self._naming = naming
         self._config_only = config_only
+        self._approvals = approvals
+        self._keys: dict[str, set[tuple[str, ...]]] = {}
+        self.unseen: list[bytes] = []
 
     def read(self, find: Finder, elements: Iterable[etree._Element], path: str = "") -> ObjectValue:
         """The members that `elements` make below a node whose children `find` knows.
@@ -53,6 +61,8 @@ class Reader:
 
     def _add(self, members: ObjectValue, view: NodeView, element: etree._Element, path: str) -> None:
         kind = view.kind
+        if kind is Kind.LIST and self._approved(view, element, path):
+            return
         if kind is Kind.LIST or kind is Kind.LEAF_LIST:
             entries = members.get(view.member)
             if entries is None:
@@ -62,6 +72,21 @@ class Reader:
             raise SchemaViolation("is there twice", path=_step(path, view), tag="bad-element")
         else:
             members[view.member] = self._value(view, element, path)
+
+    def _approved(self, view: NodeView, element: etree._Element, path: str) -> bool:
+        if self._approvals is None or view.tag not in self._approvals.tags:
+            return False
+        keys = _key_values(view, element)
+        if len(keys) == len(view.keys):
+            seen = self._keys.setdefault(f"{path} {view.tag}", set())
+            if keys in seen:
+                raise _same_key(_step(path, view), ", ".join(keys))
+            seen.add(keys)
+        digest = self._approvals.digest(element)
+        if digest in self._approvals:
+            return True
+        self.unseen.append(digest)
+        return False
 
     def _value(self, view: NodeView, element: etree._Element, path: str) -> Any:
         codec = view.leaf
@@ -107,6 +132,17 @@ def key_predicates(view: NodeView, element: etree._Element) -> str:
         if key is not None and key_view is not None:
             text += f"[{key_view.module}:{key_view.name}={_quoted(key_view.canonical(key))}]"
     return text
+
+
+def _key_values(view: NodeView, element: etree._Element) -> tuple[str, ...]:
+    found = ((view.child(tag), element.find(tag)) for tag in view.keys)
+    return tuple(leaf.canonical(key) for leaf, key in found if leaf is not None and key is not None)
+
+
+def _same_key(path: str, key: str) -> SchemaViolation:
+    return SchemaViolation(
+        f"two list entries with the key {key}", path=path, tag="operation-failed", app_tag="data-not-unique"
+    )
 
 
 def _quoted(value: str) -> str:
@@ -157,12 +193,7 @@ def refusal(error: ValidationError) -> SchemaViolation:
     if isinstance(error, SchemaError) and tag == "list-key-missing":
         return SchemaViolation(f"list entry without its key {detail}", path=path, tag="missing-element")
     if isinstance(error, SemanticError) and tag == "non-unique-key":
-        return SchemaViolation(
-            f"two list entries with the key {detail}",
-            path=path,
-            tag="operation-failed",
-            app_tag="data-not-unique",
-        )
+        return _same_key(path, detail)
     if isinstance(error, SemanticError) and tag == "repeated-leaf-list-value":
         return SchemaViolation("a value is there twice", path=path, tag="bad-element")
     if isinstance(error, YangTypeError):

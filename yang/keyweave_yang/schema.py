@@ -20,6 +20,7 @@ from yangson.schemanode import NotificationNode, RpcActionNode
 
 from keyweave_core.errors import InternalFault, SchemaViolation
 from keyweave_core.netconf.ports import ModuleInfo
+from keyweave_yang.approvals import Approvals
 from keyweave_yang.instances import Reader, refusal
 from keyweave_yang.nodes import Naming, NodeView, schema_children
 from keyweave_yang.sources import Source, find_source, search_path
@@ -60,6 +61,7 @@ class ModelSchema:
         naming = Naming({module.name: module.namespace for module in modules})
         self._naming = naming
         self._tops = schema_children(model.schema, naming)
+        self._approvals = Approvals()
         self._operations: dict[str, NodeView] = {}
         self._notifications: dict[str, NodeView] = {}
         self._trees: dict[str, Any] = {}
@@ -108,10 +110,13 @@ class ModelSchema:
         """Validate a whole configuration given as top-level elements.
 
         Raises SchemaViolation with the instance path of the first fault: names, types, duplicates, state
-        where only configuration belongs, list keys, `when`, mandatory nodes.
+        where only configuration belongs, list keys, `when`, mandatory nodes. Entries that were found valid
+        before cost next to nothing (see `approvals`).
         """
-        members = Reader(self._naming, config_only=True).read(self.top, config)
+        reader = Reader(self._naming, config_only=True, approvals=self._approvals)
+        members = reader.read(self.top, config)
         self._check(RootNode(members, self._model.schema, self._model.schema_data, members.timestamp))
+        self._approvals.add(reader.unseen)
 
     def validate_data(self, data: Sequence[etree._Element]) -> None:
         """Validate the configuration and state below each of `data`, as <get> returns them.
