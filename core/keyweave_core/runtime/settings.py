@@ -46,24 +46,31 @@ def parse_settings(text: str, shape: type[T], *, where: str) -> T:
 
 
 def _to_path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path:
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str` (a path), got `{type(value).__name__}`")  # msgspec adds where
         return Path(value)
     raise NotImplementedError(f"settings cannot hold a {kind}")
 
 
 def _refuse_unknown(value: Any, shape: Any, where: str, at: str) -> None:
     """Walk the table beside the dataclass; msgspec alone would let unknown keys of dataclasses pass."""
-    for candidate in (shape, *typing.get_args(shape)):
-        if dataclasses.is_dataclass(candidate) and isinstance(value, dict):
-            hints = typing.get_type_hints(candidate)
+    if dataclasses.is_dataclass(shape):
+        if isinstance(value, dict):
+            hints = typing.get_type_hints(shape)
             for key, inner in value.items():
                 if key not in hints:
                     known = ", ".join(sorted(hints))
                     raise SettingsError(f"{where}: unknown key {at}{key}; known here: {known}")
                 _refuse_unknown(inner, hints[key], where, f"{at}{key}.")
-        elif dataclasses.is_dataclass(candidate) and isinstance(value, list):
-            for index, inner in enumerate(value):
-                _refuse_unknown(inner, candidate, where, f"{at}{index}.")
-        elif isinstance(value, dict) and typing.get_origin(candidate) is dict:
+    elif typing.get_origin(shape) is dict:
+        if isinstance(value, dict):
             for key, inner in value.items():
-                _refuse_unknown(inner, typing.get_args(candidate)[1], where, f"{at}{key}.")
+                _refuse_unknown(inner, typing.get_args(shape)[1], where, f"{at}{key}.")
+    elif typing.get_origin(shape) in (tuple, list):
+        if isinstance(value, list):
+            for index, inner in enumerate(value):
+                _refuse_unknown(inner, typing.get_args(shape)[0], where, f"{at}{index}.")
+    else:
+        for choice in typing.get_args(shape):  # a union; other shapes hold no tables
+            _refuse_unknown(value, choice, where, at)
