@@ -28,25 +28,11 @@ from keyweave_core.model.notifications import ApplicationNew, Event, LinkDown, L
 
 SITES = ("A", "B", "C", "D", "E")
 OPERATIONS = (
-    "open",
-    "open",
-    "open",
-    "ask",
-    "close",
-    "cut",
-    "repair",
-    "empty",
-    "measure",
-    "lose",
-    "return",
-    "stubborn",
-    "work",
-    "work",
-    "work",
-    "mislay",
-    "settle",
-    "advance",
-    "restart",
+    *("open",) * 5,
+    *("work",) * 4,
+    *("settle",) * 8,
+    *("cut", "repair", "return") * 3,
+    *("ask", "close", "empty", "measure", "lose", "stubborn", "stubborn", "mislay", "advance", "restart"),
 )
 
 

@@ -1,0 +1,59 @@
+"""The journal's codec: whatever goes in comes out equal."""
+
+import typing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyweave_controller.control import events
+from keyweave_controller.engine import codec
+from keyweave_core.errors import MalformedMessage
+from keyweave_core.model import notifications
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+st.register_type_strategy(float, finite)
+
+
+def values(kind: type) -> st.SearchStrategy:
+    if kind is events.Policy:
+        return st.builds(events.Policy, usable_share=st.floats(0.01, 1), max_relay_hops=st.integers(1, 256))
+    if kind is events.ControllerStarted:
+        return st.builds(events.ControllerStarted, policy=values(events.Policy))
+    return st.from_type(kind)
+
+
+@pytest.mark.parametrize("kind", typing.get_args(events.Event), ids=lambda kind: kind.__name__)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_every_event_comes_back_equal(kind: type, data: st.DataObject) -> None:
+    event = data.draw(values(kind))
+    assert codec.decode(*codec.encode(event)) == event
+
+
+@pytest.mark.parametrize("kind", typing.get_args(notifications.Notification), ids=lambda kind: kind.__name__)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_every_notification_comes_back_equal(kind: type, data: st.DataObject) -> None:
+    event = events.Notified(at=1.0, node_id="n", notification=data.draw(st.from_type(kind)), event_time="t")
+    name, body = codec.encode(event)
+    assert name == "Notified"
+    back = codec.decode(name, body)
+    assert back == event
+    assert type(back.notification) is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        ("Imagined", "{}", "unknown kind"),
+        ("TimerFired", "{", "TimerFired"),
+        ("TimerFired", '{"at": 1.0}', "timer_id"),
+        ("TimerFired", '{"at": "soon", "timer_id": "t"}', "at"),
+        ("Notified", '{"at":1,"node_id":"n","event_time":"","kind":"X","notification":{}}', "unknown kind"),
+        ("ControllerStarted", '{"at":1,"policy":{"usable_share":7},"inventory":[]}', "usable_share"),
+    ],
+)
+def test_what_is_no_event_is_refused_by_name(kind: str, body: str, words: str) -> None:
+    with pytest.raises(MalformedMessage, match=words):
+        codec.decode(kind, body)
