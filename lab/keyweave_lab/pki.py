@@ -100,7 +100,7 @@ class LabPki:
             )
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(sae_id)] if is_uri else []
         return self._issue(
-            f"sae-{sae_id}", sae_id if len(sae_id) <= _MAX_COMMON_NAME else "sae", names, usages=[_CLIENT]
+            f"app-{sae_id}", sae_id if len(sae_id) <= _MAX_COMMON_NAME else "sae", names, usages=[_CLIENT]
         )
 
     def controller(self) -> TlsSettings:
