@@ -11,6 +11,7 @@ MalformedMessage. This framing is our own, because what it replaces is light. Bi
     KEEPALIVE  nothing
     CONDITION  extra loss f64 dB, excess noise f64: sent by a fibre plant only
     BYE        cause u8, reason text         said before closing on purpose
+    WELCOME    nothing                       the other end's hello fits
 
 A block carries key in clear: the fibre is the one place of the emulation where it must. Frames therefore hold
 it as `Secret`, which does not print.
@@ -62,6 +63,11 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """The other end's hello fits this one. Key flows, and a link is up, when both ends have said it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Fresh key; `owner` is the role of the end that may spend it. 1..65536 bytes."""
 
@@ -105,7 +111,7 @@ class Bye:
     reason: str
 
 
-Frame = Hello | Block | Ack | Settled | Keepalive | Condition | Bye
+Frame = Hello | Welcome | Block | Ack | Settled | Keepalive | Condition | Bye
 
 _KINDS: dict[int, type[Frame]] = {
     1: Hello,
@@ -115,6 +121,7 @@ _KINDS: dict[int, type[Frame]] = {
     5: Keepalive,
     6: Condition,
     7: Bye,
+    8: Welcome,
 }
 _NUMBERS = {shape: number for number, shape in _KINDS.items()}
 BLOCK_KIND = _NUMBERS[Block]
@@ -170,7 +177,7 @@ def _body(frame: Frame) -> bytes:
             return b"".join((head, frame.material.reveal()))
         case Ack() | Settled():
             return _ID.pack(frame.block_id)
-        case Keepalive():
+        case Keepalive() | Welcome():
             return b""
         case Condition():
             return _CONDITION.pack(frame.extra_loss_db, frame.excess_noise)
@@ -191,10 +198,10 @@ def _decode(shape: type[Frame], body: bytes) -> Frame:
         return Ack(block_id=_ID.unpack(body)[0])
     if shape is Settled:
         return Settled(block_id=_ID.unpack(body)[0])
-    if shape is Keepalive:
+    if shape is Keepalive or shape is Welcome:
         if body:
             raise ValueError("it has no body")
-        return Keepalive()
+        return shape()
     if shape is Condition:
         loss, noise = _CONDITION.unpack(body)
         # NaN fails both comparisons, so it is refused here too.

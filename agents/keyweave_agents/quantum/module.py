@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from keyweave_agents.quantum.channel import FrameStream, connect, listen
 from keyweave_agents.quantum.frames import Bye, Condition
+from keyweave_agents.quantum.greeting import SessionEnded, greet, hello_of
 from keyweave_agents.quantum.intake import KeySink
 from keyweave_agents.quantum.module_settings import ModuleSettings, split_address
 from keyweave_agents.quantum.observed import (
@@ -26,7 +27,7 @@ from keyweave_agents.quantum.observed import (
 )
 from keyweave_agents.quantum.profiles import PROFILES
 from keyweave_agents.quantum.rates import Disturbance, LinkFigures, link_figures
-from keyweave_agents.quantum.session import Ledger, Session, SessionEnded, greet, hello_of
+from keyweave_agents.quantum.session import Ledger, Session
 from keyweave_core.errors import PeerUnreachable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import InterfaceStatus
@@ -179,22 +180,22 @@ class QuantumModule:
             if not self._enabled.is_set():
                 stream.send(_OFF)
                 return
-            hello = hello_of(self.settings, self._node_id, self._ledger)
-            peer = await greet(stream, self.settings, hello)
+            hello = hello_of(self.settings, self._node_id, newest_block_id=self._ledger.newest_block_id)
+            greeting = await greet(stream, self.settings, hello)
             if not self._enabled.is_set():
                 stream.send(_OFF)
                 return
             if self._stream is not None:
                 # The other end has come again, so the older connection is dead and does not know it yet.
                 self._stream.abort()
-            self._disturbance = Disturbance()
+            self._disturbance = _disturbance_of(greeting.condition)
             session = Session(
                 stream,
                 self.settings,
                 self._sink,
                 self._ledger,
                 node_id=self._node_id,
-                peer=peer,
+                peer=greeting.peer,
                 clock=self._clock,
                 random_bytes=self._random_bytes,
                 rate_bps=lambda: self._figures.skr_bps,
@@ -219,9 +220,7 @@ class QuantumModule:
         self._settle()
 
     def _disturbed(self, condition: Condition) -> None:
-        self._disturbance = Disturbance(
-            extra_loss_db=condition.extra_loss_db, excess_noise=condition.excess_noise
-        )
+        self._disturbance = _disturbance_of(condition)
         self._settle()
 
     def _settle(self) -> None:
@@ -282,3 +281,9 @@ class QuantumModule:
 
     def _uniform(self) -> float:
         return int.from_bytes(self._random_bytes(4), "big") / 2**32
+
+
+def _disturbance_of(condition: Condition | None) -> Disturbance:
+    if condition is None:
+        return Disturbance()
+    return Disturbance(extra_loss_db=condition.extra_loss_db, excess_noise=condition.excess_noise)

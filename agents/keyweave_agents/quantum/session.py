@@ -1,4 +1,4 @@
-"""One life of a fibre's connection: the greeting, then key until the light goes out.
+"""One life of a fibre's connection, from the greeting on: key until the light goes out.
 
 Rule of this file: a session ends by raising SessionEnded, which says why; whoever runs it decides about the
 next one. What must outlive it (block ids, counters) lies in `Ledger`.
@@ -11,24 +11,25 @@ from typing import NoReturn
 
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.channel import FrameStream
-from keyweave_agents.quantum.frames import Ack, Block, Bye, Condition, Frame, Hello, Keepalive, Settled
+from keyweave_agents.quantum.frames import (
+    Ack,
+    Block,
+    Bye,
+    Condition,
+    Frame,
+    Hello,
+    Keepalive,
+    Settled,
+)
+from keyweave_agents.quantum.greeting import SessionEnded, ending_of
 from keyweave_agents.quantum.intake import KeyBlock, KeySink
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import DownCause
 from keyweave_agents.quantum.pace import Pace, interval_s
 from keyweave_agents.quantum.pairing import Ends, Receiving, Sending
-from keyweave_core.errors import KeyweaveError, MalformedMessage, PeerUnreachable, Unavailable
+from keyweave_core.errors import MalformedMessage, PeerUnreachable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.runtime.clock import Clock
-
-
-class SessionEnded(Unavailable):
-    """The connection of a fibre is over, and why."""
-
-    def __init__(self, cause: DownCause, reason: str) -> None:
-        super().__init__(reason)
-        self.cause = cause
-        self.reason = reason
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,62 +40,6 @@ class Ledger:
     newest_block_id: int = 0  # the newest it ever deposited
     generated_bits: int = 0
     discarded_bits: int = 0
-
-
-def hello_of(settings: ModuleSettings, node_id: NodeId, ledger: Ledger) -> Hello:
-    """What this end says of itself."""
-    return Hello(
-        role=settings.role,
-        link_id=settings.link_id,
-        node_id=node_id,
-        interface_id=settings.interface_id,
-        profile=settings.profile,
-        newest_block_id=ledger.newest_block_id,
-    )
-
-
-async def greet(stream: FrameStream, settings: ModuleSettings, own: Hello) -> Hello:
-    """Exchange hellos; the other end's, which fits this one.
-
-    A fibre plant keeps the connection alive while the other end is away, so this may wait long. Raises
-    SessionEnded: gone, silent, or not the end that the settings name (it is told so).
-    """
-    try:
-        stream.send(own)
-        frame = await stream.receive(silence_s=settings.silence_s)
-        while isinstance(frame, Keepalive):
-            frame = await stream.receive(silence_s=settings.silence_s)
-        if isinstance(frame, Bye):
-            _ended_by(frame)
-        wrong = _difference(settings, frame) if isinstance(frame, Hello) else "it does not greet"
-        if isinstance(frame, Hello) and not wrong:
-            return frame
-        stream.send(Bye(cause=DownCause.MISMATCH, reason=wrong))
-        raise SessionEnded(DownCause.MISMATCH, f"the other end is refused: {wrong}")
-    except MalformedMessage as error:
-        raise SessionEnded(DownCause.MISMATCH, str(error)) from error
-    except PeerUnreachable as error:
-        raise SessionEnded(DownCause.FIBRE, str(error)) from error
-
-
-def _difference(settings: ModuleSettings, hello: Hello) -> str:
-    """What is wrong with the other end's hello, '' when it fits."""
-    if hello.link_id != settings.link_id:
-        return f"link {hello.link_id} there, {settings.link_id} here"
-    if hello.node_id != settings.remote_node_id:
-        return f"node {hello.node_id}, expected {settings.remote_node_id}"
-    if hello.interface_id != settings.remote_interface_id:
-        return f"interface {hello.interface_id}, expected {settings.remote_interface_id}"
-    if hello.role == settings.role:
-        return f"both ends are {hello.role}"
-    if hello.profile != settings.profile:
-        return f"profile {hello.profile} there, {settings.profile} here"
-    return ""
-
-
-def _ended_by(bye: Bye) -> NoReturn:
-    cause = DownCause.PEER_OFF if bye.cause is DownCause.SWITCHED_OFF else bye.cause
-    raise SessionEnded(cause, f"the other end closed: {bye.reason}")
 
 
 class Session:
@@ -134,22 +79,31 @@ class Session:
 
     async def run(self) -> NoReturn:
         """Make or take key until the connection ends; always raises SessionEnded (or is cancelled)."""
-        ended: KeyweaveError | None = None
+        # No TaskGroup: when a task fails in the moment this one is cancelled, it would lose the cancellation.
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_alive())]
+        if isinstance(self._half, Sending):
+            tasks.append(asyncio.create_task(self._make(self._half)))
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read())
-                tasks.create_task(self._keep_alive())
-                if isinstance(self._half, Sending):
-                    tasks.create_task(self._make(self._half))
-        except* KeyweaveError as group:
-            ended = _first(group)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             self._ledger.discarded_bits += self._half.lost()
-        if isinstance(ended, SessionEnded):
-            raise ended
-        if isinstance(ended, MalformedMessage):
-            raise SessionEnded(DownCause.MISMATCH, str(ended)) from ended
-        raise SessionEnded(DownCause.FIBRE, str(ended)) from ended
+        self._raise_reason([outcome for outcome in outcomes if isinstance(outcome, Exception)])
+
+    def _raise_reason(self, errors: list[Exception]) -> NoReturn:
+        """Raise what ended the session; a reason that was said counts more than a connection that broke."""
+        for error in errors:
+            if isinstance(error, SessionEnded):
+                raise error
+        for error in errors:
+            if isinstance(error, MalformedMessage):
+                raise SessionEnded(DownCause.MISMATCH, str(error)) from error
+        for error in errors:
+            if not isinstance(error, PeerUnreachable):
+                raise error
+        raise SessionEnded(DownCause.FIBRE, str(errors[0])) from errors[0]
 
     async def _read(self) -> None:
         while True:
@@ -165,7 +119,7 @@ class Session:
                 self._on_condition(frame)
                 return []
             case Bye(), _:
-                _ended_by(frame)
+                raise ending_of(frame)
             case Block(), Receiving() as half:
                 self._ledger.generated_bits += frame.material.bits
                 return half.arrived(frame)
@@ -213,9 +167,3 @@ class Session:
         except KeyError as error:
             raise SessionEnded(DownCause.MISMATCH, "the key manager does not know this link") from error
         self._ledger.newest_block_id = block.block_id
-
-
-def _first(group: BaseExceptionGroup[KeyweaveError]) -> KeyweaveError:
-    """The first error inside a group; a reason that was said counts more than a connection that broke."""
-    flat = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
-    return next((error for error in flat if isinstance(error, SessionEnded)), flat[0])

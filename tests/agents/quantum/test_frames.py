@@ -20,6 +20,7 @@ from keyweave_agents.quantum.frames import (
     Hello,
     Keepalive,
     Settled,
+    Welcome,
     body_length,
     decode,
     encode,
@@ -49,6 +50,7 @@ plain_frames = st.one_of(
     st.builds(Ack, block_id=ids),
     st.builds(Settled, block_id=ids),
     st.just(Keepalive()),
+    st.just(Welcome()),
     st.builds(Condition, extra_loss_db=st.floats(0, 200), excess_noise=st.floats(0, 10)),
     st.builds(Bye, cause=st.sampled_from(DownCause), reason=texts),
 )
