@@ -200,8 +200,11 @@ def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
         ends = (association.source_node, association.destination_node)
         route = routing.find_route(state, *ends, rate_bps, at=turn.at, beside=path)
         if route is None:
-            reasons = routing.explain(state, *ends, rate_bps, beside=path)
-            turn.refuse_application(node_id, association.source, (association.destination,), reasons)
+            # No notification of 015 refuses a change: the agent is shown the grant that stays.
+            association.reasons = routing.explain(state, *ends, rate_bps, beside=path)
+            turn.touch_app(association.app_id)
+            edit = NodeEdit(put_applications=(planning.granted_entry(association, node_id),))
+            turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
             return
     changes.begin(turn, association, route, wish.qos, wish.priority)
 
@@ -274,6 +277,7 @@ def finish(turn: Turn, association: Association) -> None:
 def forget_oldest(turn: Turn) -> None:
     """Keep a bounded number of ended associations, so that usage reported late still finds its path."""
     ended = [one for one in turn.state.associations.values() if not one.live]
+    ended.sort(key=lambda one: one.state is not AssociationState.REFUSED)  # those never carried a key
     for association in ended[: max(0, len(ended) - turn.state.policy.closed_kept)]:
         del turn.state.associations[association.app_id]
 

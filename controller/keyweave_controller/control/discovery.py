@@ -255,10 +255,12 @@ def judge_link(turn: Turn, link: LinkRecord) -> None:
         link.down_since, link.restored_at = turn.at, None
         recovery.link_changed(turn, link.link_id)
     elif link.status is LinkStatus.ACTIVE and link.down_since is not None:
-        link.down_since, link.down_reason, link.restored_at = None, "", turn.at
+        link.down_since, link.down_reason = None, ""
+        link.restored_at = turn.at if link.proven else None
         recovery.link_changed(turn, link.link_id)
     elif link.status is not before[0]:
         recovery.link_changed(turn, link.link_id)
+    link.proven = link.proven or link.status is LinkStatus.ACTIVE
     if before != (link.status, link.faults, link.skr_bps, link.down_since):
         turn.touch_link(link.link_id)
         turn.capacity_grew = turn.capacity_grew or link.skr_bps > before[2] or not link.faults

@@ -86,6 +86,7 @@ class LinkRecord:
     down_since: float | None = None
     down_reason: str = ""
     restored_at: float | None = None
+    proven: bool = False
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
 
 
