@@ -12,16 +12,23 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keyweave_agents.app import Ready, check, run
-from keyweave_agents.settings import read_agent_settings
+from keyweave_agents.lean import leave_out_what_is_not_used
 from keyweave_core.errors import KeyweaveError, SettingsError
-from keyweave_core.runtime.log import configure_logging, get_logger
+
+if TYPE_CHECKING:
+    from keyweave_agents.app import Ready
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (the process's own by default); returns the exit status."""
     options = _parser().parse_args(arguments)
+    leave_out_what_is_not_used()
+    from keyweave_agents.app import check, run
+    from keyweave_agents.settings import read_agent_settings
+    from keyweave_core.runtime.log import configure_logging, get_logger
+
     try:
         settings = read_agent_settings(options.config)
         if options.check_config:
@@ -64,7 +71,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _ready(facts: Ready, file: Path | None) -> None:
+def _ready(facts: "Ready", file: Path | None) -> None:
     # What was made so far stays: never look at it again when collecting, and keep its pages shared.
     gc.collect()
     gc.freeze()
