@@ -90,7 +90,7 @@ def test_the_verdict_is_that_of_a_first_look(node: Node, data: st.DataObject) ->
     known.validate([config])
     leaves = [leaf for leaf in config.iter() if len(leaf) == 0]
     spoilt = data.draw(st.sampled_from(leaves))
-    spoilt.text = data.draw(st.sampled_from(["", "x", "1", "true", ALPHA, PATH, "etsi-qkdn-types:VIRT"]))
+    spoilt.text = data.draw(st.sampled_from(["", "x", "1", "true", ALPHA, PATH, "etsi-qkd-node-types:VIRT"]))
 
     def verdict(schema: ModelSchema) -> str:
         try:

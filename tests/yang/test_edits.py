@@ -30,7 +30,7 @@ def test_entries_are_put_whole_and_taken_away() -> None:
     edit = edit_config((VIRTUAL,), (ASSOCIATION,), (FIBRE,), ())
     put, gone = edit.findall(f".//{etsi('qkd_link')}")
     assert put.get(OPERATION) == "replace"
-    assert put.findtext(etsi("qkdl_type")) == "etsi-qkdn-types:VIRT"
+    assert put.findtext(etsi("qkdl_type")) == "etsi-qkd-node-types:VIRT"
     assert gone.get(OPERATION) == "remove"
     assert [(child.tag, child.text) for child in gone] == [(etsi("qkdl_id"), FIBRE)]
     app = edit.find(f".//{etsi('qkd_app')}")
@@ -50,7 +50,7 @@ def test_no_state_travels_in_an_edit() -> None:
 def test_a_status_is_written_only_as_a_wish() -> None:
     wish = replace(VIRTUAL, requested_status=LinkStatus.OFF)
     edit = edit_config((wish,))
-    assert edit.findtext(f".//{etsi('qkdl_status')}") == "etsi-qkdn-types:OFF"
+    assert edit.findtext(f".//{etsi('qkdl_status')}") == "etsi-qkd-node-types:OFF"
     _valid(edit)
 
 

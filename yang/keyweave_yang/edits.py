@@ -7,14 +7,13 @@ entries (`replace`) and takes entries away (`remove`), so it may be repeated wit
 from collections.abc import Iterable
 
 from lxml import etree
-from lxml.etree import SubElement
 
 from keyweave_core.model.application import Application
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.link import Link
 from keyweave_yang.namespaces import DATA_NSMAP, NETCONF, QKD_NODE, etsi, kwq, new_tree
 from keyweave_yang.write_entries import Part, write_application, write_link
-from keyweave_yang.writing import text
+from keyweave_yang.writing import grow, text
 
 OPERATION = f"{{{NETCONF}}}operation"
 
@@ -38,13 +37,13 @@ def edit_config(
     gone_links = [link_id for link_id in remove_links if link_id not in kept_links]
     gone_applications = [app_id for app_id in remove_applications if app_id not in kept_applications]
     if applications or gone_applications:
-        holder = SubElement(root, etsi("qkd_applications"))
+        holder = grow(root, etsi("qkd_applications"))
         for app in applications:
             _replace(write_application(holder, app, Part.CONFIG))
         for app_id in gone_applications:
             _remove(holder, "qkd_app", "app_id", app_id)
     if links or gone_links:
-        holder = SubElement(root, etsi("qkd_links"))
+        holder = grow(root, etsi("qkd_links"))
         for link in links:
             _replace(write_link(holder, link, Part.CONFIG))
         for link_id in gone_links:
@@ -58,7 +57,7 @@ def _replace(entry: etree._Element | None) -> None:
 
 
 def _remove(holder: etree._Element, name: str, key: str, value: str) -> None:
-    entry = SubElement(holder, etsi(name))
+    entry = grow(holder, etsi(name))
     entry.set(OPERATION, "remove")
     text(entry, etsi(key), value)
 
@@ -71,19 +70,19 @@ def node_filter() -> etree._Element:
 def figures_filter() -> etree._Element:
     """Subtree filter: status, performance and key pool of every link."""
     root = node_filter()
-    link = SubElement(SubElement(root, etsi("qkd_links")), etsi("qkd_link"))
+    link = grow(grow(root, etsi("qkd_links")), etsi("qkd_link"))
     for tag in (etsi("qkdl_id"), etsi("qkdl_status"), etsi("qkdl_type"), etsi("qkdl_performance")):
-        SubElement(link, tag)
-    SubElement(link, kwq("key-pool"))
-    SubElement(root, etsi("qkdn_id"))
+        grow(link, tag)
+    grow(link, kwq("key-pool"))
+    grow(root, etsi("qkdn_id"))
     return root
 
 
 def usage_filter() -> etree._Element:
     """Subtree filter: status and statistics of every application."""
     root = node_filter()
-    app = SubElement(SubElement(root, etsi("qkd_applications")), etsi("qkd_app"))
+    app = grow(grow(root, etsi("qkd_applications")), etsi("qkd_app"))
     for tag in (etsi("app_id"), etsi("app_status"), etsi("app_statistics")):
-        SubElement(app, tag)
-    SubElement(root, etsi("qkdn_id"))
+        grow(app, tag)
+    grow(root, etsi("qkdn_id"))
     return root

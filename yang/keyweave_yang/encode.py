@@ -5,14 +5,13 @@ the order of the value. Nothing is read or changed.
 """
 
 from lxml import etree
-from lxml.etree import SubElement
 
 from keyweave_core.model.node import Node, TrustLevel
 from keyweave_yang.namespaces import QKD_NODE, etsi, kwq, new_tree
 from keyweave_yang.notify import encode_notification
 from keyweave_yang.refusals import encode_refusal
 from keyweave_yang.write_entries import Part, write_application, write_interface, write_link
-from keyweave_yang.writing import boolean, identity, text
+from keyweave_yang.writing import boolean, grow, identity, text
 
 __all__ = [
     "encode_configuration",
@@ -51,22 +50,22 @@ def _encode(node: Node, part: Part) -> etree._Element:
     if config:
         text(root, etsi("qkdn_version"), node.version)
         text(root, etsi("qkdn_location_id"), node.location_id or None)
-        able = SubElement(root, etsi("qkdn_capabilities"))
+        able = grow(root, etsi("qkdn_capabilities"))
         boolean(able, etsi("link_stats_support"), node.capabilities.link_stats_support)
         boolean(able, etsi("application_stats_support"), node.capabilities.application_stats_support)
         boolean(able, etsi("key_relay_mode_enable"), node.capabilities.key_relay_mode_enable)
     if node.applications:
-        holder = SubElement(root, etsi("qkd_applications"))
+        holder = grow(root, etsi("qkd_applications"))
         for app in node.applications:
             write_application(holder, app, part)
         _drop_empty(root, holder)
     if node.interfaces:
-        holder = SubElement(root, etsi("qkd_interfaces"))
+        holder = grow(root, etsi("qkd_interfaces"))
         for interface in node.interfaces:
             write_interface(holder, interface, part)
         _drop_empty(root, holder)
     if node.links:
-        holder = SubElement(root, etsi("qkd_links"))
+        holder = grow(root, etsi("qkd_links"))
         for link in node.links:
             write_link(holder, link, part)
         _drop_empty(root, holder)

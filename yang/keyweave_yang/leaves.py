@@ -85,7 +85,7 @@ class LeafCodec:
         try:
             value = self.read(element)
         except SchemaViolation:
-            return _text(element).strip()
+            return (element.text or "").strip()
         return self.show(value)
 
     def show(self, value: Any) -> str:

@@ -14,15 +14,8 @@ ETSI_NODE = "urn:etsi:qkd:yang:etsi-qkd-node"
 ETSI_TYPES = "urn:etsi:qkd:yang:etsi-qkd-node-types"
 KEYWEAVE = "urn:keyweave:yang:keyweave-qkd-node"
 
-ETSI_TYPES_PREFIX = "etsi-qkdn-types"
-KEYWEAVE_PREFIX = "kwq"
-
-DATA_NSMAP: dict[str | None, str] = {
-    None: ETSI_NODE,
-    ETSI_TYPES_PREFIX: ETSI_TYPES,
-    KEYWEAVE_PREFIX: KEYWEAVE,
-}
-"""Prefixes that every tree we write declares at its top, so identities below can use them."""
+DATA_NSMAP: dict[str | None, str] = {None: ETSI_NODE}
+"""What the top of every tree we write declares."""
 
 
 def etsi(name: str) -> str:

@@ -6,7 +6,7 @@ content: they come from the session and the envelope of RFC 5277.
 
 from typing import assert_never
 
-from lxml.etree import SubElement, _Element
+from lxml.etree import _Element
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppStatus, AppType
@@ -34,7 +34,7 @@ from keyweave_yang.namespaces import ETSI_NODE, etsi, is_element, kwq, local_nam
 from keyweave_yang.read_entries import read_interface, read_performance, read_qos, read_sae
 from keyweave_yang.reading import Faults, Fields
 from keyweave_yang.write_entries import write_interface_leaves, write_performance, write_qos
-from keyweave_yang.writing import identity, number, prose, text
+from keyweave_yang.writing import grow, identity, number, prose, text
 
 ENVELOPE = "{urn:ietf:params:xml:ns:netconf:notification:1.0}notification"
 
@@ -85,7 +85,7 @@ def encode_notification(notification: Notification) -> _Element:
 
 def _top(name: str, inner: str) -> tuple[_Element, _Element]:
     top = new_tree(etsi(name))
-    return top, SubElement(top, etsi(inner))
+    return top, grow(top, etsi(inner))
 
 
 def _application_new(notification: ApplicationNew) -> _Element:
@@ -104,17 +104,17 @@ def _application_new(notification: ApplicationNew) -> _Element:
 def _report(name: str, report: Alarm | Event) -> _Element:
     top = new_tree(etsi(name))
     if (link := report.link) is not None:
-        holder = SubElement(top, etsi("link"))
+        holder = grow(top, etsi("link"))
         text(holder, etsi("qkdl_id"), link.link_id)
         identity(holder, etsi("qkdl_status"), link.status)
         _message(holder, link.message, link.severity)
     if (interface := report.interface) is not None:
-        holder = SubElement(top, etsi("interface"))
+        holder = grow(top, etsi("interface"))
         number(holder, etsi("qkdi_id"), interface.interface_id)
         identity(holder, etsi("qkdi_status"), interface.status)
         _message(holder, interface.message, interface.severity)
     if (app := report.application) is not None:
-        holder = SubElement(top, etsi("application"))
+        holder = grow(top, etsi("application"))
         text(holder, etsi("app_id"), app.app_id)
         identity(holder, etsi("app_status"), app.status)
         _message(holder, app.message, app.severity)

@@ -163,7 +163,9 @@ class Fields:
         """The identity in `element`; as `identity`."""
         text = _characters(element).strip()
         prefix, colon, name = text.rpartition(":")
-        namespace = element.nsmap.get(prefix) if colon else None
+        # Without a prefix it is of the leaf's own module (RFC 7950 9.10.3).
+        own = str(element.tag).startswith(f"{{{home}}}")
+        namespace = element.nsmap.get(prefix) if colon else home if own else None
         # Peers write identities without a prefix, or with one that went missing on the way: when not
         # strict, the name decides unless it clearly belongs to another module.
         known = namespace == home or (not self.faults.strict and namespace in (None, ETSI_NODE))

@@ -7,12 +7,12 @@ for the observed part.
 
 from enum import Flag, auto
 
-from lxml.etree import SubElement, _Element
+from lxml.etree import _Element
 
 from keyweave_core.model.application import Application, AppQos, AppStatistics
 from keyweave_core.model.link import Endpoint, Interface, Link, LinkPerformance, PhysicalSpec, VirtualSpec
 from keyweave_yang.namespaces import etsi, kwq
-from keyweave_yang.writing import boolean, decimal3, gauge, identity, number, own_identity, text
+from keyweave_yang.writing import boolean, decimal3, gauge, grow, identity, number, own_identity, text
 
 _UINT64_MAX = 2**64 - 1
 
@@ -29,7 +29,7 @@ def write_qos(parent: _Element, qos: AppQos) -> None:
     """`app_qos`; nothing when every value is absent or the default."""
     if qos == AppQos():
         return
-    holder = SubElement(parent, etsi("app_qos"))
+    holder = grow(parent, etsi("app_qos"))
     number(holder, etsi("max_bandwidth"), qos.max_bandwidth_bps)
     number(holder, etsi("min_bandwidth"), qos.min_bandwidth_bps)
     number(holder, etsi("jitter"), qos.jitter_ms)
@@ -46,7 +46,7 @@ def write_application(parent: _Element, app: Application, part: Part) -> _Elemen
     observed = app.status is not None or app.creation_time is not None or app.statistics
     if not config and not observed:
         return None
-    entry = SubElement(parent, etsi("qkd_app"))
+    entry = grow(parent, etsi("qkd_app"))
     text(entry, etsi("app_id"), app.app_id)
     if state:
         identity(entry, etsi("app_status"), app.status)
@@ -61,7 +61,7 @@ def write_application(parent: _Element, app: Application, part: Part) -> _Elemen
     if config:
         text(entry, etsi("expiration_time"), app.expiration_time)
     if state and app.statistics:
-        holder = SubElement(entry, etsi("app_statistics"))
+        holder = grow(entry, etsi("app_statistics"))
         for row in app.statistics:
             _write_statistics(holder, row)
     if config:
@@ -74,12 +74,12 @@ def write_application(parent: _Element, app: Application, part: Part) -> _Elemen
 
 
 def _write_statistics(parent: _Element, statistics: AppStatistics) -> None:
-    row = SubElement(parent, etsi("statistics"))
+    row = grow(parent, etsi("statistics"))
     text(row, etsi("end_time"), statistics.end_time)
     text(row, etsi("start_time"), statistics.start_time)
     gauge(row, etsi("consumed_bits"), statistics.consumed_bits)
     for path in statistics.paths:
-        usage = SubElement(row, kwq("path-usage"))
+        usage = grow(row, kwq("path-usage"))
         text(usage, kwq("link-id"), path.link_id)
         number(usage, kwq("delivered-bits"), path.delivered_bits, _UINT64_MAX)
         number(usage, kwq("delivered-keys"), path.delivered_keys, _UINT64_MAX)
@@ -91,12 +91,12 @@ def write_interface_leaves(entry: _Element, interface: Interface) -> None:
     text(entry, etsi("qkdi_model"), interface.model)
     identity(entry, etsi("qkdi_type"), interface.technology)
     if interface.device is not None or interface.port is not None:
-        point = SubElement(entry, etsi("qkdi_att_point"))
+        point = grow(entry, etsi("qkdi_att_point"))
         text(point, etsi("device"), interface.device)
         number(point, etsi("port"), interface.port)
     able = (interface.role_support, interface.wavelength_range, interface.max_absorption_db)
     if any(value is not None for value in able):
-        holder = SubElement(entry, etsi("qkdi_capabilities"))
+        holder = grow(entry, etsi("qkdi_capabilities"))
         identity(holder, etsi("role_support"), interface.role_support)
         text(holder, etsi("wavelength_range"), interface.wavelength_range)
         decimal3(holder, etsi("max_absorption"), interface.max_absorption_db)
@@ -106,7 +106,7 @@ def write_interface(parent: _Element, interface: Interface, part: Part) -> _Elem
     """One `qkd_interface` below `parent`; None when the part holds nothing of it."""
     if Part.CONFIG not in part and interface.status is None:
         return None
-    entry = SubElement(parent, etsi("qkd_interface"))
+    entry = grow(parent, etsi("qkd_interface"))
     if Part.CONFIG in part:
         write_interface_leaves(entry, interface)
     else:
@@ -126,13 +126,13 @@ def write_performance(parent: _Element, tag: str, figures: LinkPerformance, *, p
     rates = (figures.expected_consumption_bps, figures.skr_bps, figures.eskr_bps)
     if not present and all(rate is None for rate in rates):
         return
-    holder = SubElement(parent, tag)
+    holder = grow(parent, tag)
     gauge(holder, etsi("expected_consumption"), figures.expected_consumption_bps)
     gauge(holder, etsi("skr"), figures.skr_bps)
     gauge(holder, etsi("eskr"), figures.eskr_bps)
     for name, value in present:
-        row = SubElement(holder, etsi("phys_perf"))
-        text(row, etsi("perf_type"), f"etsi-qkdn-types:{name}")
+        row = grow(holder, etsi("phys_perf"))
+        identity(row, etsi("perf_type"), name)
         decimal3(row, etsi("value"), value)
 
 
@@ -145,7 +145,7 @@ def write_link(parent: _Element, link: Link, part: Part) -> _Element | None:
     observed = link.status is not None or link.pool is not None or link.performance != LinkPerformance()
     if not config and not observed:
         return None
-    entry = SubElement(parent, etsi("qkd_link"))
+    entry = grow(parent, etsi("qkd_link"))
     text(entry, etsi("qkdl_id"), link.link_id)
     identity(entry, etsi("qkdl_status"), link.status if state else link.requested_status)
     if config:
@@ -167,7 +167,7 @@ def write_link(parent: _Element, link: Link, part: Part) -> _Element | None:
         if link.physical is not None:
             decimal3(entry, kwq("distance-km"), link.physical.distance_km)
     if state and link.pool is not None:
-        pool = SubElement(entry, kwq("key-pool"))
+        pool = grow(entry, kwq("key-pool"))
         number(pool, kwq("stored-bits"), link.pool.stored_bits, _UINT64_MAX)
         number(pool, kwq("capacity-bits"), link.pool.capacity_bits, _UINT64_MAX)
     return entry
@@ -175,7 +175,7 @@ def write_link(parent: _Element, link: Link, part: Part) -> _Element | None:
 
 def _write_endpoint(parent: _Element, tag: str, endpoint: Endpoint | None) -> None:
     if endpoint is not None:
-        holder = SubElement(parent, tag)
+        holder = grow(parent, tag)
         text(holder, etsi("qkdn_id"), endpoint.node_id)
         number(holder, etsi("qkdi_id"), endpoint.interface_id)
 
