@@ -1,11 +1,13 @@
 """Laws of the codec: what is written is valid, and what is read back is what was written."""
 
+import contextlib
 from dataclasses import replace
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 from tests.yang import strategies
-from tests.yang.samples import wire
+from tests.yang.samples import ALPHA, FIBRE, NODE, node_xml, wire
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application
@@ -19,6 +21,7 @@ from keyweave_yang.encode import (
     encode_notification,
     encode_state,
 )
+from keyweave_yang.namespaces import etsi
 from keyweave_yang.schema import load_schema
 
 FEW = settings(max_examples=60, deadline=None)
@@ -104,6 +107,38 @@ def test_one_spoilt_value_never_costs_more_than_itself(node: Node, text: str, wh
     differing = [name for name in ("interfaces", "links", "applications") if _at_odds(read, whole, name)]
     assert len(differing) <= 1
     assert all("qkd_node/" in fault for fault in faults)
+
+
+_NAMES = sorted({etree.QName(element).localname for element in encode_node(NODE).iter()})
+_trees = st.recursive(
+    st.tuples(st.sampled_from(_NAMES), st.sampled_from(["", "1", "x", ALPHA, FIBRE, "-1", "true", "t:PHYS"])),
+    lambda inner: st.tuples(st.sampled_from(_NAMES), st.lists(inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+def _grown(name: str, content: object) -> etree._Element:
+    element = etree.Element(etsi(name))
+    if isinstance(content, str):
+        element.text = content
+    else:
+        assert isinstance(content, list)
+        for child in content:
+            element.append(_grown(*child))
+    return element
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_trees, max_size=6))
+def test_no_shape_of_data_stops_the_reader(children: list[tuple[str, object]]) -> None:
+    node = node_xml("")
+    for child in children:
+        node.append(_grown(*child))
+    read, faults = decode_node(node)
+    assert read.node_id == ALPHA
+    assert all(isinstance(fault, str) for fault in faults)
+    with contextlib.suppress(SchemaViolation):
+        load_schema("agent").validate([node])
 
 
 def _at_odds(read: Node, whole: Node, name: str) -> bool:

@@ -121,7 +121,7 @@ def _list(
     if holder is None:
         return ()
     found: dict[object, _V] = {}
-    for element in holder.entries(etsi(name)):
+    for element in holder.all(etsi(name)):
         fields_of_entry = holder.of(element, _key_text(element))
         entry = read(fields_of_entry)
         if entry is None:

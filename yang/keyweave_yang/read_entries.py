@@ -83,7 +83,7 @@ def _statistics(fields: Fields) -> tuple[AppStatistics, ...]:
     rows: dict[str, AppStatistics] = {}
     if holder is None:
         return ()
-    for element in holder.entries(etsi("statistics")):
+    for element in holder.all(etsi("statistics")):
         row = holder.of(element)
         end = row.time(etsi("end_time"))
         if end is None or end in rows:
@@ -100,7 +100,7 @@ def _statistics(fields: Fields) -> tuple[AppStatistics, ...]:
 
 def _paths(row: Fields) -> tuple[PathUsage, ...]:
     paths: dict[LinkId, PathUsage] = {}
-    for element in row.entries(kwq("path-usage")):
+    for element in row.all(kwq("path-usage")):
         fields = row.of(element)
         link_id = fields.uuid(kwq("link-id"), LinkId)
         bits = fields.uint64(kwq("delivered-bits"))
@@ -139,7 +139,7 @@ def read_performance(fields: Fields | None) -> LinkPerformance:
         return LinkPerformance()
     qber: float | None = None
     snr: float | None = None
-    for element in fields.entries(etsi("phys_perf")):
+    for element in fields.all(etsi("phys_perf")):
         row = fields.of(element)
         kind = row.text(etsi("perf_type"))
         value = row.decimal(etsi("value"))

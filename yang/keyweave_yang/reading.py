@@ -5,7 +5,7 @@ One agent that lies must cost its own value only, and the list of faults is boun
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -72,7 +72,7 @@ class Fields:
         self.faults.add(f"{self.path}/{name}" if name else self.path, reason)
 
     def all(self, tag: str) -> list[etree._Element]:
-        """Every child of this name, in order."""
+        """Every child of this name, in order: the entries of a list."""
         return self._children.get(tag, [])
 
     def one(self, tag: str) -> etree._Element | None:
@@ -157,10 +157,8 @@ class Fields:
     def identity(self, tag: str, names: type[_E], home: str = ETSI_TYPES) -> _E | None:
         """An identity of the module with namespace `home`, as the member of `names` with its name."""
         element = self.one(tag)
-        return None if element is None else self.identity_of(element, names, home)
-
-    def identity_of(self, element: etree._Element, names: type[_E], home: str = ETSI_TYPES) -> _E | None:
-        """The identity in `element`; as `identity`."""
+        if element is None:
+            return None
         text = _characters(element).strip()
         prefix, colon, name = text.rpartition(":")
         # Without a prefix it is of the leaf's own module (RFC 7950 9.10.3).
@@ -176,10 +174,6 @@ class Fields:
                 pass
         self.fault(local_name(element), f"{_show(text)} is no known identity")
         return None
-
-    def entries(self, tag: str) -> Iterator[etree._Element]:
-        """The entries of a list inside this container."""
-        yield from self.all(tag)
 
     def _number(self, tag: str, top: int) -> int | None:
         element = self.one(tag)
