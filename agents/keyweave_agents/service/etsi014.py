@@ -16,73 +16,33 @@ A plain ASGI application without a framework: three paths want no router, and th
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Literal
-from urllib.parse import unquote_to_bytes
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.keys.ports import KeySupply
 from keyweave_agents.service import wire014 as wire
-from keyweave_agents.service.callers import Callers, is_sae_id
+from keyweave_agents.service.answers014 import (
+    NOT_AUTHORISED,
+    UNAVAILABLE,
+    VERBS,
+    Answer,
+    Method,
+    error_answer,
+    explain,
+    route,
+)
+from keyweave_agents.service.callers import Callers
 from keyweave_agents.service.https import ClientGone, Connection, HttpsServer
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
-from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, Refused, Unavailable
+from keyweave_core.errors import Refused, Unavailable
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
-Method = Literal["status", "enc_keys", "dec_keys"]
-
-_VERBS: dict[str, tuple[str, ...]] = {
-    "status": ("GET",),
-    "enc_keys": ("GET", "POST"),
-    "dec_keys": ("GET", "POST"),
-}
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
-
-
-class _Answer(Exception):
-    """Leave the work with this answer (used for everything that is not 200)."""
-
-    def __init__(self, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
-        self.headers = headers
-
-
-def _error(status: int, message: str, details: wire.Details = (), *headers: tuple[bytes, bytes]) -> _Answer:
-    return _Answer(status, wire.error_body(message, details), *headers)
-
-
-_NOT_AUTHORISED = 401
-
-
-@lru_cache(maxsize=4096)
-def route(raw_path: bytes) -> tuple[Method, SaeId] | None:
-    """The method and the other application that a path names; None when there is no such path.
-
-    `raw_path` is what stood in the request line, so that an SAE id may contain an encoded `/`. Raises
-    BadRequest when the id is no URL-encoded UTF-8 or no possible id.
-    """
-    parts = raw_path.split(b"/")
-    if len(parts) != 6 or parts[:4] != [b"", b"api", b"v1", b"keys"] or not parts[4]:
-        return None
-    method = parts[5].decode("latin-1")
-    if method not in _VERBS:
-        return None
-    try:
-        sae = unquote_to_bytes(parts[4]).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise wire.BadRequest("the SAE id in the path is not URL-encoded UTF-8") from error
-    if not is_sae_id(sae):
-        raise wire.BadRequest("the SAE id in the path is too long or not printable")
-    return method, SaeId(sae)  # type: ignore[return-value]  # `method` is a key of _VERBS
 
 
 class KeyDelivery:
@@ -137,7 +97,7 @@ class KeyDelivery:
                     else await self._dec_keys(caller, other, scope, receive)
                 )
             status = 200
-        except _Answer as answer:
+        except Answer as answer:
             status, body, headers = answer.status, answer.body, answer.headers
         except ClientGone:
             status, body = 499, b""  # for the log alone
@@ -145,7 +105,9 @@ class KeyDelivery:
             # Only `HttpsServer.close` cancels; uvicorn would log a fault and answer 500.
             status, body, headers = 503, wire.error_body("this key manager is stopping"), (_CLOSE,)
         except Exception as error:  # noqa: BLE001 - the seam: whatever the key manager raises gets an answer
-            status, body = self._explain(error)
+            status, body = explain(error, wait_s=self._settings.request_wait_s)
+            if status == UNAVAILABLE and not isinstance(error, Unavailable):
+                self._log.error("request_failed", exc_info=error)
         if self._settings.access_log:
             self._log.info(
                 "request",
@@ -173,17 +135,17 @@ class KeyDelivery:
                 note = refusal
             connection.note = note
         if isinstance(note, Refused):
-            raise _Answer(_NOT_AUTHORISED, b"")
+            raise Answer(NOT_AUTHORISED, b"")
         caller: SaeId = note
         return caller
 
     def _target(self, scope: HTTPScope) -> tuple[Method, SaeId]:
         target = route(scope["raw_path"])
         if target is None:
-            raise _error(404, "no such path; this is ETSI GS QKD 014 at /api/v1/keys/{SAE_ID}/{method}")
-        verbs = _VERBS[target[0]]
+            raise error_answer(404, "no such path; this is ETSI GS QKD 014 at /api/v1/keys/{SAE_ID}/{method}")
+        verbs = VERBS[target[0]]
         if scope["method"] not in verbs:
-            raise _error(
+            raise error_answer(
                 405, f"{target[0]} takes {' and '.join(verbs)}", (), (b"allow", ", ".join(verbs).encode())
             )
         return target
@@ -254,13 +216,13 @@ class KeyDelivery:
 
     def _refuse_self(self, caller: SaeId, other: SaeId) -> None:
         if caller == other:
-            raise _error(400, "master and slave are the same SAE; the path names the other one")
+            raise error_answer(400, "master and slave are the same SAE; the path names the other one")
 
     async def _no_body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
         for name, value in scope["headers"]:
             if (name == b"content-length" and value.strip(b" 0")) or name == b"transfer-encoding":
                 await self._body(scope, receive)
-                raise _error(400, "GET takes no body; use POST")
+                raise error_answer(400, "GET takes no body; use POST")
 
     async def _body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
         """The body of a request, read to its end; 413 above the cap, 400 for a query beside it."""
@@ -281,40 +243,13 @@ class KeyDelivery:
             if not message["more_body"]:
                 break
         if scope["query_string"] and scope["method"] == "POST":
-            raise _error(400, "POST takes its parameters in the body, not in the query")
+            raise error_answer(400, "POST takes its parameters in the body, not in the query")
         return b"".join(parts)
 
-    def _too_large(self) -> _Answer:
+    def _too_large(self) -> Answer:
         # Not closed: a reset would take the answer from a client that is still sending. What it sends on is
         # thrown away, and `receive_s` ends a body that does not end.
-        return _error(413, f"the body is larger than {self._settings.max_body_bytes} bytes")
-
-    def _explain(self, error: Exception) -> tuple[int, bytes]:
-        match error:
-            case wire.BadRequest():
-                return 400, wire.error_body(error.message, error.details)
-            case NotEntitled():
-                return _NOT_AUTHORISED, b""
-            case KeysNotFound():
-                return 400, wire.error_body(
-                    wire.KEYS_NOT_FOUND, [{"key_ID": key_id} for key_id in error.key_ids]
-                )
-            case Refused():
-                return 400, wire.error_body(
-                    "the request was refused", [{"reason": reason} for reason in error.reasons]
-                )
-            case InvalidInput():
-                return 400, wire.error_body(str(error))
-            case DeadlineExceeded():
-                wait_s = self._settings.request_wait_s
-                return 503, wire.error_body(f"no key became available within {wait_s:g} s", _reasons(error))
-            case Exhausted():
-                return 503, wire.error_body("no key available", _reasons(error))
-            case Unavailable():
-                return 503, wire.error_body("the key manager cannot do this now", _reasons(error))
-            case _:
-                self._log.error("request_failed", exc_info=error)
-                return 503, wire.error_body(wire.ACCESS_ERROR)
+        return error_answer(413, f"the body is larger than {self._settings.max_body_bytes} bytes")
 
 
 def _delivered(supplied: Sequence[SuppliedKey], *, with_link: bool = False) -> tuple[bytes, int]:
@@ -323,10 +258,6 @@ def _delivered(supplied: Sequence[SuppliedKey], *, with_link: bool = False) -> t
     for entry in supplied:
         entry.key.wipe()
     return body, len(supplied)
-
-
-def _reasons(error: Exception) -> wire.Details:
-    return [{"reason": str(error)}] if str(error) else ()
 
 
 class Etsi014Server:

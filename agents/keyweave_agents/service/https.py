@@ -156,6 +156,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "malformed HTTP request" if msg.startswith("Invalid HTTP") else msg)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is an offer (RFC 9110 section 7.8): it is not taken, and the request is answered."""
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._send_timer is None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from keyweave_agents.service.answers014 import route
 from keyweave_agents.service.callers import Callers, sae_of
-from keyweave_agents.service.etsi014 import route
 from keyweave_agents.service.settings import ConsumerSettings, SaeIdentity, ServiceSettings
 from keyweave_agents.service.wire014 import BadRequest
 from keyweave_core.errors import Refused, SettingsError

@@ -161,6 +161,20 @@ async def test_pipelined_requests_are_answered_in_order(service: Any) -> None:
     assert answer.index(b'"keys"') < answer.index(b"stored_key_count")
 
 
+async def test_an_offered_upgrade_is_not_taken(service: Any) -> None:
+    upgrade = b"Host: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket"
+    answer = await service.raw("alice", REQUEST.replace(b"Host: x", upgrade))
+    assert status_of(answer) == 200
+
+
+async def test_a_request_with_two_lengths_is_refused(service: Any) -> None:
+    head = b"POST /api/v1/keys/bob/enc_keys HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    for second in (b"Content-Length: 30\r\n", b"Transfer-Encoding: chunked\r\n"):
+        answer = await service.raw("alice", head + second + b"\r\n{}")
+        assert status_of(answer) == 400
+    assert service.model.asked == []
+
+
 async def test_connections_above_the_limit_are_closed(service_with: Any) -> None:
     service = await service_with(max_connections=2)
     held = [
