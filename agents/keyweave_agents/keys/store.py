@@ -209,21 +209,21 @@ class LinkPool:
         return 8 * (self.own.stored_bytes + self.their.stored_bytes)
 
     def next_owner(self) -> NodeId | None:
-        """The end with less stock; None when that one has its half already."""
-        if self.stored_bits >= self.capacity_bits or len(self.own) + len(self.their) >= MOST_BLOCKS:
+        """The end with less stock; None when the pool is full.
+
+        Full leaves an eighth of the capacity free: blocks that are on their way must still fit.
+        """
+        if self.stored_bits >= self.capacity_bits - self.capacity_bits // 8 or len(self.own) + len(self.their) >= MOST_BLOCKS:
             return None
         return self.local if self.own.stored_bytes <= self.their.stored_bytes else self.remote
 
     def deposit(self, block_id: int, owner: NodeId, material: Secret, now_s: float) -> bool:
-        """Keep a copy of a block; False when it is a repeat, empty, nobody's or there is no room.
-
-        The two ends fill up at slightly different moments: a quarter above the capacity is still taken.
-        """
+        """Keep a copy of a block; False when it is a repeat, empty, nobody's or there is no room."""
         if (
             block_id <= self._newest
             or not len(material)
             or owner not in (self.local, self.remote)
-            or self.stored_bits + material.bits > self.capacity_bits + self.capacity_bits // 4
+            or self.stored_bits + material.bits > self.capacity_bits
             or len(self.own) + len(self.their) >= MOST_BLOCKS + 1024
         ):
             return False
