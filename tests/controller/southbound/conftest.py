@@ -89,7 +89,7 @@ class SmallAgent:
         self.applied: list[Any] = []
         self.calls: list[etree._Element] = []
         self.refusal: Exception | None = None
-        self.reads = 0
+        self._read = asyncio.Semaphore(0)
         self.port = 0
         self.server: NetconfServer | None = None
         self._host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -125,6 +125,13 @@ class SmallAgent:
         (link,) = self.node.links
         self.node = replace(self.node, links=(replace(link, **changes),))
 
+    async def polled(self, times: int = 4) -> None:
+        """Return after it was read so often from now on."""
+        self._read = asyncio.Semaphore(0)
+        async with asyncio.timeout(10):
+            for _ in range(times):
+                await self._read.acquire()
+
     @property
     def settings(self) -> AgentSettings:
         """Its inventory entry."""
@@ -133,15 +140,15 @@ class SmallAgent:
     # Device of the NETCONF server.
 
     async def state(self) -> Sequence[etree._Element]:
-        self.reads += 1
+        self._read.release()
         return self.raw_state() if self.raw_state else [encode_state(self.node)]
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.applied.append(new)
 
-    async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
+    async def call(self, operation: etree._Element, _user: str) -> Sequence[etree._Element] | None:
         self.calls.append(operation)
         return None
 

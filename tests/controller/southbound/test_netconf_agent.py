@@ -99,9 +99,7 @@ async def test_only_figures_that_moved_are_told(agent, run_fleet, heard):
     run_fleet(agent)
     await heard.wait(NodeRead)
     agent.change_link(performance=LinkPerformance(skr_bps=10_100, qber=0.02))
-    reads = agent.reads
-    while agent.reads < reads + 4:
-        await asyncio.sleep(0.01)
+    await agent.polled()
     assert heard.of(LinksMeasured) == []
     agent.change_link(performance=LinkPerformance(skr_bps=5_000, qber=0.02))
     event = await heard.wait(LinksMeasured)
@@ -119,9 +117,7 @@ async def test_new_periods_are_told_once(agent, run_fleet, heard):
     agent.node = replace(agent.node, applications=(replace(app, statistics=(*app.statistics, later)),))
     event = await heard.wait(UsageReported, 2)
     assert [period.end_time for period in event.periods] == ["2026-11-21T10:05:00Z"]
-    reads = agent.reads
-    while agent.reads < reads + 4:
-        await asyncio.sleep(0.01)
+    await agent.polled()
     assert len(heard.of(UsageReported)) == 2
 
 
@@ -140,7 +136,7 @@ async def test_what_the_agent_refuses_is_refused_with_its_words(agent, run_fleet
     fleet = run_fleet(agent)
     await heard.wait(NodeRead)
     agent.refusal = Refused("the shelf is full")
-    with pytest.raises(Refused, match="agent a: .*the shelf is full"):
+    with pytest.raises(Refused, match=r"agent a: .*the shelf is full"):
         await fleet.configure(NODE_A, EDIT)
     assert agent.applied == []
 
