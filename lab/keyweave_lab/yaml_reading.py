@@ -8,6 +8,7 @@ that was asked for or is an error; nothing is guessed (`1` is no text, `yes` is 
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
@@ -15,6 +16,14 @@ from keyweave_core.errors import SettingsError
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 8
+
+
+class _Mark(Protocol):
+    """A place in a file: PyYAML has two classes for it, with and without its C library."""
+
+    line: int
+
+
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _STR = "tag:yaml.org,2002:str"
@@ -22,7 +31,12 @@ _STR = "tag:yaml.org,2002:str"
 
 def complaint(where: str, node: yaml.Node, reason: str) -> SettingsError:
     """The error of a node: `file:line: reason`."""
-    return SettingsError(f"{where}:{node.start_mark.line + 1}: {reason}")
+    return SettingsError(f"{where}:{_line(node.start_mark)}: {reason}")
+
+
+def _line(mark: _Mark | None) -> int:
+    """The line of a place in a file as people count; the first when YAML does not know."""
+    return 1 if mark is None else mark.line + 1
 
 
 def read_mapping(path: Path, known: frozenset[str]) -> "Mapping":
@@ -48,8 +62,7 @@ def parse_mapping(raw: bytes, known: frozenset[str], *, where: str) -> "Mapping"
         _refuse_bombs(text, where)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 1
+        line = _line(error.problem_mark or error.context_mark)
         raise SettingsError(f"{where}:{line}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise SettingsError(f"{where}:1: {str(error).splitlines()[0]}") from error
@@ -63,11 +76,11 @@ def _refuse_bombs(text: str, where: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise SettingsError(f"{where}:{event.start_mark.line + 1}: anchors and aliases are not allowed")
+            raise SettingsError(f"{where}:{_line(event.start_mark)}: anchors and aliases are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
-                raise SettingsError(f"{where}:{event.start_mark.line + 1}: nested too deeply")
+                raise SettingsError(f"{where}:{_line(event.start_mark)}: nested too deeply")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -70,7 +70,7 @@ def _gain(intensity: float, eta: float, background: float, misalignment: float) 
 
 
 def _yield_bound(mu: float, nu: float, gain: float, weak_gain: float, background: float) -> float:
-    """Lower bound of the single-photon yield (Ma et al. 2005, eq. 34)."""
+    """Lower bound of the single-photon yield (Ma et al. 2005)."""
     bound = weak_gain * math.exp(nu) - gain * math.exp(mu) * (nu / mu) ** 2
     bound -= (mu**2 - nu**2) / mu**2 * background
     return mu / (mu * nu - nu**2) * bound
