@@ -213,7 +213,10 @@ class LinkPool:
 
         Full leaves an eighth of the capacity free: blocks that are on their way must still fit.
         """
-        if self.stored_bits >= self.capacity_bits - self.capacity_bits // 8 or len(self.own) + len(self.their) >= MOST_BLOCKS:
+        if (
+            self.stored_bits >= self.capacity_bits - self.capacity_bits // 8
+            or len(self.own) + len(self.their) >= MOST_BLOCKS
+        ):
             return None
         return self.local if self.own.stored_bytes <= self.their.stored_bytes else self.remote
 
