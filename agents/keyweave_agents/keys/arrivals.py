@@ -17,8 +17,9 @@ REMEMBERED_S = 900.0
 class Arrivals:
     """Keeps what arrives."""
 
-    def __init__(self, store: DestinationStore, most_keys: int) -> None:
+    def __init__(self, store: DestinationStore, most_keys: int, keeper: bytes) -> None:
         self.store = store
+        self.keeper = keeper
         self._most_keys = most_keys
         self._seen: OrderedDict[bytes, float] = OrderedDict()
 

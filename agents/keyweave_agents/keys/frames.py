@@ -91,10 +91,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """The destination holds the batch."""
+    """The destination holds the batch. `keeper`: 16 bytes that change when it restarts and forgets."""
 
     batch_id: bytes
     link_id: LinkId
+    keeper: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,14 @@ class Nack:
     kept: bool
 
 
-Frame = Hello | Held | Sealed | Nack
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Somebody on the way to the destination of a virtual link may have restarted."""
+
+    link_id: LinkId
+
+
+Frame = Hello | Held | Sealed | Nack | Doubt
 
 
 def uuid_bytes(text: str) -> bytes:
@@ -149,6 +157,7 @@ def encode_body(content: Batch | Ack, pad: tuple[PadRange, ...], ciphertext: byt
     else:
         body.ack.batch_id = content.batch_id
         body.ack.link_id = uuid_bytes(content.link_id)
+        body.ack.keeper = content.keeper
     return body.SerializeToString()
 
 
@@ -157,10 +166,12 @@ def encode_sealed(body: bytes, tag: bytes) -> bytes:
     return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
 
 
-def encode(frame: Hello | Held | Nack) -> bytes:
+def encode(frame: Hello | Held | Nack | Doubt) -> bytes:
     """An untagged message, ready for the wire (length in front)."""
     if isinstance(frame, Held):
         return _framed(pb.Frame(held=pb.Held(block_ids=frame.block_ids)))
+    if isinstance(frame, Doubt):
+        return _framed(pb.Frame(doubt=pb.Doubt(link_id=uuid_bytes(frame.link_id))))
     if isinstance(frame, Nack):
         nack = pb.Nack(
             batch_id=frame.batch_id,
@@ -198,6 +209,8 @@ def decode(raw: bytes) -> Frame:
             return Held(block_ids=tuple(_block_id(number) for number in frame.held.block_ids))
         case "nack":
             return _nack(frame.nack)
+        case "doubt":
+            return Doubt(link_id=LinkId(uuid_text(_uuid(frame.doubt.link_id, "link id"))))
         case "hello":
             return _hello(frame.hello)
         case _:
@@ -279,6 +292,7 @@ def _sealed(raw: bytes, tag: bytes) -> Sealed:
             content = Ack(
                 batch_id=_uuid(body.ack.batch_id, "batch id"),
                 link_id=LinkId(uuid_text(_uuid(body.ack.link_id, "link id"))),
+                keeper=_uuid(body.ack.keeper, "keeper"),
             )
             ciphertext = b""
         case _:

@@ -64,6 +64,7 @@ class Flight:
     batch: Batch
     payload: Secret
     made_s: float
+    doubts: int = 0  # of the association, when this batch was made
 
 
 class Lane:
@@ -128,7 +129,11 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Association:
-    """One association that ends at this node. `blocked` says why keys do not come, for the caller."""
+    """One association that ends at this node. `blocked` says why keys do not come, for the caller.
+
+    `keeper` is the start of the destination that acknowledged the ready keys. While `doubted_s` is set it may
+    have restarted since: ready keys wait for the acknowledgement of a batch made after that.
+    """
 
     plan: AssociationPlan
     usage: Usage
@@ -136,11 +141,35 @@ class Association:
     lanes: dict[int, Lane] = field(default_factory=dict)
     expired: bool = False
     blocked: str = ""
+    keeper: bytes = b""
+    doubts: int = 0
+    doubted_s: float | None = None
 
     @property
     def open(self) -> bool:
         """Whether keys may be delivered."""
         return self.plan.remote_node is not None and not self.expired
+
+    def doubt(self, now_s: float) -> None:
+        """The destination may have restarted."""
+        self.doubts += 1
+        self.doubted_s = now_s
+
+    @property
+    def wants_proof(self) -> bool:
+        """Whether a batch must go out to learn whether the destination is still the same."""
+        return self.doubted_s is not None and not any(
+            flight.doubts == self.doubts for lane in self.lanes.values() for flight in lane.flights.values()
+        )
+
+    def proved(self, flight: Flight, keeper: bytes) -> None:
+        """A batch was acknowledged: if by another start of the destination, ready keys are worthless."""
+        if keeper != self.keeper:
+            for lane in self.lanes.values():
+                lane.ready.wipe()
+            self.keeper = keeper
+        if flight.doubts == self.doubts:
+            self.doubted_s = None
 
     def lane(self, size_bits: int) -> Lane:
         """The lane of a key size; made when there is none."""

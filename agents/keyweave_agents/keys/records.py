@@ -29,8 +29,17 @@ class Endpoint(Protocol):
         """Keys for us: None when they are stored (now or before), else why not."""
         ...
 
-    def confirmed(self, batch_id: bytes) -> None:
-        """The destination holds a batch that was submitted here."""
+    @property
+    def keeper(self) -> bytes:
+        """16 random bytes of this start of the key manager: what it stored it holds until they change."""
+        ...
+
+    def confirmed(self, batch_id: bytes, keeper: bytes) -> None:
+        """The destination, as `keeper`, holds a batch that was submitted here."""
+        ...
+
+    def doubted(self, link_id: LinkId) -> None:
+        """The destination of a virtual link that begins here may have restarted."""
         ...
 
     def setback(self, batch_id: bytes, reason: str) -> None:
@@ -71,6 +80,7 @@ class Record:
     reseals: int = 0
     ack: Sent | None = None
     ack_repeats: int = 0
+    keeper: bytes = b""  # who acknowledged it
 
     @property
     def key(self) -> BatchKey:

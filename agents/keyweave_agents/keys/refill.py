@@ -75,12 +75,14 @@ class Refill:
         if len(lane.flights) >= limits.batches_in_flight:
             return False
         number = lane.wanted(session.spendable - TAG_KEY_BYTES, RESERVE_BYTES, limits.keys_per_batch)
+        if number == 0 and association.wants_proof and session.spendable >= lane.key_bytes + TAG_KEY_BYTES:
+            number = 1
         if number == 0:
             if lane.demand > len(lane.ready) + lane.flying:
                 association.blocked = f"{Reason.NO_PAD.words} (at node {self._node_id})"
             return False
         batch, payload = self._fresh(association, lane, number, link_id)
-        lane.launch(Flight(batch, payload, now_s))
+        lane.launch(Flight(batch, payload, now_s, association.doubts))
         self._flights[batch.batch_id] = (association, lane)
         self._relay.submit(batch, payload, now_s)
         return True
@@ -112,12 +114,13 @@ class Refill:
         self._ready(association, lane, Flight(batch, payload, now_s), None)
         return True
 
-    def landed(self, batch_id: bytes) -> None:
+    def landed(self, batch_id: bytes, keeper: bytes) -> None:
         """The destination holds a batch: its keys are ready."""
         pair = self._flights.pop(batch_id, None)
         if pair is not None:
             association, lane = pair
             flight = lane.land(batch_id)
+            association.proved(flight, keeper)
             self._ready(association, lane, flight, flight.batch.link_id)
 
     def setback(self, batch_id: bytes, reason: str) -> None:

@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import assert_never
 
-from keyweave_agents.keys.frames import Ack, Batch, Frame, Held, Hello, Nack, Reason, Sealed, encode
+from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Nack, Reason, Sealed, encode
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
@@ -123,7 +123,12 @@ class Relay:
                 self.resume(now_s)
             case Hello():
                 session.greeted(frame, now_s)
+                self._doubt([one for one in self._routes.values() if one.next_hop == session.remote])
                 self._reopen(session, now_s)
+            case Doubt():
+                route = self._routes.get(frame.link_id)
+                if route is not None and route.next_hop == session.remote:
+                    self._doubt([route])
             case _ as never:
                 assert_never(never)
 
@@ -209,7 +214,7 @@ class Relay:
         if route.next_hop is None:
             reason = self._endpoint.arrived(record.batch, payload)
             if reason is None:
-                self._finish(record, now_s)
+                self._finish(record, self._endpoint.keeper, now_s)
                 self._acknowledge(record)
                 return
         elif record.sent is not None and record.sent.fresh:
@@ -254,9 +259,9 @@ class Relay:
         self._complaints.clear(ack.link_id)
         if record.came_over is None:
             self._forget(record)
-            self._endpoint.confirmed(ack.batch_id)
+            self._endpoint.confirmed(ack.batch_id, ack.keeper)
             return
-        self._finish(record, now_s)
+        self._finish(record, ack.keeper, now_s)
         self._acknowledge(record)
 
     def _acknowledge(self, record: Record, *, repeat: bool = False) -> None:
@@ -272,7 +277,7 @@ class Relay:
         if session.spendable < TAG_KEY_BYTES:
             self._unacked[record.key] = None
             return
-        ack = Ack(batch_id=record.batch.batch_id, link_id=record.batch.link_id)
+        ack = Ack(batch_id=record.batch.batch_id, link_id=record.batch.link_id, keeper=record.keeper)
         record.ack = Sent(session, session.number, session.seal(ack))
 
     def _on_nack(self, session: LinkSession, nack: Nack, now_s: float) -> None:
@@ -320,11 +325,24 @@ class Relay:
         self._endpoint.setback(record.batch.batch_id, reason)
         self._complaints.count(record.batch.link_id, reason, now_s)
 
-    def _finish(self, record: Record, now_s: float) -> None:
+    def _doubt(self, routes: list[Route]) -> None:
+        """Pass it back to the sources; answers that were given for a destination before count no more."""
+        for route in routes:
+            if route.prev_hop is None:
+                self._endpoint.doubted(route.link_id)
+                continue
+            for record in [one for one in self._done.values() if one.batch.link_id == route.link_id]:
+                self._forget(record)
+            for session in self._sessions.get(route.prev_hop, ()):
+                if session.ready:
+                    session.send(encode(Doubt(link_id=route.link_id)))
+
+    def _finish(self, record: Record, keeper: bytes, now_s: float) -> None:
         """Acknowledged to us (or stored by us): only answers are still to be given."""
         self._open.pop(record.key, None)
         self._stuck.pop(record.key, None)
         record.settle(now_s)
+        record.keeper = keeper
         self._done[record.key] = record
         while len(self._done) > self._most:
             self._forget(next(iter(self._done.values())))

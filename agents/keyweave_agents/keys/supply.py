@@ -38,6 +38,10 @@ from keyweave_core.runtime.clock import Clock
 FLIGHT_LIFE_S = 60.0
 """A batch that nobody acknowledged for so long is given up, and its keys are made anew."""
 
+DOUBT_S = 3.0
+"""How long ready keys wait for the proof that the destination still holds them. After that the path is more
+likely broken than the destination restarted, and they serve."""
+
 
 class Supply:
     """All associations that end at one node. Implements `records.Endpoint`."""
@@ -56,7 +60,7 @@ class Supply:
         self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
         self._associations: dict[AppId, Association] = {}
         self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
-        self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys)
+        self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys, random_bytes(16))
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
         self._waiting = WaitingRoom(emit)
 
@@ -214,7 +218,7 @@ class Supply:
         return tuple(supplied)
 
     def _serve(self, association: Association, lane: Lane) -> None:
-        if not association.open:
+        if not association.open or self._doubtful(association):
             return
         lane.ready.expire(self._clock.monotonic())
         while lane.waiting and lane.waiting[0].number <= len(lane.ready):
@@ -242,6 +246,7 @@ class Supply:
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in association.lanes.values():
                     lane.ready.expire(now_s)
+                    self._serve(association, lane)
 
     def _check_expiry(self) -> None:
         wall_s = self._clock.now()
@@ -265,9 +270,24 @@ class Supply:
         plan = association.plan
         return self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), self._clock.monotonic())
 
-    def confirmed(self, batch_id: bytes) -> None:
+    @property
+    def keeper(self) -> bytes:
         """See `records.Endpoint`."""
-        self._refill.landed(batch_id)
+        return self._arrivals.keeper
+
+    def confirmed(self, batch_id: bytes, keeper: bytes) -> None:
+        """See `records.Endpoint`."""
+        self._refill.landed(batch_id, keeper)
+
+    def doubted(self, link_id: LinkId) -> None:
+        """See `records.Endpoint`."""
+        for association in self._associations.values():
+            if association.plan.source and association.plan.link_id == link_id:
+                association.doubt(self._clock.monotonic())
+
+    def _doubtful(self, association: Association) -> bool:
+        since_s = association.doubted_s
+        return since_s is not None and self._clock.monotonic() < since_s + DOUBT_S
 
     def setback(self, batch_id: bytes, reason: str) -> None:
         """See `records.Endpoint`."""

@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "held", "sealed", "nack")
+    __slots__ = ("hello", "held", "sealed", "nack", "doubt")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     NACK_FIELD_NUMBER: _ClassVar[int]
+    DOUBT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     held: Held
     sealed: Sealed
     nack: Nack
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ...) -> None: ...
+    doubt: Doubt
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "node_id", "link_id", "dialler", "acceptor")
@@ -100,12 +102,20 @@ class Batch(_message.Message):
     def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("batch_id", "link_id")
+    __slots__ = ("batch_id", "link_id", "keeper")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
     batch_id: bytes
     link_id: bytes
-    def __init__(self, batch_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ...) -> None: ...
+    keeper: bytes
+    def __init__(self, batch_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., keeper: _Optional[bytes] = ...) -> None: ...
+
+class Doubt(_message.Message):
+    __slots__ = ("link_id",)
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    link_id: bytes
+    def __init__(self, link_id: _Optional[bytes] = ...) -> None: ...
 
 class Nack(_message.Message):
     __slots__ = ("batch_id", "link_id", "reason", "at_node", "kept")
