@@ -1,0 +1,134 @@
+"""Settings of the controller: what is read, and every complaint with its place."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from keyweave_controller.settings import CallerRole, read_controller_settings
+from keyweave_core.errors import SettingsError
+
+WHOLE = """
+[controller]
+state_dir = "here"
+[grpc]
+certificate = "c.pem"
+private_key = "c.key"
+ca = "ca.pem"
+listen_port = 0
+callers = [{ name = "operator" }, { name = "eye", role = "viewer" }]
+[southbound]
+user = "controller"
+private_key = "ssh"
+poll_interval_s = 2
+backoff = { first_s = 0.5, most_s = 4 }
+[policy]
+usable_share = 0.8
+[accounting]
+tariff = "tariff.toml"
+[metrics]
+listen = "[::1]:9100"
+[[agents]]
+name = "A"
+host = "127.0.0.1"
+port = 1830
+host_key = "a.pub"
+consumers = ["sae-a"]
+[[agents]]
+name = "B"
+host = "127.0.0.1"
+port = 1831
+host_key = "a.pub"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("c.pem", "c.key", "ca.pem", "ssh", "a.pub"):
+        (tmp_path / name).touch()
+    (tmp_path / "tariff.toml").write_text('currency = "EUR"\nper_mbit = "0.90"\ndecimals = 3\n')
+    return tmp_path
+
+
+def read(folder: Path, text: str = WHOLE):
+    path = folder / "controller.toml"
+    path.write_text(text)
+    return read_controller_settings(path)
+
+
+def test_a_whole_file_with_paths_relative_to_it(folder):
+    settings = read(folder)
+    assert settings.controller.state_dir == folder / "here"
+    assert settings.database_url == f"sqlite:///{folder / 'here' / 'controller.sqlite'}"
+    assert settings.grpc.certificate == folder / "c.pem"
+    assert [caller.role for caller in settings.grpc.callers] == [CallerRole.OPERATOR, CallerRole.VIEWER]
+    assert settings.southbound.poll_interval_s == 2.0
+    assert settings.southbound.backoff.most_s == 4.0
+    assert settings.policy.usable_share == 0.8
+    assert settings.metrics.endpoint() == ("::1", 9100)
+    assert [node.name for node in settings.inventory] == ["A", "B"]
+    assert settings.inventory[0].consumers == ("sae-a",)
+    assert settings.agents[0].host_key == folder / "a.pub"
+    assert settings.tariff().per_mbit == Decimal("0.90")
+
+
+def test_what_may_be_left_out(folder):
+    text = '[grpc]\ncertificate="c.pem"\nprivate_key="c.key"\nca="ca.pem"\n'
+    settings = read(folder, text + '[southbound]\nuser="u"\nprivate_key="ssh"\n')
+    assert settings.agents == ()
+    assert settings.tariff().per_mbit == 0
+    assert settings.log.level == "info"
+
+
+def test_a_database_of_its_own(folder):
+    text = WHOLE.replace("[policy]", '[database]\nurl = "postgresql+psycopg://db/keyweave"\n[policy]')
+    assert read(folder, text).database_url == "postgresql+psycopg://db/keyweave"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("usable_share", "usable_shade", "policy.usable_shade"),
+        ("usable_share = 0.8", "usable_share = 1.8", "usable_share must be"),
+        ('name = "B"', 'name = "A"', "name given twice: A"),
+        ("port = 1831", "port = 1830", "host and port given twice"),
+        ("port = 1831", "port = 0", "port of B must be"),
+        (
+            'host_key = "a.pub"\nconsumers',
+            'host_key = "z.pub"\nconsumers',
+            "host_key of agent A: no such file",
+        ),
+        ('"c.pem"', '"d.pem"', "grpc.certificate: no such file"),
+        ("listen_port = 0", "listen_port = 70000", "listen_port must be"),
+        ("listen_port = 0", 'listen_port = "0"', "listen_port"),
+        ('user = "controller"', 'user = ""', "user must not be empty"),
+        ("poll_interval_s = 2", "poll_interval_s = 0", "poll_interval_s must be"),
+        ("first_s = 0.5", "first_s = 5", "first_s"),
+        ('"[::1]:9100"', '"9100"', "host:port"),
+        ('role = "viewer"', 'role = "king"', "king"),
+        ('name = "eye"', 'name = "operator"', "grpc.callers given twice"),
+        ("[southbound]", "[southbound", "line"),
+        (
+            'consumers = ["sae-a"]\n[[agents]]',
+            'consumers = ["s", "s"]\n[[agents]]',
+            "consumer given twice: s",
+        ),
+    ],
+)
+def test_complaints_name_file_key_and_reason(folder, old, new, complaint):
+    assert old in WHOLE
+    with pytest.raises(SettingsError) as caught:
+        read(folder, WHOLE.replace(old, new, 1))
+    assert "controller.toml" in str(caught.value)
+    assert complaint in str(caught.value)
+
+
+def test_a_bad_tariff_is_found_with_the_settings(folder):
+    (folder / "tariff.toml").write_text("per_mbit = -1\n")
+    with pytest.raises(SettingsError, match=r"tariff\.toml.*per_mbit"):
+        read(folder)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(SettingsError, match="cannot read"):
+        read_controller_settings(tmp_path / "none.toml")
