@@ -45,6 +45,7 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
 def node_read(turn: Turn, event: NodeRead) -> None:
     """An agent's tree was read."""
     state, node = turn.state, event.node
+    state.unreached.pop(event.name, None)
     faults = _identity_faults(turn, event.name, node)
     if faults:
         state.rejected[event.name] = faults
@@ -63,7 +64,6 @@ def node_read(turn: Turn, event: NodeRead) -> None:
     record.consumers, record.rejected, record.lost_reason = node.consumers, (), ""
     record.interfaces = {one.interface_id: one for one in node.interfaces}
     state.rejected.pop(event.name, None)
-    state.unreached.pop(event.name, None)
     turn.touch_node(node.node_id)
     assign_consumers(turn)
     news = _take_links(turn, node)
@@ -126,6 +126,7 @@ def node_lost(turn: Turn, event: NodeLost) -> None:
 
 def node_rejected(turn: Turn, event: NodeRejected) -> None:
     """The tree of an agent was no tree: it is not used until a better one is read."""
+    turn.state.unreached.pop(event.name, None)
     turn.state.rejected[event.name] = event.faults
     for record in turn.state.nodes.values():
         if record.name == event.name:

@@ -25,7 +25,7 @@ from keyweave_controller.control.actions import (
 )
 from keyweave_controller.control.events import Event, StepFailed, StepSucceeded, TimerFired
 from keyweave_controller.engine.ports import Agents
-from keyweave_core.errors import KeyweaveError, Refused
+from keyweave_core.errors import KeyweaveError, Unavailable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -95,7 +95,8 @@ class Carrier:
         if failed is None:
             self._submit(StepSucceeded(at=at, step_id=action.step_id))
         else:
-            refused = isinstance(failed, Refused)
+            # Only what may succeed later is worth repeating; all else the node will answer the same way.
+            refused = not isinstance(failed, Unavailable | TimeoutError)
             self._submit(StepFailed(at=at, step_id=action.step_id, reason=str(failed), refused=refused))
 
     async def _attempt(self, what: str, node_id: NodeId, call: Awaitable[None]) -> Exception | None:

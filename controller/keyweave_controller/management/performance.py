@@ -7,7 +7,7 @@ association itself (`Association.outage_s`), this fold adds what happened around
 from dataclasses import dataclass, field
 
 from keyweave_controller.control.state import AssociationState, NetworkState
-from keyweave_core.model.ids import AppId
+from keyweave_core.model.ids import AppId, LinkId
 
 RESTORATIONS_KEPT = 1_000
 
@@ -22,28 +22,37 @@ class Restoration:
     hops: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Underway:
+    """A change of path that has begun: towards which virtual link, and when."""
+
+    link_id: LinkId
+    began_at: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Performance:
     """The last `RESTORATIONS_KEPT` changes of path, oldest first, and those under way."""
 
     restorations: list[Restoration] = field(default_factory=list)
-    moving: dict[AppId, float] = field(default_factory=dict)
+    moving: dict[AppId, Underway] = field(default_factory=dict)
 
     def follow(self, state: NetworkState, at: float, app_ids: frozenset[AppId]) -> None:
         """Note which associations began or ended a change of path."""
         for app_id in sorted(app_ids):
             association = state.associations.get(app_id)
             if association is not None and association.state is AssociationState.MOVING:
-                if association.next_path is not None:
-                    self.moving.setdefault(app_id, association.changed_at)
+                path = association.next_path
+                if path is not None:
+                    underway = Underway(link_id=path.link_id, began_at=association.changed_at)
+                    self.moving.setdefault(app_id, underway)
                 continue
-            began_at = self.moving.pop(app_id, None)
-            if began_at is None or association is None or association.path is None:
-                continue
-            if association.path.since >= began_at:  # otherwise it was taken back
+            began = self.moving.pop(app_id, None)
+            path = association.path if association is not None else None
+            if began is not None and path is not None and path.link_id == began.link_id:
                 self.restorations.append(
                     Restoration(
-                        app_id=app_id, began_at=began_at, took_s=at - began_at, hops=association.path.hops
+                        app_id=app_id, began_at=began.began_at, took_s=at - began.began_at, hops=path.hops
                     )
                 )
         del self.restorations[: max(0, len(self.restorations) - RESTORATIONS_KEPT)]

@@ -94,7 +94,7 @@ def wish(request_id: str, rate_bps: int = 100_000, **more) -> AssociationRequest
 
 async def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
     async with asyncio.timeout(limit_s):
-        while not condition():  # noqa: ASYNC110 - the condition is about plain state
+        while not condition():
             await asyncio.sleep(0.001)
 
 
