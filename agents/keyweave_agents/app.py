@@ -24,6 +24,7 @@ from keyweave_agents.control.reporter import Reporter
 from keyweave_agents.control.saved import SavedConfiguration
 from keyweave_agents.control.tree import initial_configuration
 from keyweave_agents.keys.manager import KeyManager
+from keyweave_agents.keys.plan import KeyPlan
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.settings import AgentSettings
@@ -151,6 +152,8 @@ async def _live(
             await service.close()
             for task in living:
                 task.cancel()
+            # Without associations the key manager wipes the keys it held for them.
+            keys.configure(KeyPlan())
 
 
 @contextlib.contextmanager

@@ -4,21 +4,15 @@ Rule of this file: pure. A configuration (the whole 015 tree as a `Node`) and th
 `Decision` or a `SchemaViolation` that names the path comes out. The same configuration gives the same
 decision whatever the order of its entries. Nothing is done here, so a refusal leaves everything as it was.
 
-Who owns what (GS QKD 015 makes nearly everything config true, so the line must be drawn here):
-
-    node      id, version, location, capabilities, trust level, consumers, interfaces;
-              of its physical links: id, type, both ends, role, distance
-    writer    of physical links: qkdl_enable, qkdl_status (a wish), applications, wavelength, attenuation;
-              virtual links and applications altogether
-
-A writer may repeat what the node owns, never change or delete it.
+What belongs to the node and may not be written stands in `owned`; virtual links and applications belong to
+the writer altogether, within the limits checked here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID, uuid5
 
+from keyweave_agents.control.owned import ROOT, check_owned, link_path
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application, AppType
@@ -26,8 +20,6 @@ from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Link, LinkStatus, LinkType, PhysicalSpec
 from keyweave_core.model.node import Node, TrustLevel
 from keyweave_core.runtime.clock import parse_date_and_time
-
-ROOT = "/etsi-qkd-sdn-node:qkd_node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +38,7 @@ def decide(wanted: Node, own: Node) -> Decision:
     a fact of the node changed or missing, a virtual link over a node that is no neighbour or over a node
     that may not relay, an application that nobody here uses, a backing link that does not exist.
     """
-    _check_node(wanted, own)
-    _check_physical(wanted, own)
+    check_owned(wanted, own)
     routes: list[Route] = []
     for link in sorted(wanted.links, key=lambda each: each.link_id):
         if link.type is not LinkType.PHYS:
@@ -98,7 +89,7 @@ def route_of(link: Link, own: Node) -> Route:
     `virt_next_hop` may hold adjacent hops, or all nodes that remain to the end of the path (the form other
     controllers write): the first entry that is a neighbour is the next hop. Errors as `decide`.
     """
-    path = _link_path(link)
+    path = link_path(link)
     if link.type is None:
         raise SchemaViolation("a link must say its type", path=f"{path}/qkdl_type", tag="data-missing")
     if link.type is LinkType.PHYS:
@@ -223,56 +214,6 @@ def _rewritten(mine: Link, before: Link) -> Link:
         applications=before.applications,
         physical=replace(physical, channel_att_db=old.channel_att_db, wavelength=old.wavelength),
     )
-
-
-def _check_node(wanted: Node, own: Node) -> None:
-    facts: tuple[tuple[str, Any, Any], ...] = (
-        ("qkdn_id", wanted.node_id, own.node_id),
-        ("qkdn_version", wanted.version, own.version),
-        ("qkdn_location_id", wanted.location_id, own.location_id),
-        ("qkdn_capabilities", wanted.capabilities, own.capabilities),
-        ("keyweave-qkd-node:trust-level", wanted.trust_level, own.trust_level),
-        ("keyweave-qkd-node:consumer", frozenset(wanted.consumers), frozenset(own.consumers)),
-    )
-    for name, said, fact in facts:
-        _same(said, fact, f"{ROOT}/{name}")
-    said_interfaces = {each.interface_id: each for each in wanted.interfaces}
-    for interface in own.interfaces:
-        path = f"{ROOT}/qkd_interfaces/qkd_interface[qkdi_id='{interface.interface_id}']"
-        said_interface = said_interfaces.pop(interface.interface_id, None)
-        if said_interface is None:
-            raise SchemaViolation("a module of this node cannot be deleted", path=path, tag="data-missing")
-        _same(replace(said_interface, status=None), replace(interface, status=None), path)
-    for interface_id in said_interfaces:
-        path = f"{ROOT}/qkd_interfaces/qkd_interface[qkdi_id='{interface_id}']"
-        raise SchemaViolation("this node has no such module", path=path)
-
-
-def _check_physical(wanted: Node, own: Node) -> None:
-    said_links = {link.link_id: link for link in wanted.links}
-    for mine in own.links:
-        path = _link_path(mine)
-        said = said_links.pop(mine.link_id, None)
-        if said is None:
-            raise SchemaViolation("a link of this node cannot be deleted", path=path, tag="data-missing")
-        said_spec, my_spec = said.physical or PhysicalSpec(), mine.physical or PhysicalSpec()
-        _same(said.type, mine.type, f"{path}/qkdl_type")
-        _same(said.local, mine.local, f"{path}/qkdl_local")
-        _same(said.remote, mine.remote, f"{path}/qkdl_remote")
-        _same(said_spec.role, my_spec.role, f"{path}/phys_qkd_role")
-        _same(said_spec.distance_km, my_spec.distance_km, f"{path}/keyweave-qkd-node:distance-km")
-    for link in said_links.values():
-        if link.type is LinkType.PHYS:
-            raise SchemaViolation("this node has no module on such a physical link", path=_link_path(link))
-
-
-def _same(said: Any, fact: Any, path: str) -> None:
-    if said != fact:
-        raise SchemaViolation("the node itself decides this; it cannot be changed or deleted", path=path)
-
-
-def _link_path(link: Link) -> str:
-    return f"{ROOT}/qkd_links/qkd_link[qkdl_id='{link.link_id}']"
 
 
 def _expiry(application: Application, path: str) -> float | None:
