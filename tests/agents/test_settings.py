@@ -72,6 +72,13 @@ def test_a_whole_file_is_read_and_paths_are_taken_from_its_folder(tmp_path: Path
     assert settings.log.form == "json"
 
 
+def test_the_example_of_the_manual_is_correct() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
+    example = manual.split("```toml\n")[1].split("```")[0]
+    settings = parse_settings(example, AgentSettings, where="docs/agent.md")
+    assert settings.keys.neighbours[0].link_id == settings.modules[0].link_id
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml"):
         read_agent_settings(tmp_path / "nowhere.toml")
