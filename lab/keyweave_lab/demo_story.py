@@ -74,7 +74,7 @@ class Demo:
         async with App(source) as master, App(destination) as slave:
             association = await self._first_keys(master, slave)
             traffic = Traffic(master, slave, self._clock)
-            async with _running(traffic):
+            async with running_traffic(traffic):
                 await traffic.settled()
                 fibre = demo_plan.choose_fibre(self._topology, tuple(association.path.node_names))
                 await self._cut(association, fibre, traffic)
@@ -264,7 +264,7 @@ class Demo:
 
 
 @contextlib.asynccontextmanager
-async def _running(traffic: Traffic) -> AsyncIterator[None]:
+async def running_traffic(traffic: Traffic) -> AsyncIterator[None]:
     """Traffic beside the block; it has ended, its last round included, when the block has."""
     task = asyncio.create_task(traffic.run())
     try:
