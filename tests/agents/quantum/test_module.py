@@ -118,7 +118,7 @@ async def pair(**changes: object) -> AsyncIterator[tuple[End, End]]:
 
 async def until(holds: Callable[[], bool], *, within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110  # what is waited for has no event to set
+        while not holds():  # what is waited for has no event to set
             await asyncio.sleep(0.01)
 
 
