@@ -80,7 +80,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """These things look different now: watchers are told, tables are refreshed."""
+    """These things look different now: watchers are told, tables are refreshed.
+
+    An empty one from the engine says that only alarms or usage changed.
+    """
 
     node_ids: frozenset[NodeId] = field(default_factory=frozenset)
     link_ids: frozenset[LinkId] = field(default_factory=frozenset)

@@ -9,7 +9,16 @@ from typing import Any, assert_never
 
 import msgspec
 
-from keyweave_controller.control import associations, cleanup, discovery, measures, recovery, reports, steps
+from keyweave_controller.control import (
+    associations,
+    cleanup,
+    closing,
+    discovery,
+    measures,
+    recovery,
+    reports,
+    steps,
+)
 from keyweave_controller.control.actions import Action
 from keyweave_controller.control.events import (
     AssociationClosed,
@@ -89,7 +98,7 @@ class Network:
             case AssociationRequested():
                 associations.requested(turn, event)
             case AssociationClosed():
-                associations.closed(turn, event)
+                closing.closed(turn, event)
             case StepSucceeded():
                 steps.succeeded(turn, event)
             case StepFailed():
@@ -100,7 +109,7 @@ class Network:
                 assert_never(unreachable)
         if turn.capacity_grew:
             recovery.review(turn)
-            associations.forget_oldest(turn)
+            closing.forget_oldest(turn)
         return turn.finish()
 
     def is_light(self, event: Event) -> bool:
@@ -135,6 +144,6 @@ class Network:
             case "expire":
                 association = self._state.associations.get(AppId(of))
                 if association is not None and association.live:
-                    associations.close(turn, association)
+                    closing.close(turn, association)
             case "retry":
                 turn.capacity_grew = True

@@ -7,7 +7,7 @@ nothing; one that repeats what is known changes nothing either.
 from dataclasses import replace
 from typing import assert_never
 
-from keyweave_controller.control import associations, measures
+from keyweave_controller.control import associations, closing, measures
 from keyweave_controller.control.discovery import judge_link
 from keyweave_controller.control.events import LinkMeasure, Notified
 from keyweave_controller.control.state import LinkRecord, NodeRecord
@@ -44,7 +44,7 @@ def notified(turn: Turn, event: Notified) -> None:
         case ApplicationQosUpdate() as wish:
             associations.qos_update(turn, event.node_id, wish)
         case ApplicationDisconnected(app_id=app_id):
-            associations.disconnected(turn, event.node_id, app_id)
+            closing.disconnected(turn, event.node_id, app_id)
         case InterfaceNew(interface=interface):
             node.interfaces[interface.interface_id] = interface
             turn.touch_node(node.node_id)
@@ -129,4 +129,4 @@ def _report(
             node.interfaces[interface.interface_id] = replace(held, status=interface.status)
             turn.touch_node(node.node_id)
     if application is not None and application.status is AppStatus.OUT_OF_TIME:
-        associations.disconnected(turn, node.node_id, application.app_id)
+        closing.disconnected(turn, node.node_id, application.app_id)

@@ -7,7 +7,7 @@ not be reached is asked `MOST_ATTEMPTS` times.
 
 from typing import assert_never
 
-from keyweave_controller.control import associations, changes, cleanup
+from keyweave_controller.control import changes, cleanup, closing
 from keyweave_controller.control.events import StepFailed, StepSucceeded
 from keyweave_controller.control.state import Association, AssociationState, Phase, Step
 from keyweave_controller.control.turn import Turn
@@ -85,4 +85,4 @@ def _waiting(turn: Turn, step: Step) -> Association | None:
 def _closing(turn: Turn, association: Association, step: Step) -> None:
     association.pending_steps.discard(step.step_id)
     if not association.pending_steps:
-        associations.finish(turn, association)
+        closing.finish(turn, association)

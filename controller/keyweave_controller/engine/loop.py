@@ -34,7 +34,8 @@ from keyweave_controller.engine.journal import Entry, Journal
 from keyweave_controller.engine.lease import Fenced
 from keyweave_controller.engine.ports import Agents
 from keyweave_controller.engine.watch import Watchers
-from keyweave_controller.management.manager import Management
+from keyweave_controller.management.alarms import AlarmChanged
+from keyweave_controller.management.manager import Management, ManagementChange, UsageChanged
 from keyweave_core.errors import DeadlineExceeded, MalformedMessage, SettingsError, Unavailable
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -213,7 +214,10 @@ class ControllerEngine:
         actions: list[Action] = []
         try:
             actions = self._network.handle(event)
-            self._management.handle(event, actions, self._network)
+            news = self._management.handle(event, actions, self._network)
+            if news and not any(isinstance(action, Changed) for action in actions):
+                # An alarm about an agent never read, or usage: nothing of the network changed.
+                actions.append(_of_management(news))
         except Exception:  # noqa: BLE001 - see above
             self._log.exception("event not handled", seq=self._seq, kind=type(event).__name__)
         return actions
@@ -261,3 +265,10 @@ class ControllerEngine:
                 raise SettingsError(f"the store's event {entry.seq} cannot be read: {error}") from error
             self._seq = entry.seq
             self._step(event)
+
+
+def _of_management(news: list[ManagementChange]) -> Changed:
+    """What watchers are told of alarms and usage: the associations concerned, perhaps none."""
+    apps = {app_id for one in news if isinstance(one, AlarmChanged) for app_id in one.alarm.affected}
+    apps |= {one.record.app_id for one in news if isinstance(one, UsageChanged)}
+    return Changed(app_ids=frozenset(apps))

@@ -6,6 +6,7 @@ thing changed, never that it did. So each watcher costs a bounded amount of memo
 
 import asyncio
 from collections.abc import AsyncIterator
+from weakref import WeakSet
 
 from keyweave_controller.control.actions import Changed
 
@@ -14,18 +15,19 @@ class Watchers:
     """Everybody who watches now."""
 
     def __init__(self) -> None:
-        self._slots: set[_Slot] = set()
+        # Weak: a watcher that was asked for and never read from leaves nothing behind.
+        self._slots: WeakSet[_Slot] = WeakSet()
         self._closed = False
 
     def tell(self, changed: Changed) -> None:
         """Something looks different."""
-        for slot in self._slots:
+        for slot in list(self._slots):
             slot.add(changed)
 
     def close(self) -> None:
         """No more changes will come: every watcher ends after what it has."""
         self._closed = True
-        for slot in self._slots:
+        for slot in list(self._slots):
             slot.ready.set()
 
     def watch(self) -> AsyncIterator[Changed]:

@@ -23,7 +23,7 @@ from keyweave_controller.control.state import AssociationState
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.link import LinkPerformance, LinkStatus
+from keyweave_core.model.link import KeyPool, LinkPerformance, LinkStatus
 from keyweave_core.model.notifications import ApplicationNew, Event, LinkDown, LinkReport
 
 SITES = ("A", "B", "C", "D", "E")
@@ -220,6 +220,35 @@ def test_every_configuration_may_be_repeated(seed: int, operations: list[str]) -
                 twice.apply(action.edit)
                 twice.apply(action.edit)
         assert (once.links, once.applications) == (twice.links, twice.applications)
+
+
+@given(st.integers(0, 2**32), st.lists(st.sampled_from((*OPERATIONS, *("glance",) * 12)), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_figures_that_were_only_shown_are_not_missed_by_a_replay(seed: int, operations: list[str]) -> None:
+    history = History(seed)
+    network = history.show.network
+    for operation in operations:
+        if operation != "glance":
+            history.do(operation)
+            continue
+        link = network.links[history.random.choice(sorted(network.links))]
+        node_id = history.random.choice(sorted(link.ends))
+        rate_bps = round((link.ends[node_id].counted_skr_bps or 0) * history.random.uniform(0.9, 1.1))
+        pool = KeyPool(stored_bits=history.random.randrange(1, 1000), capacity_bits=1000)
+        figures = LinkPerformance(
+            skr_bps=rate_bps, qber=0.03, expected_consumption_bps=history.random.choice((None, rate_bps))
+        )
+        measure = LinkMeasure(link_id=link.link_id, performance=figures, pool=pool)
+        event = LinksMeasured(at=history.show.now, node_id=node_id, links=(measure,))
+        if network.is_light(event):
+            network.show(event)
+        else:
+            history.show.feed(event)
+    replayed = Network()
+    assert [one for event in history.show.events for one in replayed.handle(event)] == history.show.actions
+    for link_id, link in network.links.items():
+        again = replayed.links[link_id]
+        assert (link.status, link.skr_bps, link.faults) == (again.status, again.skr_bps, again.faults)
 
 
 @pytest.mark.parametrize("step_id", ["", "nonsense", "1/prepare/x"])

@@ -15,6 +15,7 @@ from keyweave_controller.control.events import (
     InventoryNode,
     LinkMeasure,
     LinksMeasured,
+    NodeLost,
     Notified,
     Policy,
     UsageReported,
@@ -369,3 +370,20 @@ async def test_states_are_reached_under_a_hand_driven_clock(tmp_path: Path) -> N
         await clock.advance(61)
         await until(lambda: association.state is AssociationState.CLOSED)
         assert not held(nodes)
+
+
+async def test_watchers_hear_of_alarms_and_usage_alone(tmp_path: Path) -> None:
+    clock, nodes = SystemClock(), madrid()
+    engine = engine_for(tmp_path / "s.db", nodes, clock)
+    async with running(engine, nodes, clock):
+        answer = await engine.ask(wish("r1"))
+        await until(lambda: not engine.network.state.steps)
+        engine.watch()  # never read from: it costs nobody anything
+        changes = engine.watch()
+        period = AppStatistics(end_time="2026-01-01T00:00:00Z", consumed_bits=8)
+        source = simulated_id("Quiron")
+        engine.submit(UsageReported(at=1.0, node_id=source, app_id=answer.app_id, periods=(period,)))
+        assert (await asyncio.wait_for(anext(changes), 5)).app_ids == {answer.app_id}
+        engine.submit(NodeLost(at=1.0, name="Nowhere", reason="no such host"))
+        assert await asyncio.wait_for(anext(changes), 5) == Changed()
+        assert [alarm.resource for alarm in engine.management.alarms()] == ["agent:Nowhere"]
