@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.plan import StoreStatus, SuppliedKey
@@ -145,6 +146,12 @@ class Service:
             return await asyncio.wait_for(reader.read(), 10)
         finally:
             writer.close()
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> None:
+    """Logging as no program configured it, whatever a test before did to the process."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

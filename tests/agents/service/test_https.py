@@ -1,6 +1,7 @@
 """The edge of the server: certificates, slow and endless clients, clients that leave, stopping."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -131,6 +132,30 @@ async def test_a_client_that_never_ends_its_request_is_cut_off(service_with: Any
     assert 0.2 < time.monotonic() - began < 3
     # The path of the last one is unknown: it got its answer without its body being waited for.
     assert answer == b"" or status_of(answer) == 404
+
+
+async def test_a_client_that_does_not_take_its_answers_is_cut_off(service_with: Any) -> None:
+    service = await service_with(send_s=0.3)
+    _, writer = await asyncio.open_connection(
+        "localhost", service.port, ssl=service.context_of("alice"), limit=1024
+    )
+    large = REQUEST.replace(b"enc_keys", b"enc_keys?number=128&size=4096")
+    with capture_logs() as lines:
+        writer.write(large * 300)  # more than any socket buffer holds
+        await until(lambda: [line for line in lines if line["event"] == "client_too_slow"], within_s=10)
+    assert [line["limit"] for line in lines if line["event"] == "client_too_slow"] == ["send_s"]
+    writer.transport.abort()
+    assert (await service.ask("bob", "GET", "/api/v1/keys/alice/status"))[0] == 200
+
+
+async def test_a_client_that_never_ends_its_handshake_is_cut_off(service_with: Any) -> None:
+    service = await service_with(handshake_s=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    began = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert 0.2 < time.monotonic() - began < 3
+    writer.close()
 
 
 async def test_blank_lines_do_not_keep_an_idle_connection(service_with: Any) -> None:
