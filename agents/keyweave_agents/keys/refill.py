@@ -163,6 +163,7 @@ class Refill:
                     supplied=SuppliedKey(
                         key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
                         key=flight.payload.slice(index * size, size),
+                        link_id=link_id,
                     ),
                     link_id=link_id,
                     expires_s=expires_s,

@@ -214,7 +214,7 @@ class Supply:
             # Within one node the master's side has counted the key already.
             if association is not None and not association.plan.source:
                 association.usage.count(stored.link_id, secret.bits, 1, now_s)
-            supplied.append(SuppliedKey(key_id=key_id, key=secret))
+            supplied.append(SuppliedKey(key_id=key_id, key=secret, link_id=stored.link_id))
         return tuple(supplied)
 
     def _serve(self, association: Association, lane: Lane) -> None:
