@@ -6,9 +6,10 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     AssociationExpired  sdqkdn_application_disconnected
     LinkDown            sdqkdn_link_down, and alarm; only an event where somebody switched the link off
     LinkUp              event (ACTIVE), and sdqkdn_link_perf_update
-    FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`Pace`)
+    FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`Pace`), and
+                        sdqkdn_link_overloaded when more is reserved than made
     PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`Turns`)
-    PoolFilled          event (`Turns`)
+    PoolFilled          event, and sdqkdn_link_perf_update (`Turns`)
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
 """
 
@@ -49,7 +50,10 @@ def of_key_event(
             return _pool_emptied(event, node)
         case PoolFilled():
             link = _link(node, event.link_id)
-            return (told.Event(link=_report(event.link_id, link, "there is key in the pool again")),)
+            return (
+                told.Event(link=_report(event.link_id, link, "there is key in the pool again")),
+                told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),
+            )
         case RelayTrouble():
             return (_relay_trouble(event, node, direct),)
         case _:
@@ -68,7 +72,7 @@ def of_module_event(event: ModuleEvent, node: Node) -> tuple[told.Notification, 
                 told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),
             )
         case FiguresChanged():
-            return (told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),)
+            return _figures_changed(event.link_id, _figures(link))
         case _:
             assert_never(event)
 
@@ -154,6 +158,14 @@ def _link_down(event: LinkDown, node: Node, link: Link | None) -> tuple[told.Not
     if module is None or module.status is not InterfaceStatus.FAILED:
         return (down, alarm)
     return (told.InterfaceDown(interface_id=module.interface_id, reason=event.reason), down, alarm)
+
+
+def _figures_changed(link_id: LinkId, figures: LinkPerformance) -> tuple[told.Notification, ...]:
+    update = told.LinkPerfUpdate(link_id=link_id, performance=figures)
+    # A link that makes nothing is down, not overloaded.
+    if 0 < (figures.skr_bps or 0) < (figures.expected_consumption_bps or 0):
+        return (update, told.LinkOverloaded(link_id=link_id, performance=figures))
+    return (update,)
 
 
 def _pool_emptied(event: PoolEmptied, node: Node) -> tuple[told.Notification, ...]:

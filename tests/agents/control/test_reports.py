@@ -111,6 +111,17 @@ def test_changed_figures_are_a_performance_update() -> None:
     assert sent == (told.LinkPerfUpdate(link_id=FIBRE, performance=FIGURES),)
 
 
+@pytest.mark.parametrize(
+    ("skr", "expected", "overloaded"), [(10_000, 9_000, False), (10_000, 10_001, True), (0, 10, False)]
+)
+def test_a_link_with_more_reserved_than_made_is_overloaded(skr: int, expected: int, overloaded: bool) -> None:
+    figures = LinkPerformance(skr_bps=skr, expected_consumption_bps=expected)
+    tree = node()
+    tree = replace(tree, links=(replace(tree.links[0], performance=figures), tree.links[1]))
+    sent = of_module_event(FiguresChanged(link_id=FIBRE), tree)
+    assert any(isinstance(each, told.LinkOverloaded) for each in sent) == overloaded
+
+
 def test_an_empty_pool_is_an_alarm_when_nothing_comes_after_and_overload_when_key_is_made() -> None:
     (dry,) = of_key_event(PoolEmptied(link_id=FIBRE), node(LinkStatus.OFF), {})
     assert isinstance(dry, told.Alarm)
@@ -121,7 +132,8 @@ def test_an_empty_pool_is_an_alarm_when_nothing_comes_after_and_overload_when_ke
 
 
 def test_a_filled_pool_is_an_event() -> None:
-    (sent,) = of_key_event(PoolFilled(link_id=FIBRE), node(), {})
+    sent, figures = of_key_event(PoolFilled(link_id=FIBRE), node(), {})
+    assert isinstance(figures, told.LinkPerfUpdate)
     assert isinstance(sent, told.Event)
     assert sent.link is not None
     assert sent.link.status is LinkStatus.PASSIVE
