@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
+from keyweave_agents.keys.failures import KeysNotFound, NotEntitled, RateExceeded
 from keyweave_agents.service import wire014 as wire
 from keyweave_agents.service.callers import is_sae_id
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, Refused, Unavailable
@@ -86,6 +86,8 @@ def explain(error: Exception, *, wait_s: float) -> tuple[int, bytes]:
             return 400, wire.error_body(str(error))
         case DeadlineExceeded():
             message = f"no key became available within {wait_s:g} s"
+        case RateExceeded():
+            message = "above the highest key rate of this association"
         case Exhausted():
             message = "no key available"
         case Unavailable():

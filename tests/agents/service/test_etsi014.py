@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from keyweave_agents.keys.failures import RateExceeded
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InternalFault, Refused
 
 UNKNOWN_KEY = "00000000-0000-4000-8000-000000000000"
@@ -319,6 +320,7 @@ async def test_the_content_type_of_a_request_is_not_insisted_on(service: Any, ki
     [
         (DeadlineExceeded("no path to bob yet"), 503, "no key became available within 5 s"),
         (Exhausted("0 of 1 keys"), 503, "no key available"),
+        (RateExceeded("512 bit/s"), 503, "above the highest key rate of this association"),
         (Refused("link a~b lacks 512 bit/s", "no other path"), 400, "the request was refused"),
         (InternalFault("a position went backwards"), 503, "key data access error"),
         (RuntimeError("a defect"), 503, "key data access error"),
