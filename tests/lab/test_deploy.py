@@ -196,7 +196,7 @@ async def test_a_program_that_never_serves_ends_the_wait(topology: Topology, pla
 async def test_cancelled_twice_in_the_middle_nothing_is_left(topology: Topology, place: Path) -> None:
     stand_ins(lay_out(topology, place, CLOCK, keep=True), lambda name: SILENT if name == "C" else STUBBORN)
     task = asyncio.ensure_future(lab.start(place, CLOCK))
-    while len(running(place)) < 4:  # noqa: ASYNC110 - other processes set no event
+    while len(running(place)) < 4:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.3)
     monkey = pytest.MonkeyPatch()
