@@ -121,6 +121,12 @@ class Operations:
             f"{{{NOTIFICATION}}}create-subscription": self._create_subscription,
         }
         self._own = {BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY}
+        # The schema may hold the protocol's own modules; what they describe is made here alone.
+        self._device_tops = [
+            f"{{{node.namespace}}}{node.name}"
+            for node in system.schema.tops()
+            if node.namespace not in self._own
+        ]
         self._callable = {m.namespace for m in system.schema.modules if m.implemented}
 
     async def perform(self, caller: Caller, operation: etree._Element) -> Answer:
@@ -157,12 +163,10 @@ class Operations:
     async def _get(self, _caller: Caller, operation: etree._Element) -> Answer:
         filters = subtree_filter(parameters(operation, "filter"))
         elements: list[etree._Element] = []
-        tops = [f"{{{node.namespace}}}{node.name}" for node in self._system.schema.tops()]
-        if filters is None or any(asks_for(filters, tag) for tag in tops):
+        if filters is None or any(asks_for(filters, tag) for tag in self._device_tops):
             state = await self._system.device.state()
             running = self._system.datastores.read(Store.RUNNING)
             elements = overlay(running.elements, state, self._system.places.top)
-        # The schema may hold the protocol's own modules; what they describe is made here alone.
         elements = [e for e in elements if etree.QName(e).namespace not in self._own]
         elements += self._own_state(filters)
         if filters is not None:

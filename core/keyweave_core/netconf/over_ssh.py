@@ -44,9 +44,9 @@ def private_key(key: Key) -> asyncssh.SSHKey:
 
 
 def public_key(key: Key) -> asyncssh.SSHKey:
-    """A public key; SettingsError when its text is none."""
+    """A public key, of a private one too; SettingsError when its text is none."""
     if isinstance(key, asyncssh.SSHKey):
-        return key
+        return key.convert_to_public()
     try:
         return asyncssh.import_public_key(key)
     except (asyncssh.KeyImportError, ValueError) as error:
@@ -61,8 +61,10 @@ class _Channel:
         channel: "asyncssh.SSHServerChannel[bytes] | asyncssh.SSHClientChannel[bytes]",
         username: str,
         source_host: str,
+        abort_connection: Callable[[], None],
     ) -> None:
         self._channel = channel
+        self._abort_connection = abort_connection
         self.username = username
         self.source_host = source_host
 
@@ -77,7 +79,9 @@ class _Channel:
             self._channel.close()
 
     def abort(self) -> None:
+        # To close a channel alone takes a peer that still reads.
         self._channel.abort()
+        self._abort_connection()
 
     def pause_reading(self) -> None:
         self._channel.pause_reading()
@@ -102,7 +106,10 @@ class _ServerChannel(asyncssh.SSHServerSession[bytes]):
 
     def session_started(self) -> None:
         assert self._channel is not None  # noqa: S101 - asyncssh calls connection_made first
-        transport = _Channel(self._channel, self._connection.username, self._connection.source_host)
+        connection = self._connection
+        transport = _Channel(
+            self._channel, connection.username, connection.source_host, connection.abort_if_alone
+        )
         try:
             self._receiver = self._connection.open(transport)
         except Exhausted:
@@ -184,6 +191,11 @@ class _Connection(asyncssh.SSHServer):
         self._open += 1
         return receiver
 
+    def abort_if_alone(self) -> None:
+        """Drop the connection at once, unless another session lives on it."""
+        if self._open <= 1 and self._connection is not None:
+            self._connection.abort()
+
     def closed_one(self) -> None:
         """A channel is gone; a connection without sessions serves nothing."""
         self._open -= 1
@@ -250,12 +262,12 @@ class SshListener:
 
     async def wait_closed(self) -> None:
         """Close all connections and wait until socket and connections are gone."""
-        if self._acceptor is not None:
-            await self._acceptor.wait_closed()
         open_now = list(self._connections.values())
         for ssh in open_now:
             ssh.abort()
         await asyncio.gather(*(ssh.wait_closed() for ssh in open_now), return_exceptions=True)
+        if self._acceptor is not None:
+            await self._acceptor.wait_closed()
 
 
 async def listen(
@@ -389,7 +401,7 @@ async def dial(
         except BaseException:
             ssh.abort()
             raise
-        return ClientConnection(ssh, _Channel(channel, username, host))
+        return ClientConnection(ssh, _Channel(channel, username, host, ssh.abort))
 
     try:
         return await within(clock, attempt(), limits.connect_timeout_s, f"no session with {where}")
