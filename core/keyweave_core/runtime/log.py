@@ -25,6 +25,10 @@ def hide_bytes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 def configure_logging(*, level: str = "info", form: Literal["console", "json"] = "json") -> None:
     """Set up logging of this process, once, at program start."""
+    # A traceback shows where, never with what: local variables of a key manager hold keys.
+    traces = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False)
         if form == "console"
@@ -36,7 +40,7 @@ def configure_logging(*, level: str = "info", form: Literal["console", "json"] =
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             hide_bytes,
-            structlog.processors.dict_tracebacks if form == "json" else structlog.processors.format_exc_info,
+            traces if form == "json" else structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

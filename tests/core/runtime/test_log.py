@@ -50,6 +50,19 @@ def test_a_fault_is_logged_with_its_trace(
     assert "broken" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_trace_does_not_show_local_variables(
+    capsys: pytest.CaptureFixture[str], form: Literal["json", "console"]
+) -> None:
+    configure_logging(form=form)
+    secret = "".join(["0f", "1e", "2d"])
+    try:
+        raise RuntimeError(f"broken after {len(secret)}")
+    except RuntimeError:
+        get_logger("x").exception("failed")
+    assert "0f1e2d" not in capsys.readouterr().err
+
+
 def test_libraries_speak_from_warnings_up(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging()
     logging.getLogger("somebody").info("chatter")
