@@ -79,7 +79,8 @@ def _complete(turn: Turn, association: Association) -> None:
             association.past_paths[old.link_id] = old
             for node_id in old.nodes:
                 cleanup.remove(turn, node_id, planning.path_removal(old), association.app_id)
-        association.path = new
+        association.path, association.trouble = new, ""  # the complaint was about the old way
+        turn.cancel_timer(f"trouble:{association.app_id}")
         turn.touch_link(*new.links)
     association.qos = association.next_qos or association.qos
     if association.next_priority is not None:

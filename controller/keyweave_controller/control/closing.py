@@ -48,7 +48,7 @@ def close(turn: Turn, association: Association) -> None:
         admission.release(turn.state, path)
         turn.touch_link(*path.links)
         association.past_paths[path.link_id] = path
-    for timer in ("expire", "retry"):
+    for timer in ("expire", "retry", "trouble"):
         turn.cancel_timer(f"{timer}:{association.app_id}")
     if association.outage_since is not None:
         association.outage_s += max(0.0, turn.at - association.outage_since)
@@ -56,6 +56,7 @@ def close(turn: Turn, association: Association) -> None:
     association.state, association.changed_at = AssociationState.CLOSING, turn.at
     association.next_path = association.next_qos = association.next_priority = None
     association.path, association.switching, association.reasons = None, False, ()
+    association.trouble = ""
     turn.state.stranded.discard(association.app_id)
     turn.capacity_grew = True
     turn.touch_app(association.app_id)

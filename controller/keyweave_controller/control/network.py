@@ -147,3 +147,8 @@ class Network:
                     closing.close(turn, association)
             case "retry":
                 turn.capacity_grew = True
+            case "trouble":
+                association = self._state.associations.get(AppId(of))
+                if association is not None:
+                    association.trouble = ""
+                    turn.touch_app(AppId(of))

@@ -13,7 +13,7 @@ from keyweave_controller.control.events import LinkMeasure, Notified
 from keyweave_controller.control.state import LinkRecord, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppStatus
-from keyweave_core.model.ids import InterfaceId, LinkId
+from keyweave_core.model.ids import AppId, InterfaceId, LinkId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
 from keyweave_core.model.notifications import (
     Alarm,
@@ -31,6 +31,9 @@ from keyweave_core.model.notifications import (
     LinkPerfUpdate,
     LinkReport,
 )
+
+TROUBLE_LASTS_S = 60.0
+"""An agent's alarm about an association counts this long after it was last repeated."""
 
 
 def notified(turn: Turn, event: Notified) -> None:
@@ -62,11 +65,10 @@ def notified(turn: Turn, event: Notified) -> None:
             if link_id is not None:
                 update = LinkMeasure(link_id=link_id, performance=performance)
                 measures.overloaded(turn, node.node_id, update)
-        case (
-            Alarm(link=link, interface=interface, application=application)
-            | Event(link=link, interface=interface, application=application)
-        ):
-            _report(turn, node, link, interface, application)
+        case Alarm(link=link, interface=interface, application=application):
+            _report(turn, node, link, interface, application, attention=True)
+        case Event(link=link, interface=interface, application=application):
+            _report(turn, node, link, interface, application, attention=False)
         case unreachable:
             assert_never(unreachable)
 
@@ -117,10 +119,12 @@ def _report(
     link: LinkReport | None,
     interface: InterfaceReport | None,
     application: ApplicationReport | None,
+    *,
+    attention: bool,
 ) -> None:
     known = turn.state.links.get(link.link_id) if link and link.link_id else None
     if link is not None and link.status is not None and known is not None and node.node_id in known.ends:
-        _set_status(turn, node, known, link.status, link.message or "")
+        _link_report(turn, node, known, link.status, link.message or "")
     if interface is not None and interface.interface_id is not None and interface.status is not None:
         held = node.interfaces.get(interface.interface_id)
         if interface.status is InterfaceStatus.FAILED:
@@ -128,5 +132,33 @@ def _report(
         elif held is not None:
             node.interfaces[interface.interface_id] = replace(held, status=interface.status)
             turn.touch_node(node.node_id)
-    if application is not None and application.status is AppStatus.OUT_OF_TIME:
+    if application is None or application.app_id is None:
+        return
+    if application.status is AppStatus.OUT_OF_TIME:
         closing.disconnected(turn, node.node_id, application.app_id)
+    elif attention:
+        _trouble(turn, node, application.app_id, application.message or "the agent asks for attention")
+
+
+def _link_report(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkStatus, message: str) -> None:
+    end = link.ends[node.node_id]
+    if status is LinkStatus.ACTIVE:
+        end = replace(end, overloaded=False)
+        module = node.interfaces.get(end.interface_id) if end.interface_id is not None else None
+        if module is not None and module.status is InterfaceStatus.FAILED:
+            # 015 has no word for an interface that works again; one that makes key does.
+            node.interfaces[module.interface_id] = replace(module, status=InterfaceStatus.ENABLED)
+            turn.touch_node(node.node_id)
+    elif status is LinkStatus.PASSIVE and end.pool is not None and end.pool.stored_bits <= 0:
+        end = replace(end, pool=None)  # the level is older than this word: there is key again
+    link.ends[node.node_id] = end
+    _set_status(turn, node, link, status, message)
+
+
+def _trouble(turn: Turn, node: NodeRecord, app_id: AppId, message: str) -> None:
+    """Keys of an association do not get through; no word of 015 takes that back, so it ages."""
+    association = turn.state.associations.get(app_id)
+    if association is not None and association.live:
+        association.trouble = f"{node.name}: {message}"
+        turn.touch_app(app_id)
+        turn.set_timer(f"trouble:{app_id}", turn.at + TROUBLE_LASTS_S)

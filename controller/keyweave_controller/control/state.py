@@ -160,6 +160,7 @@ class Association:
     next_priority: int | None = None
     switching: bool = False  # MOVING: the new path is written, both ends change over
     move_attempts: int = 0  # refused or lost moves in a row
+    trouble: str = ""  # what an agent last complained of
 
     @property
     def live(self) -> bool:

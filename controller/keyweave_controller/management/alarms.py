@@ -18,6 +18,7 @@ class AlarmType(StrEnum):
     INTERFACE_FAILED = "interface-failed"
     CONFIG_MISMATCH = "config-mismatch"
     CAPACITY_OVERBOOKED = "capacity-overbooked"
+    RELAY_FAILED = "relay-failed"
     APP_QOS_VIOLATED = "app-qos-violated"
 
 

@@ -213,7 +213,9 @@ def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
         )
     drawn = any(end.overloaded for end in link.ends.values())
     # A link that makes no key is short of key, too: that is said once, by its own alarm.
-    booked = link.status is LinkStatus.ACTIVE and admission.overbooked(link, state.policy)
+    # Nor is a link that is up and has not told a rate yet.
+    told = link.status is LinkStatus.ACTIVE and link.skr_bps > 0
+    booked = told and admission.overbooked(link, state.policy)
     if drawn or booked:
         promised, usable = admission.reserved_bps(link), admission.usable_bps(link, state.policy)
         yield Trouble(
@@ -230,7 +232,18 @@ def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
 
 def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Trouble]:
     association = state.associations.get(app_id)
-    if association is None or association.state is not AssociationState.SUSPENDED:
+    if association is None or not association.live:
+        return
+    if association.trouble:
+        yield Trouble(
+            resource=f"association:{app_id}",
+            resource_name=f"{association.source} -> {association.destination}",
+            type=AlarmType.RELAY_FAILED,
+            severity=AlarmSeverity.MINOR,
+            text=association.trouble,
+            affected=(app_id,),
+        )
+    if association.state is not AssociationState.SUSPENDED:
         return
     links = association.path.links if association.path else ()
     broken = [one for one in links if one in state.links and state.links[one].down_since is not None]

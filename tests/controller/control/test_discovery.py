@@ -29,7 +29,14 @@ from keyweave_core.model.link import (
     VirtualSpec,
 )
 from keyweave_core.model.node import Node
-from keyweave_core.model.notifications import ApplicationNew, InterfaceNew, InterfaceOut, LinkDown
+from keyweave_core.model.notifications import (
+    ApplicationNew,
+    Event,
+    InterfaceNew,
+    InterfaceOut,
+    LinkDown,
+    LinkReport,
+)
 
 A, B, C, Q = (simulated_id(name) for name in "ABCQ")
 AB, BC = simulated_link_id("A", "B"), simulated_link_id("B", "C")
@@ -269,3 +276,14 @@ def test_figures_of_strangers_change_nothing() -> None:
         measure = LinkMeasure(link_id=link_id, performance=LinkPerformance(skr_bps=1))
         show.feed(LinksMeasured(at=show.now, node_id=node_id, links=(measure,)))
     assert show.network.to_snapshot() == before
+
+
+def test_key_in_the_pool_again_counts_before_its_level_is_told() -> None:
+    show = line()
+    link = show.network.links[AB]
+    empty = LinkMeasure(link_id=AB, status=LinkStatus.PASSIVE, pool=KeyPool(stored_bits=0, capacity_bits=10))
+    show.feed(LinksMeasured(at=show.now, node_id=A, links=(empty,)))
+    assert link.status == LinkStatus.OFF
+    report = Event(link=LinkReport(link_id=AB, status=LinkStatus.PASSIVE))
+    show.feed(Notified(at=show.now, node_id=A, notification=report))
+    assert link.status == LinkStatus.PASSIVE

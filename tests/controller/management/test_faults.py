@@ -21,6 +21,7 @@ from keyweave_core.model.application import AppQos
 from keyweave_core.model.link import InterfaceStatus, LinkPerformance, LinkStatus
 from keyweave_core.model.notifications import (
     Alarm,
+    ApplicationReport,
     Event,
     InterfaceDown,
     InterfaceReport,
@@ -187,3 +188,32 @@ def test_requests_are_audited_and_all_survives_a_snapshot() -> None:
     assert again.alarms() == show.management.alarms()
     assert again.audit() == show.management.audit()
     assert again.to_snapshot() == show.management.to_snapshot()
+
+
+def test_an_interface_whose_link_makes_key_again_has_not_failed() -> None:
+    show = line()
+    say(show, A, InterfaceDown(interface_id=1, reason="laser"))
+    say(show, A, status(AB, LinkStatus.ACTIVE))
+    assert types(show) == []
+
+
+def test_a_complaint_about_an_association_is_alarmed_and_ages() -> None:
+    show = line()
+    (app_id,) = show.network.associations
+    complaint = Alarm(application=ApplicationReport(app_id=app_id, message="no pad left at B"))
+    event = Notified(at=show.now, node_id=A, notification=complaint)
+    show.feed(event)
+    show.feed(event)
+    (alarm,) = show.management.alarms()
+    assert (alarm.type, alarm.text) == (AlarmType.RELAY_FAILED, "A: no pad left at B")
+    show.advance(61)
+    assert types(show) == []
+    say(show, A, Alarm(application=ApplicationReport(app_id="ghost")))
+    assert types(show) == []
+
+
+def test_a_link_that_has_not_told_its_rate_is_not_overbooked() -> None:
+    show = line()
+    figures = LinkMeasure(link_id=AB, performance=LinkPerformance(skr_bps=0))
+    show.feed(LinksMeasured(at=show.now, node_id=A, links=(figures,)))
+    assert types(show) == []
