@@ -11,6 +11,7 @@ from lxml import etree
 from keyweave_core.errors import DeadlineExceeded, KeyweaveError, MalformedMessage
 from keyweave_core.netconf.client_session import ClientSession
 from keyweave_core.netconf.deadline import within
+from keyweave_core.netconf.dial_ssh import ClientConnection, dial
 from keyweave_core.netconf.elements import Element, element
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.messages import (
@@ -19,9 +20,9 @@ from keyweave_core.netconf.messages import (
     Hello,
     Notification,
 )
-from keyweave_core.netconf.over_ssh import ClientConnection, Key, dial
 from keyweave_core.netconf.peer import Capabilities
 from keyweave_core.netconf.rpc_errors import BASE
+from keyweave_core.netconf.ssh_channel import Key
 from keyweave_core.runtime.clock import Clock
 
 Elements: TypeAlias = Element | Iterable[Element]

@@ -28,6 +28,7 @@ from keyweave_core.netconf.notifications import STREAM, EventStream
 from keyweave_core.netconf.overlay import overlay
 from keyweave_core.netconf.parameters import (
     choice,
+    moment,
     parameters,
     required,
     store,
@@ -38,7 +39,7 @@ from keyweave_core.netconf.parameters import (
 from keyweave_core.netconf.ports import Device, ModuleInfo, Schema
 from keyweave_core.netconf.rpc_errors import BASE, RpcError, bad_element, base_info
 from keyweave_core.netconf.schema_paths import SchemaMap
-from keyweave_core.runtime.clock import Clock, parse_date_and_time
+from keyweave_core.runtime.clock import Clock
 
 
 class Caller(Protocol):
@@ -292,7 +293,7 @@ class Operations:
         if name is not None and name != STREAM:
             raise bad_element("invalid-value", f"no stream {name[:60]!r}", "stream")
         filters = subtree_filter(found)
-        start_s, stop_s = _moment(found, "startTime"), _moment(found, "stopTime")
+        start_s, stop_s = moment(found, "startTime"), moment(found, "stopTime")
         if stop_s is not None and start_s is None:
             raise bad_element("missing-element", "stopTime wants a startTime", "startTime")
         if start_s is not None and start_s > self._system.clock.now():
@@ -302,18 +303,6 @@ class Operations:
         if caller.subscribed:
             raise RpcError("in-use", "this session has a subscription already", type="protocol")
         return Answer(then=lambda: caller.subscribe(filters, start_s, stop_s))
-
-
-def _moment(found: dict[str, etree._Element], name: str) -> float | None:
-    text = text_of(found, name)
-    if text is None:
-        return None
-    try:
-        return parse_date_and_time(text)
-    except (ValueError, OverflowError) as error:
-        raise bad_element(
-            "invalid-value", f"{name} is no date and time with a zone: {text[:60]!r}", name
-        ) from error
 
 
 def _data(content: bytes) -> Answer:

@@ -1,28 +1,22 @@
-"""NETCONF over SSH (RFC 6242) by asyncssh, both ends.
+"""The listening end of NETCONF over SSH (RFC 6242) by asyncssh.
 
-Rule of this file: the only module that knows asyncssh. A server connection may open the subsystem `netconf`
-and nothing else: no shell, no command, no forwarding. Algorithms are asyncssh's defaults, whose key exchange
-begins with hybrids of a classical and a post-quantum method. No file of a user's SSH set-up is read.
+Rule of this file: a connection may open the subsystem `netconf` and nothing else: no shell, no command, no
+forwarding. Algorithms are asyncssh's defaults, whose key exchange begins with hybrids of a classical and a
+post-quantum method. No file of a user's SSH set-up is read.
 """
 
 import asyncio
 import hmac
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import asyncssh
 
 from keyweave_core.errors import Exhausted, PeerUnreachable, SettingsError
-from keyweave_core.netconf.deadline import within
 from keyweave_core.netconf.limits import NetconfLimits
+from keyweave_core.netconf.ssh_channel import SUBSYSTEM, Key, SshTransport, private_key, public_key
 from keyweave_core.netconf.transport import Receiver, Transport
-from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger
-
-SUBSYSTEM = "netconf"
-
-Key = asyncssh.SSHKey | str
-"""A key of asyncssh, or its text (OpenSSH form; PEM too for private keys)."""
 
 
 class SessionOpener(Protocol):
@@ -31,63 +25,6 @@ class SessionOpener(Protocol):
     def open_session(self, transport: Transport) -> Receiver:
         """Begin a session; raises Exhausted when there are too many."""
         ...
-
-
-def private_key(key: Key) -> asyncssh.SSHKey:
-    """A private key; SettingsError when its text is none (the text is not repeated)."""
-    if isinstance(key, asyncssh.SSHKey):
-        return key
-    try:
-        return asyncssh.import_private_key(key)
-    except (asyncssh.KeyImportError, ValueError) as error:
-        raise SettingsError(f"not an SSH private key: {error}") from error
-
-
-def public_key(key: Key) -> asyncssh.SSHKey:
-    """A public key, of a private one too; SettingsError when its text is none."""
-    if isinstance(key, asyncssh.SSHKey):
-        return key.convert_to_public()
-    try:
-        return asyncssh.import_public_key(key)
-    except (asyncssh.KeyImportError, ValueError) as error:
-        raise SettingsError(f"not an SSH public key: {key[:80]!r}: {error}") from error
-
-
-class _Channel:
-    """A `Transport` over one SSH channel."""
-
-    def __init__(
-        self,
-        channel: "asyncssh.SSHServerChannel[bytes] | asyncssh.SSHClientChannel[bytes]",
-        username: str,
-        source_host: str,
-        abort_connection: Callable[[], None],
-    ) -> None:
-        self._channel = channel
-        self._abort_connection = abort_connection
-        self.username = username
-        self.source_host = source_host
-
-    def write(self, data: bytes) -> None:
-        if not self._channel.is_closing():
-            self._channel.write(data)
-
-    def close(self) -> None:
-        if isinstance(self._channel, asyncssh.SSHServerChannel):
-            self._channel.exit(0)
-        else:
-            self._channel.close()
-
-    def abort(self) -> None:
-        # To close a channel alone takes a peer that still reads.
-        self._channel.abort()
-        self._abort_connection()
-
-    def pause_reading(self) -> None:
-        self._channel.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._channel.resume_reading()
 
 
 class _ServerChannel(asyncssh.SSHServerSession[bytes]):
@@ -107,7 +44,7 @@ class _ServerChannel(asyncssh.SSHServerSession[bytes]):
     def session_started(self) -> None:
         assert self._channel is not None  # noqa: S101 - asyncssh calls connection_made first
         connection = self._connection
-        transport = _Channel(
+        transport = SshTransport(
             self._channel, connection.username, connection.source_host, connection.abort_if_alone
         )
         try:
@@ -314,102 +251,3 @@ async def listen(
         raise PeerUnreachable(f"cannot listen on {host}:{port}: {error}") from error
     listener.listens(acceptor)
     return listener
-
-
-class _ClientChannel(asyncssh.SSHClientSession[bytes]):
-    """Hands what a channel brings to a receiver."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if datatype is None:
-            self._receiver.data_received(data)
-
-    def eof_received(self) -> bool:
-        self._receiver.eof_received()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._receiver.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._receiver.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._receiver.resume_writing()
-
-
-class ClientConnection:
-    """Our connection to a server, with its one channel."""
-
-    def __init__(self, ssh: asyncssh.SSHClientConnection, transport: Transport) -> None:
-        self._ssh = ssh
-        self.transport = transport
-
-    async def close(self) -> None:
-        """Close channel and connection and wait for both."""
-        self.transport.close()
-        self._ssh.close()
-        await self._ssh.wait_closed()
-
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        self._ssh.abort()
-
-
-async def dial(
-    host: str,
-    port: int,
-    *,
-    username: str,
-    key: Key | None,
-    password: str | None,
-    host_key: Key,
-    receiver: Callable[[], Receiver],
-    limits: NetconfLimits,
-    clock: Clock,
-) -> ClientConnection:
-    """Connect, log in and open the subsystem within `limits.connect_timeout_s`.
-
-    Raises PeerUnreachable (no answer, another host key, login refused, no such subsystem), DeadlineExceeded,
-    SettingsError (a key that is none).
-    """
-    where = f"{username}@{host}:{port}"
-    trusted = public_key(host_key)
-    own = [private_key(key)] if key is not None else None
-
-    async def attempt() -> ClientConnection:
-        ssh = await asyncssh.connect(
-            host,
-            port,
-            config=None,
-            username=username,
-            client_keys=own,
-            password=password,
-            known_hosts=([trusted], [], []),
-            agent_path=None,
-            gss_host=None,
-            login_timeout=limits.login_timeout_s,
-            keepalive_interval=limits.keepalive_s,
-            keepalive_count_max=limits.keepalive_misses,
-        )
-        try:
-            channel, _ = await ssh.create_session(
-                lambda: _ClientChannel(receiver()), subsystem=SUBSYSTEM, encoding=None
-            )
-        except BaseException:
-            ssh.abort()
-            raise
-        return ClientConnection(ssh, _Channel(channel, username, host, ssh.abort))
-
-    try:
-        return await within(clock, attempt(), limits.connect_timeout_s, f"no session with {where}")
-    except (OSError, asyncssh.Error) as error:
-        raise PeerUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
-
-
-if TYPE_CHECKING:
-
-    def _is_transport(channel: _Channel) -> Transport:
-        return channel

@@ -1,4 +1,4 @@
-"""Reading the parameters of an rpc operation, each complaint in the form of RFC 6241 appendix A."""
+"""Reading an <rpc> and the parameters of its operation, each complaint in the form of RFC 6241 appendix A."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,6 +9,9 @@ from lxml import etree
 from keyweave_core.netconf.datastore import Store
 from keyweave_core.netconf.messages import NOTIFICATION
 from keyweave_core.netconf.rpc_errors import BASE, RpcError, bad_element, base_info
+from keyweave_core.runtime.clock import parse_date_and_time
+
+RPC = f"{{{BASE}}}rpc"
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -107,3 +110,40 @@ def subtree_filter(found: Mapping[str, etree._Element]) -> list[etree._Element] 
             info=base_info(bad_attribute="type", bad_element="filter"),
         )
     return element.findall("*")
+
+
+def moment(found: Mapping[str, etree._Element], name: str) -> float | None:
+    """A `yang:date-and-time` parameter as seconds since 1970, None when absent; RpcError invalid-value."""
+    text = text_of(found, name)
+    if text is None:
+        return None
+    try:
+        return parse_date_and_time(text)
+    except (ValueError, OverflowError) as error:
+        raise bad_element(
+            "invalid-value", f"{name} is no date and time with a zone: {text[:60]!r}", name
+        ) from error
+
+
+def operation_of(root: etree._Element) -> etree._Element:
+    """The one operation of an <rpc>; RpcError (rpc layer) when the envelope is not right."""
+    if root.tag != RPC:
+        raise RpcError("malformed-message", f"expected <rpc>, got <{str(root.tag)[:120]}>", type="rpc")
+    if "message-id" not in root.attrib:
+        raise RpcError(
+            "missing-attribute",
+            "an <rpc> wants a message-id",
+            type="rpc",
+            info=base_info(bad_attribute="message-id", bad_element="rpc"),
+        )
+    operations = root.findall("*")
+    if not operations:
+        raise RpcError(
+            "missing-element", "no operation in the <rpc>", type="rpc", info=base_info(bad_element="rpc")
+        )
+    if len(operations) > 1:
+        name = etree.QName(operations[1]).localname
+        raise RpcError(
+            "bad-element", "an <rpc> holds one operation", type="rpc", info=base_info(bad_element=name)
+        )
+    return operations[0]

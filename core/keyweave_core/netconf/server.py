@@ -17,11 +17,12 @@ from keyweave_core.netconf.messages import MAX_SESSION_ID
 from keyweave_core.netconf.monitoring import ServerCounters, SessionFacts
 from keyweave_core.netconf.notifications import EventStream
 from keyweave_core.netconf.operations import Operations, System
-from keyweave_core.netconf.over_ssh import Key, SshListener, listen
+from keyweave_core.netconf.over_ssh import SshListener, listen
 from keyweave_core.netconf.ports import Device, Schema
 from keyweave_core.netconf.protocol_modules import all_modules, protocol_nodes
 from keyweave_core.netconf.schema_paths import SchemaMap
 from keyweave_core.netconf.server_session import ServerSession
+from keyweave_core.netconf.ssh_channel import Key
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger, get_logger

@@ -19,13 +19,13 @@ from keyweave_core.netconf.messages import Hello, errors_body, reply_bytes
 from keyweave_core.netconf.monitoring import Counters, ServerCounters, SessionFacts
 from keyweave_core.netconf.notifications import EventStream, Subscription
 from keyweave_core.netconf.operations import Answer, Operations
-from keyweave_core.netconf.rpc_errors import BASE, RpcError, base_info, from_fault
+from keyweave_core.netconf.parameters import RPC, operation_of
+from keyweave_core.netconf.rpc_errors import RpcError, from_fault
 from keyweave_core.netconf.session import Incoming, Opened, Role, Session, State, Unreadable
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger
 
-_RPC = f"{{{BASE}}}rpc"
 # A client that sends many rpcs ahead must not keep the others waiting.
 _RPCS_A_TURN = 4
 _CLOSING_S = 5.0
@@ -268,11 +268,11 @@ class ServerSession:
                 await self._answer(root)
 
     async def _answer(self, root: etree._Element) -> None:
-        rpc = root if root.tag == _RPC else None
+        rpc = root if root.tag == RPC else None
         answer = Answer()
         error: RpcError | None = None
         try:
-            answer = await self._operations.perform(self, _operation_of(root))
+            answer = await self._operations.perform(self, operation_of(root))
             self._counters.in_rpcs += 1
             self._totals.common.in_rpcs += 1
         except RpcError as fault:
@@ -305,27 +305,3 @@ class ServerSession:
 
 def _name_of(root: etree._Element) -> str:
     return next((str(child.tag)[:200] for child in root.iterchildren("*")), str(root.tag)[:200])
-
-
-def _operation_of(root: etree._Element) -> etree._Element:
-    """The one operation of an <rpc>; RpcError (rpc layer) when the envelope is not right."""
-    if root.tag != _RPC:
-        raise RpcError("malformed-message", f"expected <rpc>, got <{str(root.tag)[:120]}>", type="rpc")
-    if "message-id" not in root.attrib:
-        raise RpcError(
-            "missing-attribute",
-            "an <rpc> wants a message-id",
-            type="rpc",
-            info=base_info(bad_attribute="message-id", bad_element="rpc"),
-        )
-    operations = root.findall("*")
-    if not operations:
-        raise RpcError(
-            "missing-element", "no operation in the <rpc>", type="rpc", info=base_info(bad_element="rpc")
-        )
-    if len(operations) > 1:
-        name = etree.QName(operations[1]).localname
-        raise RpcError(
-            "bad-element", "an <rpc> holds one operation", type="rpc", info=base_info(bad_element=name)
-        )
-    return operations[0]
