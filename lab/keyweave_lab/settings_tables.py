@@ -153,7 +153,13 @@ def controller_table(
     """The controller, with every agent in its inventory."""
     return {
         "controller": {"state_dir": "state"},
-        "grpc": {"listen_host": HOST, "listen_port": grpc_port, **_tls(tls)},
+        "grpc": {
+            "listen_host": HOST,
+            "listen_port": grpc_port,
+            **_tls(tls),
+            # One authority signs everybody here: an application must not run the network.
+            "callers": [{"name": OPERATOR_USER, "role": "operator"}],
+        },
         "southbound": {
             "user": CONTROLLER_USER,
             "private_key": ssh_key,

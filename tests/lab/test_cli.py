@@ -171,6 +171,15 @@ def test_an_explicit_address_instead_of_a_laboratory(lab):
     assert result.exit_code == 2
 
 
+def test_an_application_is_no_operator(lab):
+    door = json.loads(good("lab", "inspect", "-o", "json", lab=lab))
+    (tls,) = [one["tls"] for one in door["applications"] if one["sae_id"] == "sae-a"]
+    options = ("--ca", tls["ca"], "--cert", tls["certificate"], "--key", tls["private_key"])
+    result = keyweave("get", "nodes", "--address", door["controller"]["address"], *options)
+    assert result.exit_code == 3
+    assert "'sae-a' is not on this controller's list" in result.stderr
+
+
 def test_check_config_reads_what_the_laboratory_wrote(lab):
     assert "correct" in good("controller", "check-config", lab / "controller" / "controller.toml", lab=lab)
     assert keyweave("agent", "check-config", lab / "agents" / "A" / "agent.toml").exit_code == 0

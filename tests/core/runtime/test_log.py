@@ -55,7 +55,7 @@ def test_a_trace_does_not_show_local_variables(
     capsys: pytest.CaptureFixture[str], form: Literal["json", "console"]
 ) -> None:
     configure_logging(form=form)
-    secret = "".join(["0f", "1e", "2d"])
+    secret = "0f1e2d"
     try:
         raise RuntimeError(f"broken after {len(secret)}")
     except RuntimeError:
