@@ -256,7 +256,10 @@ async def test_a_lost_fibre_is_told_by_both_ends_and_its_return_too(grow: Grow) 
                 for each in told
             )
 
-        await until(well)
+        async def generating() -> bool:
+            return (await row.node("a")).links[0].status is LinkStatus.ACTIVE
+
+        await until(generating)
         await row["b"].end()
         await until(alarmed)
         kinds = [type(each) for each in told]
