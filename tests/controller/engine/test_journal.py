@@ -1,6 +1,8 @@
 """The journal and its lease."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,32 @@ def test_a_password_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         Journal("unheardof://me:secretword@host/db", holder="one", at=1.0)
     assert "secretword" not in str(caught.value)
+
+
+_WRITER = """
+import sys
+from keyweave_controller.engine.journal import Entry, Journal
+
+journal = Journal(sys.argv[1], holder="victim", at=1.0)
+seq = 0
+while True:
+    batch = [Entry(seq=seq + more, at=1.0, kind="TimerFired", body="{}") for more in (1, 2, 3)]
+    journal.append(batch, at=1.0)
+    seq += 3
+    print(seq, flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITER, url(tmp_path / "s.db")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        told = [int(victim.stdout.readline()) for _ in range(15)][-1]
+        victim.kill()
+        told = max([told, *(int(line) for line in victim.stdout.read().splitlines() if line)])
+    journal = Journal(url(tmp_path / "s.db"), holder="heir", at=2.0)
+    kept = [one.seq for one in journal.entries_after(0)]
+    journal.close()
+    assert kept == list(range(1, len(kept) + 1))
+    assert len(kept) >= told
+    assert len(kept) % 3 == 0
