@@ -13,7 +13,7 @@ from keyweave_controller.southbound.dialogue import Dial, Dialogue
 from keyweave_core.errors import SettingsError
 from keyweave_core.netconf.client import connect
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.over_ssh import private_key, public_key
+from keyweave_core.netconf.ssh_channel import private_key, public_key
 from keyweave_core.runtime.clock import Clock
 
 T = TypeVar("T")
