@@ -15,12 +15,12 @@ from lxml import etree
 
 from keyweave_core.errors import KeyweaveError, MalformedMessage
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.messages import Hello, errors_body, reply_bytes
+from keyweave_core.netconf.messages import MONITORING, Hello, errors_body, reply_bytes
 from keyweave_core.netconf.monitoring import Counters, ServerCounters, SessionFacts
 from keyweave_core.netconf.notifications import EventStream, Subscription
 from keyweave_core.netconf.operations import Answer, Operations
 from keyweave_core.netconf.parameters import RPC, operation_of
-from keyweave_core.netconf.rpc_errors import RpcError, from_fault
+from keyweave_core.netconf.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.session import Incoming, Opened, Role, Session, State, Unreadable
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
@@ -29,6 +29,16 @@ from keyweave_core.runtime.log import Logger
 # A client that sends many rpcs ahead must not keep the others waiting.
 _RPCS_A_TURN = 4
 _CLOSING_S = 5.0
+# Operations that change nothing and leave no line in the log.
+_READING = frozenset(
+    {
+        f"{{{BASE}}}get",
+        f"{{{BASE}}}get-config",
+        f"{{{BASE}}}validate",
+        f"{{{BASE}}}close-session",
+        f"{{{MONITORING}}}get-schema",
+    }
+)
 
 
 class ServerSession:
@@ -259,6 +269,7 @@ class ServerSession:
     async def _handle(self, event: Opened | Incoming | Unreadable) -> None:
         match event:
             case Opened():
+                self._stop_timers()  # the hello has come
                 self._totals.in_sessions += 1
                 self._log.debug("netconf session open", chunked=self._session.chunked)
             case Unreadable(fault):
@@ -282,6 +293,7 @@ class ServerSession:
         except Exception as fault:  # noqa: BLE001 - a defect in one operation must not end the session
             self._log.exception("netconf operation failed", operation=_name_of(root))
             error = RpcError("operation-failed", f"internal fault: {type(fault).__name__}")
+        self._audit(root, error)
         if error is not None:
             if error.type == "rpc":
                 self._count_bad()
@@ -292,6 +304,14 @@ class ServerSession:
         self._reply(rpc, answer.body)
         if answer.then is not None and not self.ended:
             answer.then()
+
+    def _audit(self, root: etree._Element, error: RpcError | None) -> None:
+        """One line for every rpc that changes something or tried to."""
+        name = _name_of(root)
+        if name not in _READING:
+            outcome = "ok" if error is None else f"{error.tag}: {error.message}"
+            message_id = (root.get("message-id") or "")[:100]
+            self._log.info("netconf operation", operation=name, message_id=message_id, outcome=outcome)
 
     def _count_bad(self) -> None:
         self._counters.in_bad_rpcs += 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import structlog
 from lxml import etree
 
 from keyweave_core.errors import Exhausted, SchemaViolation
@@ -412,3 +413,17 @@ async def test_monitoring_counts(peer, another) -> None:
         ("ietf-netconf", "2011-06-01"),
     } <= schemas
     assert date_and_time(1_700_000_000) == state.findtext(f"{m}statistics/{m}netconf-start-time")
+
+
+async def test_what_changes_something_or_tried_to_leaves_a_line_in_the_log(peer) -> None:
+    with structlog.testing.capture_logs() as lines:
+        peer.session._log = structlog.get_logger().bind(user="tester", session=1)
+        await peer.rpc("<get/>")
+        await peer.rpc(edit("<version>1</version>"))
+        await peer.rpc(edit("<moon/>"), 'message-id="m2"')
+        await peer.rpc("<fly/>")
+    told = [line for line in lines if line["event"] == "netconf operation"]
+    assert [line["operation"].partition("}")[2] for line in told] == ["edit-config", "edit-config", "fly"]
+    assert told[0]["outcome"] == "ok"
+    assert told[1]["outcome"].startswith("unknown-element")
+    assert (told[1]["message_id"], told[1]["user"], told[1]["session"]) == ("m2", "tester", 1)
