@@ -1,6 +1,7 @@
 """A server over a transport of lists: what a raw client sees, byte for byte where it matters."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -427,3 +428,37 @@ async def test_what_changes_something_or_tried_to_leaves_a_line_in_the_log(peer)
     assert told[0]["outcome"] == "ok"
     assert told[1]["outcome"].startswith("unknown-element")
     assert (told[1]["message_id"], told[1]["user"], told[1]["session"]) == ("m2", "tester", 1)
+
+
+async def test_mutated_messages_get_one_reply_each_and_never_end_the_session(peer) -> None:
+    rng = random.Random(20261121)  # noqa: S311 - the same mutations at every run
+    originals = [
+        f'<rpc xmlns="{BASE}" message-id="1">{inner}</rpc>'.encode()
+        for inner in (
+            edit("<version>1</version><links><link nc:operation='create'><id>4</id></link></links>"),
+            (
+                f"<get><filter type='subtree'><node xmlns='{TINY}'><links><link><id>1</id></link>"
+                f"</links></node></filter></get>"
+            ),
+            "<get-config><source><running/></source></get-config>",
+            f"<get-schema xmlns='{MON}'><identifier>tiny</identifier></get-schema>",
+            "<copy-config><target><candidate/></target><source><config/></source></copy-config>",
+            "<validate><source><config><node xmlns='urn:test:tiny'/></config></source></validate>",
+        )
+    ]
+    for _ in range(400):
+        data = bytearray(rng.choice(originals))
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(data))
+            match rng.randrange(3):
+                case 0:
+                    data[at] = rng.choice(b"<>/\"'= :x0&\x00\xff")
+                case 1:
+                    del data[at : at + rng.randint(1, 9)]
+                case _:
+                    data[at:at] = data[at : at + rng.randint(1, 30)]
+        replies = await peer.raw(frame(bytes(data), chunked=True))
+        assert len(replies) == 1
+        assert replies[0].tag == f"{NC}rpc-reply"
+    assert not peer.session.ended
+    assert (await peer.rpc("<discard-changes/>"))[0].tag == f"{NC}ok"
