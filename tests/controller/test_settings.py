@@ -132,3 +132,16 @@ def test_a_bad_tariff_is_found_with_the_settings(folder):
 def test_no_file(tmp_path):
     with pytest.raises(SettingsError, match="cannot read"):
         read_controller_settings(tmp_path / "none.toml")
+
+
+def test_the_documented_defaults_are_the_defaults(folder):
+    page = Path(__file__).parents[2] / "docs" / "controller-settings.md"
+    example = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    for name in ("controller.pem", "controller.key", "ssh-user", "norte.pub"):
+        (folder / name).touch()
+    shown = read(folder, example)
+    needed = ("[grpc]", "[southbound]", "[[agents]]", "name", "host", "port")
+    minimal = "\n".join(
+        line for line in example.splitlines() if "no default" in line or line.startswith(needed)
+    )
+    assert shown == read(folder, minimal)
