@@ -40,7 +40,7 @@ class Secret:
         return Secret(memoryview(self._bytes)[offset : offset + length])
 
     def cut(self, offset: int, length: int) -> bytearray:
-        """Copy `length` bytes from `offset` out and overwrite them here; ValueError when they are not there."""
+        """Move `length` bytes from `offset` out, zeros stay here; ValueError when they are not there."""
         if offset < 0 or length < 0 or offset + length > len(self._bytes):
             raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
         taken = self._bytes[offset : offset + length]

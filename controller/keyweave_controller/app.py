@@ -67,7 +67,7 @@ async def run_controller(
             uniform=chance.uniform,
         )
         _make_state_dir(settings)
-        # Last of all that can fail by a mistake in the settings: opening the store takes it from whoever has it.
+        # Last of all that a wrong setting can fail: opening the store takes it from whoever has it.
         engine = ControllerEngine(
             store_url=settings.database_url,
             clock=clock,

@@ -99,7 +99,7 @@ class App:
 
     async def dec_keys(self, master: str, key_ids: Sequence[str]) -> list[FetchedKey]:
         """Fetch the keys that `master` got, by their ids. Errors as `enc_keys`."""
-        body = {"key_IDs": [{"key_ID": key_id} for key_id in key_ids]}
+        body: dict[str, object] = {"key_IDs": [{"key_ID": key_id} for key_id in key_ids]}
         return await self._ask(self.address.keys_url(master, "dec_keys"), body)
 
     async def status(self, slave: str) -> dict[str, object]:
@@ -117,7 +117,7 @@ class App:
         try:
             response = await self._client.request(method, url, json=body)
         except httpx.HTTPError as error:
-            raise PeerUnreachable(f"{url}: {error or type(error).__name__}") from error
+            raise PeerUnreachable(f"{url}: {str(error) or type(error).__name__}") from error
         if response.status_code != httpx.codes.OK:
             raise KeyRequestFailed(response.status_code, _message(response))
         return response

@@ -239,10 +239,8 @@ def _applications(top: Mapping, nodes: set[str]) -> Iterator[TopologyApplication
 
 
 def shipped_topologies() -> Path:
-    """The folder of the topology files that come with the project: in the package, or beside it."""
-    package = Path(__file__).parent
-    inside = package / "topologies"
-    return inside if inside.is_dir() else package.parent / "topologies"
+    """The folder of the topology files that come with the project (a link to `lab/topologies` in its tree)."""
+    return Path(__file__).parent / "topologies"
 
 
 def topology_path(name_or_path: str) -> Path:
