@@ -1,54 +1,25 @@
-"""The messages between two key managers: values here, protocol buffers on the wire.
+"""The messages between two key managers, as values.
 
-Rule of this file: what comes in is checked completely before anybody acts on it; a frame that is not exactly
-as it should be is MalformedMessage, and the connection it came on is closed. On the wire each frame stands
-after its length (four bytes, big endian).
+Rule of this file: values only; how they look on the wire, and what is refused there, stands in `wire`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from google.protobuf.message import DecodeError
-
-from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES
-from keyweave_agents.keys.store import MOST_BLOCKS, PadRange, Position, Stock
-from keyweave_core.errors import MalformedMessage
+from keyweave_agents.keys.store import PadRange, Stock
 from keyweave_core.model.ids import AppId, LinkId, NodeId
-from keyweave_proto.v1 import relay_pb2 as pb
-
-VERSION = 1
-MOST_FRAME_BYTES = 1 << 20
-MOST_KEYS = 512
-_MOST_BLOCK_ID = 2**63 - 1
 
 
 class Reason(Enum):
-    """Why a batch did not get through."""
+    """Why a batch did not get through; the value is for the operator."""
 
-    NO_PAD = pb.Nack.NO_PAD
-    NEXT_HOP_DOWN = pb.Nack.NEXT_HOP_DOWN
-    UNKNOWN_ROUTE = pb.Nack.UNKNOWN_ROUTE
-    UNKNOWN_APPLICATION = pb.Nack.UNKNOWN_APPLICATION
-    BAD_TAG = pb.Nack.BAD_TAG
-    PAD_GONE = pb.Nack.PAD_GONE
-    FULL = pb.Nack.FULL
-
-    @property
-    def words(self) -> str:
-        """For the operator."""
-        return _WORDS[self]
-
-
-_WORDS = {
-    Reason.NO_PAD: "not enough key in the pool towards the next hop",
-    Reason.NEXT_HOP_DOWN: "no connection to the key manager of the next hop",
-    Reason.UNKNOWN_ROUTE: "the virtual link is not configured",
-    Reason.UNKNOWN_APPLICATION: "the application is not configured",
-    Reason.BAD_TAG: "a message did not prove itself (wrong tag)",
-    Reason.PAD_GONE: "the pool bits of a message are not held any more",
-    Reason.FULL: "no place for more keys",
-}
+    NO_PAD = "not enough key in the pool towards the next hop"
+    NEXT_HOP_DOWN = "no connection to the key manager of the next hop"
+    UNKNOWN_ROUTE = "the virtual link is not configured"
+    UNKNOWN_APPLICATION = "the application is not configured"
+    BAD_TAG = "a message did not prove itself (wrong tag)"
+    PAD_GONE = "the pool bits of a message are not held any more"
+    FULL = "no place for more keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,202 +110,3 @@ def uuid_text(raw: bytes) -> str:
     """The canonical text of 16 bytes."""
     digits = raw.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def encode_body(content: Batch | Ack, pad: tuple[PadRange, ...], ciphertext: bytes = b"") -> bytes:
-    """The bytes that the tag shall prove."""
-    body = pb.Body()
-    for item in pad:
-        body.pad.add(block_id=item.block_id, offset=item.offset, length=item.length)
-    if isinstance(content, Batch):
-        batch = body.batch
-        batch.batch_id = content.batch_id
-        batch.app_id = uuid_bytes(content.app_id)
-        batch.link_id = uuid_bytes(content.link_id)
-        batch.key_bytes = content.key_bytes
-        batch.key_ids = content.key_ids
-        batch.ciphertext = ciphertext
-    else:
-        body.ack.batch_id = content.batch_id
-        body.ack.link_id = uuid_bytes(content.link_id)
-        body.ack.keeper = content.keeper
-    return body.SerializeToString()
-
-
-def encode_sealed(body: bytes, tag: bytes) -> bytes:
-    """A tagged message, ready for the wire."""
-    return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
-
-
-def encode(frame: Hello | Held | Nack | Doubt) -> bytes:
-    """An untagged message, ready for the wire (length in front)."""
-    if isinstance(frame, Held):
-        return _framed(pb.Frame(held=pb.Held(block_ids=frame.block_ids)))
-    if isinstance(frame, Doubt):
-        return _framed(pb.Frame(doubt=pb.Doubt(link_id=uuid_bytes(frame.link_id))))
-    if isinstance(frame, Nack):
-        nack = pb.Nack(
-            batch_id=frame.batch_id,
-            link_id=uuid_bytes(frame.link_id),
-            reason=frame.reason.value,
-            at_node=uuid_bytes(frame.at_node),
-            kept=frame.kept,
-        )
-        return _framed(pb.Frame(nack=nack))
-    hello = pb.Hello(version=VERSION, node_id=uuid_bytes(frame.node_id), link_id=uuid_bytes(frame.link_id))
-    for stock, target in ((frame.dialler, hello.dialler), (frame.acceptor, hello.acceptor)):
-        target.SetInParent()
-        if stock.spent is not None:
-            target.spent.block_id, target.spent.offset = stock.spent
-        before = 0
-        deltas = []
-        for block_id in stock.held:
-            deltas.append(block_id - before)
-            before = block_id
-        target.held_deltas.extend(deltas)
-    return _framed(pb.Frame(hello=hello))
-
-
-def decode(raw: bytes) -> Frame:
-    """The message in `raw` (without its length). MalformedMessage says what is wrong with it."""
-    try:
-        frame = pb.Frame.FromString(raw)
-    except DecodeError as error:
-        raise MalformedMessage("not a relay frame") from error
-    match frame.WhichOneof("kind"):
-        case "sealed":
-            return _sealed(frame.sealed.body, frame.sealed.tag)
-        case "held":
-            _bound("block ids", len(frame.held.block_ids), MOST_BLOCKS)
-            return Held(block_ids=tuple(_block_id(number) for number in frame.held.block_ids))
-        case "nack":
-            return _nack(frame.nack)
-        case "doubt":
-            return Doubt(link_id=LinkId(uuid_text(_uuid(frame.doubt.link_id, "link id"))))
-        case "hello":
-            return _hello(frame.hello)
-        case _:
-            raise MalformedMessage("a relay frame without content")
-
-
-class Splitter:
-    """Cuts a byte stream into frames; holds at most one unfinished frame."""
-
-    __slots__ = ("_buffer", "_most")
-
-    def __init__(self, most_bytes: int = MOST_FRAME_BYTES) -> None:
-        self._buffer = bytearray()
-        self._most = most_bytes
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The frames that `data` completes. MalformedMessage: a frame announces more than is allowed."""
-        self._buffer += data
-        start = 0
-        try:
-            while len(self._buffer) - start >= 4:
-                length = int.from_bytes(self._buffer[start : start + 4], "big")
-                if not 0 < length <= self._most:
-                    raise MalformedMessage(f"a relay frame of {length} bytes; allowed are 1..{self._most}")
-                if len(self._buffer) - start - 4 < length:
-                    break
-                start += 4 + length
-                yield bytes(self._buffer[start - length : start])
-        finally:
-            del self._buffer[:start]
-
-
-def _framed(frame: pb.Frame) -> bytes:
-    raw = frame.SerializeToString()
-    return len(raw).to_bytes(4, "big") + raw
-
-
-def _uuid(raw: bytes, name: str) -> bytes:
-    if len(raw) != 16:
-        raise MalformedMessage(f"{name} has {len(raw)} bytes, not 16")
-    return raw
-
-
-def _bound(name: str, value: int, most: int, least: int = 0) -> int:
-    if not least <= value <= most:
-        raise MalformedMessage(f"{name}: {value} is not within {least}..{most}")
-    return value
-
-
-def _block_id(number: int) -> int:
-    return _bound("block id", number, _MOST_BLOCK_ID)
-
-
-def _sealed(raw: bytes, tag: bytes) -> Sealed:
-    _bound("tag bytes", len(tag), TAG_BYTES, TAG_BYTES)
-    try:
-        body = pb.Body.FromString(raw)
-    except DecodeError as error:
-        raise MalformedMessage("not a relay body") from error
-    pad = tuple(PadRange(_block_id(item.block_id), item.offset, item.length) for item in body.pad)
-    content: Batch | Ack
-    match body.WhichOneof("content"):
-        case "batch":
-            batch = body.batch
-            content = Batch(
-                batch_id=_uuid(batch.batch_id, "batch id"),
-                app_id=AppId(uuid_text(_uuid(batch.app_id, "app id"))),
-                link_id=LinkId(uuid_text(_uuid(batch.link_id, "link id"))),
-                key_bytes=_bound("key bytes", batch.key_bytes, 8192, 1),
-                key_ids=batch.key_ids,
-            )
-            if len(batch.key_ids) % 16:
-                raise MalformedMessage("key ids are not 16 bytes each")
-            _bound("keys", content.count, MOST_KEYS, 1)
-            ciphertext = batch.ciphertext
-            wanted = content.payload_bytes
-            _bound("ciphertext bytes", len(ciphertext), wanted, wanted)
-        case "ack":
-            content = Ack(
-                batch_id=_uuid(body.ack.batch_id, "batch id"),
-                link_id=LinkId(uuid_text(_uuid(body.ack.link_id, "link id"))),
-                keeper=_uuid(body.ack.keeper, "keeper"),
-            )
-            ciphertext = b""
-        case _:
-            raise MalformedMessage("a relay body without content")
-    needed = len(ciphertext) + TAG_KEY_BYTES
-    _bound("pad bytes", sum(item.length for item in pad), needed, needed)
-    return Sealed(body=raw, tag=tag, pad=pad, content=content, ciphertext=ciphertext)
-
-
-def _nack(nack: pb.Nack) -> Nack:
-    try:
-        reason = Reason(nack.reason)
-    except ValueError as error:
-        raise MalformedMessage(f"unknown reason {nack.reason}") from error
-    return Nack(
-        batch_id=_uuid(nack.batch_id, "batch id"),
-        link_id=LinkId(uuid_text(_uuid(nack.link_id, "link id"))),
-        reason=reason,
-        at_node=NodeId(uuid_text(_uuid(nack.at_node, "node id"))),
-        kept=nack.kept,
-    )
-
-
-def _hello(hello: pb.Hello) -> Hello:
-    if hello.version != VERSION:
-        raise MalformedMessage(f"relay version {hello.version}; spoken here: {VERSION}")
-    return Hello(
-        node_id=NodeId(uuid_text(_uuid(hello.node_id, "node id"))),
-        link_id=LinkId(uuid_text(_uuid(hello.link_id, "link id"))),
-        dialler=_stock(hello.dialler),
-        acceptor=_stock(hello.acceptor),
-    )
-
-
-def _stock(stock: pb.Stock) -> Stock:
-    _bound("held blocks", len(stock.held_deltas), 2 * MOST_BLOCKS)
-    spent = Position(_block_id(stock.spent.block_id), stock.spent.offset) if stock.HasField("spent") else None
-    held: list[int] = []
-    number = 0
-    for delta in stock.held_deltas:
-        if held and delta == 0:
-            raise MalformedMessage("held blocks do not rise")
-        number = _block_id(number + delta)
-        held.append(number)
-    return Stock(spent, tuple(held))

@@ -90,6 +90,11 @@ class Lane:
         """Keys that requests wait for."""
         return sum(request.number for request in self.waiting)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost with this lane."""
+        return not (self.target or len(self.ready) or self.waiting or self.flights)
+
     def wanted(self, room_bytes: int, reserve_bytes: int, most_keys: int) -> int:
         """Keys that the next batch shall carry; 0: none now.
 
@@ -144,6 +149,7 @@ class Association:
     keeper: bytes = b""
     doubts: int = 0
     doubted_s: float | None = None
+    most_keys: int = 512  # in a batch; lower while the pool of some hop cannot give so much at once
 
     @property
     def open(self) -> bool:
@@ -153,7 +159,8 @@ class Association:
     def doubt(self, now_s: float) -> None:
         """The destination may have restarted."""
         self.doubts += 1
-        self.doubted_s = now_s
+        if self.doubted_s is None:
+            self.doubted_s = now_s
 
     @property
     def wants_proof(self) -> bool:
@@ -170,6 +177,8 @@ class Association:
             self.keeper = keeper
         if flight.doubts == self.doubts:
             self.doubted_s = None
+        if flight.batch.count >= self.most_keys:
+            self.most_keys = min(512, 2 * self.most_keys)
 
     def lane(self, size_bits: int) -> Lane:
         """The lane of a key size; made when there is none."""

@@ -8,12 +8,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 
-from keyweave_agents.keys.frames import Held, encode
+from keyweave_agents.keys.frames import Held
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.peers import Peers
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.wire import encode
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
 from keyweave_core.model.application import AppQos

@@ -42,8 +42,8 @@ class Endpoint(Protocol):
         """The destination of a virtual link that begins here may have restarted."""
         ...
 
-    def setback(self, batch_id: bytes, reason: str) -> None:
-        """A batch that was submitted here did not get through yet."""
+    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
+        """A batch that was submitted here did not get through yet; `too_large`: for the pool of some hop."""
         ...
 
     def troubled(self, link_id: LinkId, reason: str) -> None:

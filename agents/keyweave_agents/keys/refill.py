@@ -70,16 +70,17 @@ class Refill:
             return False
         session = self._relay.next_session(link_id)
         if session is None:
-            association.blocked = Reason.NEXT_HOP_DOWN.words
+            association.blocked = Reason.NEXT_HOP_DOWN.value
             return False
         if len(lane.flights) >= limits.batches_in_flight:
             return False
-        number = lane.wanted(session.spendable - TAG_KEY_BYTES, RESERVE_BYTES, limits.keys_per_batch)
+        most = min(limits.keys_per_batch, association.most_keys)
+        number = lane.wanted(session.spendable - TAG_KEY_BYTES, RESERVE_BYTES, most)
         if number == 0 and association.wants_proof and session.spendable >= lane.key_bytes + TAG_KEY_BYTES:
             number = 1
         if number == 0:
             if lane.demand > len(lane.ready) + lane.flying:
-                association.blocked = f"{Reason.NO_PAD.words} (at node {self._node_id})"
+                association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
         batch, payload = self._fresh(association, lane, number, link_id)
         lane.launch(Flight(batch, payload, now_s, association.doubts))
@@ -109,7 +110,7 @@ class Refill:
         reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
         if reason is not None:
             payload.wipe()
-            association.blocked = reason.words
+            association.blocked = reason.value
             return False
         self._ready(association, lane, Flight(batch, payload, now_s), None)
         return True
@@ -123,11 +124,15 @@ class Refill:
             association.proved(flight, keeper)
             self._ready(association, lane, flight, flight.batch.link_id)
 
-    def setback(self, batch_id: bytes, reason: str) -> None:
-        """A batch did not get through yet."""
+    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
+        """A batch did not get through yet; the next ones are smaller when it was too large."""
         pair = self._flights.get(batch_id)
         if pair is not None:
-            pair[0].blocked = reason
+            association, lane = pair
+            association.blocked = reason
+            if too_large:
+                half = max(1, lane.flights[batch_id].batch.count // 2)
+                association.most_keys = min(association.most_keys, half)
 
     def redirect(self, association: Association) -> None:
         """Send what is under way over the link that the association has now."""

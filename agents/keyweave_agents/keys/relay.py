@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import assert_never
 
-from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Nack, Reason, Sealed, encode
+from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Nack, Reason, Sealed
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
@@ -35,6 +35,7 @@ from keyweave_agents.keys.records import (
     Sent,
 )
 from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.keys.wire import encode
 from keyweave_agents.material import Secret
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import LinkId, NodeId
@@ -239,7 +240,8 @@ class Relay:
             self._nack(record.came_over, record.batch, reason, kept=True, at_node=at_node)
             return
         record.back_off(now_s)
-        self._setback(record, f"{reason.words} (at node {at_node})", now_s)
+        too_large = reason is Reason.NO_PAD
+        self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large)
 
     # --- acknowledgements ------------------------------------------------------------------------
 
@@ -321,8 +323,8 @@ class Relay:
             reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
             self._complaints.count(link_id, reason, now_s)
 
-    def _setback(self, record: Record, reason: str, now_s: float) -> None:
-        self._endpoint.setback(record.batch.batch_id, reason)
+    def _setback(self, record: Record, reason: str, now_s: float, *, too_large: bool = False) -> None:
+        self._endpoint.setback(record.batch.batch_id, reason, too_large=too_large)
         self._complaints.count(record.batch.link_id, reason, now_s)
 
     def _doubt(self, routes: list[Route]) -> None:

@@ -8,9 +8,10 @@ on an earlier one names pad bits that the agreement has passed, so it must be se
 from collections.abc import Callable
 from enum import Enum
 
-from keyweave_agents.keys.frames import Ack, Batch, Held, Hello, encode, encode_body, encode_sealed
+from keyweave_agents.keys.frames import Ack, Batch, Held, Hello
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, hide, tag, wipe
 from keyweave_agents.keys.store import LinkPool
+from keyweave_agents.keys.wire import encode, encode_body, encode_sealed
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
 

@@ -244,9 +244,11 @@ class Supply:
             if association.plan.source:
                 ttl_s = self._refill.ttl_s(association.plan)
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
-                for lane in association.lanes.values():
+                for lane in list(association.lanes.values()):
                     lane.ready.expire(now_s)
                     self._serve(association, lane)
+                    if lane.idle:
+                        del association.lanes[lane.size_bits]
 
     def _check_expiry(self) -> None:
         wall_s = self._clock.now()
@@ -289,9 +291,9 @@ class Supply:
         since_s = association.doubted_s
         return since_s is not None and self._clock.monotonic() < since_s + DOUBT_S
 
-    def setback(self, batch_id: bytes, reason: str) -> None:
+    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """See `records.Endpoint`."""
-        self._refill.setback(batch_id, reason)
+        self._refill.setback(batch_id, reason, too_large=too_large)
 
     def troubled(self, link_id: LinkId, reason: str) -> None:
         """See `records.Endpoint`."""

@@ -8,11 +8,12 @@ messages name the same bit.
 import random
 from collections import defaultdict, deque
 
-from keyweave_agents.keys.frames import Sealed, Splitter, decode
+from keyweave_agents.keys.frames import Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour
+from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
