@@ -1,0 +1,160 @@
+"""Frames on the wire: what is sent comes back, anything else is refused."""
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.agents.keys.network import uid
+
+from keyweave_agents.keys.frames import (
+    Ack,
+    Batch,
+    Doubt,
+    Held,
+    Hello,
+    Nack,
+    Reason,
+    Sealed,
+    uuid_bytes,
+    uuid_text,
+)
+from keyweave_agents.keys.store import PadRange, Position, Stock
+from keyweave_agents.keys.wire import MOST_FRAME_BYTES, Splitter, decode, encode, encode_body, encode_sealed
+from keyweave_core.errors import MalformedMessage
+from keyweave_core.model.ids import AppId, LinkId, NodeId
+from keyweave_proto.v1 import relay_pb2 as pb
+
+BATCH = Batch(
+    batch_id=bytes(16), app_id=AppId(uid(1)), link_id=LinkId(uid(2)), key_bytes=32, key_ids=bytes(range(48))
+)
+PAD = (PadRange(7, 4, 100), PadRange(2**63 - 1, 0, 28))
+
+uuids = st.uuids().map(str)
+stocks = st.builds(
+    Stock,
+    st.none() | st.builds(Position, st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1)),
+    st.sets(st.integers(0, 2**63 - 1), max_size=30).map(lambda ids: tuple(sorted(ids))),
+)
+frames = st.one_of(
+    st.builds(Hello, node_id=uuids, link_id=uuids, dialler=stocks, acceptor=stocks),
+    st.builds(Held, block_ids=st.lists(st.integers(0, 2**63 - 1), max_size=5).map(tuple)),
+    st.builds(Doubt, link_id=uuids),
+    st.builds(
+        Nack,
+        batch_id=st.binary(min_size=16, max_size=16),
+        link_id=uuids,
+        reason=st.sampled_from(Reason),
+        at_node=uuids,
+        kept=st.booleans(),
+    ),
+)
+
+
+@given(frames)
+def test_untagged_frames_come_back(frame: Hello | Held | Nack | Doubt) -> None:
+    assert decode(encode(frame)[4:]) == frame
+
+
+def test_tagged_frames_come_back_with_the_body_that_was_tagged() -> None:
+    body = encode_body(BATCH, PAD, b"c" * 96)
+    frame = decode(encode_sealed(body, b"t" * 16)[4:])
+    assert frame == Sealed(body=body, tag=b"t" * 16, pad=PAD, content=BATCH, ciphertext=b"c" * 96)
+    ack = Ack(batch_id=bytes(16), link_id=LinkId(uid(2)), keeper=b"k" * 16)
+    body = encode_body(ack, (PadRange(1, 2, 32),))
+    assert decode(encode_sealed(body, b"t" * 16)[4:]).content == ack  # type: ignore[union-attr]  # a Sealed
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=400))
+def test_noise_is_refused_or_read_but_never_anything_else(noise: bytes) -> None:
+    with contextlib.suppress(MalformedMessage):
+        decode(noise)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 10_000), st.integers(0, 7))
+def test_flipped_bits_are_refused_or_read(at: int, bit: int) -> None:
+    raw = bytearray(encode_sealed(encode_body(BATCH, PAD, b"c" * 96), b"t" * 16)[4:])
+    raw[at % len(raw)] ^= 1 << bit
+    with contextlib.suppress(MalformedMessage):
+        decode(bytes(raw))
+
+
+def sealed(**changes: object) -> bytes:
+    batch = {
+        "batch_id": bytes(16),
+        "app_id": bytes(16),
+        "link_id": bytes(16),
+        "key_bytes": 32,
+        "key_ids": bytes(16),
+        "ciphertext": bytes(32),
+    }
+    length = changes.pop("pad", 64)
+    tag = changes.pop("tag", bytes(16))
+    body = pb.Body(
+        pad=[pb.PadRange(block_id=1, offset=0, length=length)],  # type: ignore[arg-type]  # a test's number
+        batch=pb.Batch(**{**batch, **changes}),  # type: ignore[arg-type]  # a test's fields
+    )
+    return pb.Frame(sealed=pb.Sealed(body=body.SerializeToString(), tag=tag)).SerializeToString()  # type: ignore[arg-type]  # a test's tag
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        (b"", "without content"),
+        (b"\xff\xff\xff", "not a relay frame"),
+        (pb.Frame(sealed=pb.Sealed(body=b"\xff\xff", tag=bytes(16))).SerializeToString(), "not a relay body"),
+        (pb.Frame(sealed=pb.Sealed(tag=bytes(16))).SerializeToString(), "body without content"),
+        (sealed(tag=bytes(15)), "tag bytes: 15 is not within 16..16"),
+        (sealed(batch_id=bytes(3)), "batch id has 3 bytes, not 16"),
+        (sealed(key_ids=bytes(17)), "key ids are not 16 bytes each"),
+        (sealed(key_ids=b"", ciphertext=b"", pad=32), "keys: 0 is not within 1..512"),
+        (sealed(key_ids=bytes(16 * 513)), "keys: 513 is not within 1..512"),
+        (sealed(key_bytes=0), "key bytes: 0"),
+        (sealed(key_bytes=2**32 - 1), "key bytes: 4294967295"),
+        (sealed(ciphertext=bytes(31)), "ciphertext bytes: 31 is not within 32..32"),
+        (sealed(pad=63), "pad bytes: 63 is not within 64..64"),
+        (
+            pb.Frame(nack=pb.Nack(batch_id=bytes(16), link_id=bytes(16))).SerializeToString(),
+            "unknown reason 0",
+        ),
+        (pb.Frame(hello=pb.Hello(version=2)).SerializeToString(), "relay version 2; spoken here: 1"),
+        (pb.Frame(held=pb.Held(block_ids=[2**64 - 1])).SerializeToString(), "block id"),
+        (pb.Frame(doubt=pb.Doubt(link_id=b"x")).SerializeToString(), "link id has 1 bytes"),
+        (
+            pb.Frame(
+                hello=pb.Hello(
+                    version=1, node_id=bytes(16), link_id=bytes(16), dialler=pb.Stock(held_deltas=[3, 0])
+                )
+            ).SerializeToString(),
+            "held blocks do not rise",
+        ),
+    ],
+)
+def test_each_wrong_frame_is_refused_with_its_reason(raw: bytes, complaint: str) -> None:
+    with pytest.raises(MalformedMessage, match=complaint):
+        decode(raw)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=10), st.integers(1, 20))
+def test_the_splitter_finds_frames_however_they_are_cut(messages: list[bytes], step: int) -> None:
+    stream = b"".join(len(one).to_bytes(4, "big") + one for one in messages)
+    splitter = Splitter()
+    found = [raw for at in range(0, len(stream), step) for raw in splitter.feed(stream[at : at + step])]
+    assert found == messages
+
+
+@pytest.mark.parametrize("length", [0, MOST_FRAME_BYTES + 1, 2**32 - 1])
+def test_a_length_out_of_bounds_is_refused_before_anything_is_kept(length: int) -> None:
+    with pytest.raises(MalformedMessage, match="allowed are"):
+        list(Splitter().feed(length.to_bytes(4, "big")))
+
+
+@given(st.uuids())
+def test_uuids_keep_their_bytes(one: object) -> None:
+    assert uuid_text(uuid_bytes(str(one))) == str(one)
+
+
+def test_node_ids_are_compared_in_lower_case() -> None:
+    assert NodeId(uuid_text(uuid_bytes(uid(0xABC).upper()))) == uid(0xABC)
