@@ -239,7 +239,7 @@ def _applications(top: Mapping, nodes: set[str]) -> Iterator[TopologyApplication
 
 
 def shipped_topologies() -> Path:
-    """The folder of the topology files that come with the project (a link to `lab/topologies` in its tree)."""
+    """The folder of the topology files of the project (in its tree a link to `lab/topologies`)."""
     return Path(__file__).parent / "topologies"
 
 
