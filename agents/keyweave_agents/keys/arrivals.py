@@ -39,7 +39,7 @@ class Arrivals:
                 return Reason.FULL  # ids are random: only a faulty source makes one twice
             secret = payload.slice(index * batch.key_bytes, batch.key_bytes)
             keys[key_id] = StoredKey(
-                plan.app_id, plan.server, clients, set(plan.clients), secret, batch.link_id
+                plan.app_id, plan.server, clients, set(plan.clients), secret, batch.link_id or None
             )
         self.store.put(keys, now_s + ttl_s)
         self._seen[batch.batch_id] = now_s + REMEMBERED_S

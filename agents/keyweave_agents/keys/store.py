@@ -268,10 +268,13 @@ class LinkPool:
         """Take over what the other end said in its Hello of our own direction and of theirs.
 
         Larger positions win. A block that the other end does not hold goes, unless it is so new that it may
-        still be on its way there.
+        still be on its way there. An end that knows nothing at all has just started: what we hold from before
+        is worthless, and would only keep the pool full.
         """
         self._ahead.clear()
         newest = max((stock.held[-1] for stock in (own, their) if stock.held), default=-1)
+        blank = newest < 0 and own.spent is None and their.spent is None
+        old_s = float("inf") if blank else now_s - UNSHARED_LIFE_S
         for direction, stock in ((self.own, own), (self.their, their)):
             direction.unshare()
             if stock.spent is not None:
@@ -279,7 +282,7 @@ class LinkPool:
             for block_id in stock.held:
                 if not direction.share(block_id) and block_id > self._newest:
                     self._ahead.add(block_id)
-            direction.drop_unshared(below=newest, before_s=now_s - UNSHARED_LIFE_S)
+            direction.drop_unshared(below=newest, before_s=old_s)
 
     def separate(self) -> None:
         """The connection to the other end is gone."""

@@ -154,19 +154,21 @@ def test_a_peer_that_restarted_empties_the_pool() -> None:
             pool.deposit(block_id, LOW if block_id % 2 else HIGH, Secret(bytes(10)), 0.0)
     agree(low, high)
     _, fresh = pools()
-    agree(low, fresh, now_s=100.0)
+    agree(low, fresh, now_s=0.0)
     assert low.stored_bits == 0
 
 
 def test_key_on_its_way_to_the_other_end_survives_the_agreement() -> None:
     low, high = pools()
-    low.deposit(1, LOW, Secret(bytes(10)), 50.0)
+    low.deposit(1, LOW, Secret(bytes(10)), 0.0)
+    high.deposit(1, LOW, Secret(bytes(10)), 0.0)
+    low.deposit(2, LOW, Secret(bytes(10)), 50.0)
     agree(low, high, now_s=51.0)
-    assert low.own.stored_bytes == 10
-    assert low.own.shared_bytes == 0, "but it cannot be spent yet"
-    high.deposit(1, LOW, Secret(bytes(10)), 52.0)
-    low.learn([1])
-    assert low.own.shared_bytes == 10
+    assert low.own.stored_bytes == 20
+    assert low.own.shared_bytes == 10, "it cannot be spent yet"
+    high.deposit(2, LOW, Secret(bytes(10)), 52.0)
+    low.learn([2])
+    assert low.own.shared_bytes == 20
 
 
 def test_a_block_named_before_it_came_here_is_shared_at_once() -> None:
