@@ -89,6 +89,8 @@ class Supply:
 
     def _update(self, association: Association, plan: AssociationPlan, now_s: float) -> None:
         old, association.plan = association.plan, plan
+        if plan.expires_at != old.expires_at:
+            association.expired = False
         if not plan.source:
             return
         default = self._settings.default_key_bits
@@ -99,8 +101,6 @@ class Supply:
         elif association.bucket is None or old.qos.max_bandwidth_bps != limit:
             burst = max(limit, self._settings.buffer_keys * default)
             association.bucket = TokenBucket(limit, burst, now_s)
-        if plan.expires_at != old.expires_at:
-            association.expired = False
         self._refill.redirect(association)
         for lane in association.lanes.values():
             self._serve(association, lane)
