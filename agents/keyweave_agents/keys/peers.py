@@ -9,7 +9,7 @@ certificate does not name the configured neighbour of its link is closed before 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from keyweave_agents.keys.frames import Frame, Hello
 from keyweave_agents.keys.settings import Neighbour
@@ -19,6 +19,7 @@ from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger
 from keyweave_core.runtime.retry import Backoff
+from keyweave_core.runtime.tls import names_of
 
 MOST_UNSENT_BYTES = 8 << 20
 """A neighbour that does not read so much is given up."""
@@ -27,6 +28,8 @@ GREETING_S = 5.0
 """How long an accepted connection may take to say Hello."""
 
 DIAL_S = 5.0
+
+_NODE_URI = "urn:uuid:"
 
 
 class Plane(Protocol):
@@ -45,14 +48,10 @@ class Plane(Protocol):
         ...
 
 
-def certified_node(peer_certificate: dict[str, object] | None) -> NodeId | None:
-    """The node id of a certificate as `ssl.SSLSocket.getpeercert` shows it: its one `urn:uuid:` name."""
-    names = cast("tuple[tuple[str, str], ...]", (peer_certificate or {}).get("subjectAltName", ()))
-    nodes = {
-        value[len("urn:uuid:") :].lower()
-        for kind, value in names
-        if kind == "URI" and value.lower().startswith("urn:uuid:")
-    }
+def certified_node(certificate: dict[str, Any] | None) -> NodeId | None:
+    """The node that a certificate (asyncio's `peercert`) names: its one `urn:uuid:` URI, or None."""
+    uris = (uri.lower() for uri in names_of(certificate).uris)
+    nodes = {uri.removeprefix(_NODE_URI) for uri in uris if uri.startswith(_NODE_URI)}
     return NodeId(nodes.pop()) if len(nodes) == 1 else None
 
 
@@ -203,6 +202,7 @@ class Peers:
         if self._attached.get(link_id) is wire:
             del self._attached[link_id]
             self.plane.disconnected(link_id)
+            self.after_input()
             self.log.info("relay_disconnected", link_id=link_id, node_id=wire.neighbour.node_id)
 
     def send(self, outbox: list[tuple[LinkId, bytes]]) -> None:

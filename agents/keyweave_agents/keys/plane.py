@@ -101,7 +101,7 @@ class KeyPlane:
 
     def disconnected(self, link_id: LinkId) -> None:
         """It is gone."""
-        self.sessions[link_id].disconnected()
+        self.relay.lost(self.sessions[link_id])
 
     def handle(self, link_id: LinkId, frame: Frame) -> None:
         """A message came over it. MalformedMessage: close the connection."""

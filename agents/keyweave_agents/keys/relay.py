@@ -124,7 +124,7 @@ class Relay:
                 self.resume(now_s)
             case Hello():
                 session.greeted(frame, now_s)
-                self._doubt([one for one in self._routes.values() if one.next_hop == session.remote])
+                self._doubt_beyond(session)
                 self._reopen(session, now_s)
             case Doubt():
                 route = self._routes.get(frame.link_id)
@@ -132,6 +132,11 @@ class Relay:
                     self._doubt([route])
             case _ as never:
                 assert_never(never)
+
+    def lost(self, session: LinkSession) -> None:
+        """The connection of a physical link is gone: whoever is behind it may be restarting."""
+        session.disconnected()
+        self._doubt_beyond(session)
 
     def resume(self, now_s: float) -> None:
         """Something came that batches may have waited for: pad, a connection, a route, an association."""
@@ -326,6 +331,9 @@ class Relay:
     def _setback(self, record: Record, reason: str, now_s: float, *, too_large: bool = False) -> None:
         self._endpoint.setback(record.batch.batch_id, reason, too_large=too_large)
         self._complaints.count(record.batch.link_id, reason, now_s)
+
+    def _doubt_beyond(self, session: LinkSession) -> None:
+        self._doubt([route for route in self._routes.values() if route.next_hop == session.remote])
 
     def _doubt(self, routes: list[Route]) -> None:
         """Pass it back to the sources; answers that were given for a destination before count no more."""
