@@ -28,10 +28,10 @@ from keyweave_agents.keys.refill import Refill
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.usage import Usage
+from keyweave_agents.keys.views import association_view, rank, store_status
 from keyweave_agents.keys.waiting import WaitingRoom
 from keyweave_agents.material import Secret
 from keyweave_core.errors import Exhausted, Refused
-from keyweave_core.model.application import AppStatus
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 
@@ -131,7 +131,7 @@ class Supply:
     def _seat(self, request: Request, now_s: float) -> None:
         """Put a request to the association it belongs to."""
         candidates = self._by_pair[request.server, request.client]
-        association = max(candidates, key=_rank)
+        association = max(candidates, key=rank)
         if association.expired:
             request.fail(Refused(f"the association of {request.server} with {request.client} has expired"))
             return
@@ -304,36 +304,12 @@ class Supply:
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `KeySupply.status`."""
         found = self._by_pair.get((caller, other))
-        if not found:
-            return None
-        association = max(found, key=_rank)
-        ready = len(association.lane(self._settings.default_key_bits).ready)
-        return StoreStatus(
-            stored_key_count=ready if association.open else 0,
-            max_key_count=max(self._settings.buffer_keys, ready),
-            remote_node=association.plan.remote_node,
-        )
+        return store_status(max(found, key=rank), self._settings) if found else None
 
     def views(self) -> dict[AppId, AssociationView]:
         """Every association as observed."""
-        wall_s = self._clock.now()
-        views = {}
-        for app_id, association in self._associations.items():
-            association.usage.roll(wall_s)
-            if association.expired:
-                status = AppStatus.OUT_OF_TIME
-            else:
-                status = AppStatus.ON if association.open else AppStatus.DISCONNECTED
-            default = association.lanes.get(self._settings.default_key_bits)
-            views[app_id] = AssociationView(
-                app_id=app_id,
-                status=status,
-                stored_keys=len(default.ready) if default else self._arrivals.store.count(app_id),
-                statistics=association.usage.closed(),
-            )
-        return views
-
-
-def _rank(association: Association) -> tuple[bool, bool, int]:
-    """Which of several associations of one pair serves."""
-    return (association.open, not association.expired, association.plan.priority)
+        wall_s, size = self._clock.now(), self._settings.default_key_bits
+        return {
+            app_id: association_view(association, size, self._arrivals.store.count(app_id), wall_s)
+            for app_id, association in self._associations.items()
+        }
