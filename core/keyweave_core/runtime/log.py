@@ -5,9 +5,10 @@ values print as a length and nothing else; this module adds a second fence by re
 value given to a logger is replaced by its length before any renderer sees it.
 """
 
+import contextlib
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -21,6 +22,20 @@ def hide_bytes(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
         if isinstance(value, bytes | bytearray | memoryview):
             event[name] = f"<{len(value)} bytes>"
     return event
+
+
+class StandardError:
+    """Wherever standard error leads now; a sink that is gone (closed, full) never stops the work."""
+
+    def write(self, text: str) -> None:
+        """Write `text`, or drop it."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Push out what was written, as far as that goes."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def configure_logging(*, level: str = "info", form: Literal["console", "json"] = "json") -> None:
@@ -44,7 +59,7 @@ def configure_logging(*, level: str = "info", form: Literal["console", "json"] =
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", StandardError())),
         cache_logger_on_first_use=True,
     )
     # Libraries that log by the standard module: warnings and worse only, in plain lines.

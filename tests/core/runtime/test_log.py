@@ -1,5 +1,6 @@
 """Logging: structured lines, and no bytes in any of them."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -68,3 +69,16 @@ def test_libraries_speak_from_warnings_up(capsys: pytest.CaptureFixture[str]) ->
     logging.getLogger("somebody").info("chatter")
     logging.getLogger("somebody").warning("careful")
     assert capsys.readouterr().err.splitlines() == ["WARNING somebody careful"]
+
+
+def test_a_closed_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_logging()
+    log = get_logger("x")
+    gone = io.StringIO()
+    gone.close()
+    monkeypatch.setattr("sys.stderr", gone)
+    log.warning("nobody reads this")
+    now = io.StringIO()
+    monkeypatch.setattr("sys.stderr", now)
+    log.warning("somebody does")
+    assert "somebody does" in now.getvalue()

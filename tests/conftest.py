@@ -1,0 +1,31 @@
+"""For every test: logging as it was, and nothing of one test's sockets left for the next."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A program under test configures logging of its process; the next test starts without that."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def sockets_closed() -> AsyncIterator[None]:
+    """Give closed transports the rounds of the loop they need to be gone."""
+    yield
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that runs in an event loop leaves it with its transports gone."""
+    for item in items:
+        if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.function):
+            item.fixturenames.append("sockets_closed")
