@@ -5,7 +5,6 @@ that are no frame are MalformedMessage; the caller never sees an OSError.
 """
 
 import asyncio
-import contextlib
 
 from keyweave_agents.quantum.frames import HEADER, MAX_BODY_BYTES, Frame, body_length, decode, encode
 from keyweave_core.errors import PeerUnreachable
@@ -70,9 +69,13 @@ class FrameStream:
     async def close(self) -> None:
         """Send what is queued and close; never raises for a connection that is gone."""
         self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(1.0):
                 await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            self._writer.transport.abort()  # whatever a peer that does not read left queued
 
 
 async def connect(host: str, port: int, *, timeout_s: float) -> FrameStream:

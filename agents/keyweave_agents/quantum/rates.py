@@ -96,7 +96,8 @@ def _rate_bps(
         case Gg02():
             symbol = gg02(profile.protocol, transmittance, excess_noise)
             rate = per_second * profile.protocol.key_share * symbol.key
-            return rate, None, 10 * math.log10(symbol.snr)
+            # So much loss that no signal is left in a float has no figure, not minus infinity.
+            return rate, None, 10 * math.log10(symbol.snr) if symbol.snr > 0 else None
         case _:
             assert_never(profile.protocol)
     return per_second * pulse.key, pulse.qber, None

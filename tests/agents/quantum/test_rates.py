@@ -225,3 +225,9 @@ def test_darkness_is_no_error() -> None:
     pairs = Bbm92(pairs=0.1, background=0, misalignment=0.01, efficiency=0.1, correction=1.1, sifting=0.5)
     assert bbm92(pairs, 0.0).key == 0
     assert decoy_bb84(replace(gys("one-decoy"), background=0), 0.0).key == 0
+
+
+def test_a_fibre_that_lets_nothing_through_has_no_signal_to_noise_figure() -> None:
+    figures = link_figures(PROFILES["cv-gg02-lodewyck"], 173.0, Disturbance())
+    assert (figures.skr_bps, figures.snr_db) == (0, None)
+    assert link_figures(PROFILES["cv-gg02-lodewyck"], 20.0, Disturbance()).snr_db is not None
