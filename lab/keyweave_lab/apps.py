@@ -136,8 +136,15 @@ def _digest(entry: dict[str, object]) -> FetchedKey:
 
 
 def _message(response: httpx.Response) -> str:
+    """The error object of the standard as one line: its message and the values of its details."""
     try:
         answer = response.json()
     except ValueError:
         return response.text[:200]
-    return str(answer.get("message", "")) if isinstance(answer, dict) else ""
+    if not isinstance(answer, dict):
+        return ""
+    details = answer.get("details")
+    said = [str(value) for entry in details for value in entry.values()] if isinstance(details, list) else []
+    return ": ".join(
+        [str(answer.get("message", "")), "; ".join(said)] if said else [str(answer.get("message", ""))]
+    )

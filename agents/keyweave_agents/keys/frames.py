@@ -40,6 +40,13 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Blocks that a message named and that the speaker does not hold: their owner gives them up."""
+
+    block_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs."""
 
@@ -98,7 +105,7 @@ class Doubt:
     link_id: LinkId
 
 
-Frame = Hello | Held | Sealed | Nack | Doubt
+Frame = Hello | Held | Missing | Sealed | Nack | Doubt
 
 
 def uuid_bytes(text: str) -> bytes:

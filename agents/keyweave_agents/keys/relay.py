@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import assert_never
 
-from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Nack, Reason, Sealed
+from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Missing, Nack, Reason, Sealed
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
@@ -122,6 +122,8 @@ class Relay:
             case Held():
                 session.learn(frame)
                 self.resume(now_s)
+            case Missing():
+                session.give_up(frame)
             case Hello():
                 session.greeted(frame, now_s)
                 self._doubt_beyond(session)
@@ -173,7 +175,7 @@ class Relay:
         if record is not None and record.came_tag == sealed.tag and record.came_over is session:
             self._again(record, now_s)
             return
-        pad = session.pool.claim(sealed.pad)
+        pad = session.claim(sealed.pad)
         if pad is None:
             self._nack(session, batch, Reason.PAD_GONE, kept=False)
             return
@@ -251,7 +253,7 @@ class Relay:
     # --- acknowledgements ------------------------------------------------------------------------
 
     def _on_ack(self, session: LinkSession, sealed: Sealed, ack: Ack, now_s: float) -> None:
-        pad = session.pool.claim(sealed.pad)
+        pad = session.claim(sealed.pad)
         if pad is None:
             return  # the repeated batch will bring another one
         proved = proves(sealed.body, sealed.tag, pad)

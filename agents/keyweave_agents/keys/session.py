@@ -8,9 +8,9 @@ on an earlier one names pad bits that the agreement has passed, so it must be se
 from collections.abc import Callable
 from enum import Enum
 
-from keyweave_agents.keys.frames import Ack, Batch, Held, Hello
+from keyweave_agents.keys.frames import Ack, Batch, Held, Hello, Missing
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, hide, tag, wipe
-from keyweave_agents.keys.store import LinkPool
+from keyweave_agents.keys.store import LinkPool, PadRange
 from keyweave_agents.keys.wire import encode, encode_body, encode_sealed
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
@@ -68,8 +68,11 @@ class LinkSession:
 
     def disconnected(self) -> None:
         """The connection is gone."""
-        self.phase = Phase.DOWN
-        self.pool.separate()
+        agreed, self.phase = self.ready, Phase.DOWN
+        if agreed:
+            self.pool.parted()
+        else:
+            self.pool.separate()
 
     def greeted(self, hello: Hello, now_s: float) -> None:
         """Their Hello: agree. MalformedMessage when it is not theirs, not of this link, or a second one."""
@@ -86,6 +89,19 @@ class LinkSession:
         if self.phase is not Phase.READY:
             raise MalformedMessage("blocks before Hello")
         self.pool.learn(held.block_ids)
+
+    def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
+        """The pad that a message names. None when it is not here: the owner then hears which blocks lack."""
+        pad = self.pool.claim(ranges)
+        if pad is None:
+            missing = self.pool.their.missing(item.block_id for item in ranges)
+            if missing:
+                self._send(encode(Missing(block_ids=missing)))
+        return pad
+
+    def give_up(self, missing: Missing) -> None:
+        """They lack blocks that we would spend: the agreement is made good at the price of these."""
+        self.pool.own.give_up(missing.block_ids)
 
     def deposit(self, block: KeyBlock, now_s: float) -> bool:
         """A block from our own module; tells the other end. Whether it was kept."""

@@ -160,6 +160,16 @@ class Direction:
             if stale and not block.shared:
                 self._drop(block_id)
 
+    def missing(self, block_ids: Iterable[int]) -> tuple[int, ...]:
+        """Those of the blocks that are not here."""
+        return tuple(block_id for block_id in block_ids if block_id not in self._blocks)
+
+    def give_up(self, block_ids: Iterable[int]) -> None:
+        """Drop these blocks."""
+        for block_id in block_ids:
+            if block_id in self._blocks:
+                self._drop(block_id)
+
     def unshare(self) -> None:
         """The connection is gone: what the other end holds must be told again."""
         for block in self._blocks.values():
@@ -201,6 +211,7 @@ class LinkPool:
         self.their = Direction()
         self.taken_bytes = 0  # spent so far over both directions, for the consumption rate
         self._newest = -1
+        self._parted_at = -1  # newest block when an agreement last ended
         self._ahead: set[int] = set()  # named by the other end, not yet deposited here
 
     @property
@@ -268,13 +279,14 @@ class LinkPool:
         """Take over what the other end said in its Hello of our own direction and of theirs.
 
         Larger positions win. A block that the other end does not hold goes, unless it is so new that it may
-        still be on its way there. An end that knows nothing at all has just started: what we hold from before
-        is worthless, and would only keep the pool full.
+        still be on its way there: it is in the Hello that we sent, so the other end may count on it even when
+        that end knows nothing yet (its module may deliver between its Hello and ours). An end that agreed
+        before and knows nothing now has restarted: what we had when we parted is worthless.
         """
         self._ahead.clear()
         newest = max((stock.held[-1] for stock in (own, their) if stock.held), default=-1)
         blank = newest < 0 and own.spent is None and their.spent is None
-        old_s = float("inf") if blank else now_s - UNSHARED_LIFE_S
+        stale = self._parted_at + 1 if blank else -1
         for direction, stock in ((self.own, own), (self.their, their)):
             direction.unshare()
             if stock.spent is not None:
@@ -282,10 +294,15 @@ class LinkPool:
             for block_id in stock.held:
                 if not direction.share(block_id) and block_id > self._newest:
                     self._ahead.add(block_id)
-            direction.drop_unshared(below=newest, before_s=old_s)
+            direction.drop_unshared(below=max(newest, stale), before_s=now_s - UNSHARED_LIFE_S)
+
+    def parted(self) -> None:
+        """The agreement with the other end is over: its connection broke."""
+        self._parted_at = self._newest
+        self.separate()
 
     def separate(self) -> None:
-        """The connection to the other end is gone."""
+        """The connection to the other end is gone (or a new one begins)."""
         self._ahead.clear()
         self.own.unshare()
         self.their.unshare()

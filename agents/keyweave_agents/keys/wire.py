@@ -16,6 +16,7 @@ from keyweave_agents.keys.frames import (
     Frame,
     Held,
     Hello,
+    Missing,
     Nack,
     Reason,
     Sealed,
@@ -70,10 +71,12 @@ def encode_sealed(body: bytes, tag: bytes) -> bytes:
     return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
 
 
-def encode(frame: Hello | Held | Nack | Doubt) -> bytes:
+def encode(frame: Hello | Held | Missing | Nack | Doubt) -> bytes:
     """An untagged message, ready for the wire (length in front)."""
     if isinstance(frame, Held):
         return _framed(pb.Frame(held=pb.Held(block_ids=frame.block_ids)))
+    if isinstance(frame, Missing):
+        return _framed(pb.Frame(missing=pb.Missing(block_ids=frame.block_ids)))
     if isinstance(frame, Doubt):
         return _framed(pb.Frame(doubt=pb.Doubt(link_id=uuid_bytes(frame.link_id))))
     if isinstance(frame, Nack):
@@ -111,6 +114,9 @@ def decode(raw: bytes) -> Frame:
         case "held":
             _bound("block ids", len(frame.held.block_ids), MOST_BLOCKS)
             return Held(block_ids=tuple(_block_id(number) for number in frame.held.block_ids))
+        case "missing":
+            _bound("block ids", len(frame.missing.block_ids), MOST_BLOCKS, 1)
+            return Missing(block_ids=tuple(_block_id(number) for number in frame.missing.block_ids))
         case "nack":
             return _nack(frame.nack)
         case "doubt":

@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "held", "sealed", "nack", "doubt")
+    __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     NACK_FIELD_NUMBER: _ClassVar[int]
     DOUBT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     held: Held
     sealed: Sealed
     nack: Nack
     doubt: Doubt
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ...) -> None: ...
+    missing: Missing
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "node_id", "link_id", "dialler", "acceptor")
@@ -52,6 +54,12 @@ class Position(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Held(_message.Message):
+    __slots__ = ("block_ids",)
+    BLOCK_IDS_FIELD_NUMBER: _ClassVar[int]
+    block_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, block_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Missing(_message.Message):
     __slots__ = ("block_ids",)
     BLOCK_IDS_FIELD_NUMBER: _ClassVar[int]
     block_ids: _containers.RepeatedScalarFieldContainer[int]

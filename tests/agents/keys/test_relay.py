@@ -474,3 +474,16 @@ def test_more_batches_than_a_node_may_hold_are_sent_back() -> None:
     network.planes[3].configure(network.plans[3])
     network.wait(20)
     assert stored(network) > 12
+
+
+def test_a_block_that_one_end_lost_costs_itself_and_no_key() -> None:
+    network = started(3)
+    first, second = network.link(1, 2), network.link(2, 3)
+    for link_id, follower in ((first, 2), (second, 3)):
+        their = network.planes[follower].sessions[link_id].pool.their
+        their.give_up(their.stock().held[:2])  # as if they had never come
+    for _ in range(3):
+        keys = network.draw(16)
+        network.settle()
+        assert [key.key_id for key in network.fetch(keys, at=3)] == [key.key_id for key in keys]
+    assert len(network.levels(first)) == len(network.levels(second)) == 1, "both ends agree again"

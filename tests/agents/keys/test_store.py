@@ -153,9 +153,30 @@ def test_a_peer_that_restarted_empties_the_pool() -> None:
         for pool in (low, high):
             pool.deposit(block_id, LOW if block_id % 2 else HIGH, Secret(bytes(10)), 0.0)
     agree(low, high)
+    low.parted()
     _, fresh = pools()
     agree(low, fresh, now_s=0.0)
     assert low.stored_bits == 0
+
+
+def test_a_block_delivered_between_the_two_hellos_stays_at_both_ends() -> None:
+    low, high = pools()
+    high.deposit(1, LOW, Secret(bytes(10)), 0.0)  # the follower has it first
+    low_said, high_said = low.stocks(), high.stocks()  # the owner says: I hold nothing at all
+    low.deposit(1, LOW, Secret(bytes(10)), 0.1)  # ... and now it does, and says so after its Hello
+    high.reconcile(low_said[1], low_said[0], 0.2)
+    low.reconcile(high_said[1], high_said[0], 0.2)
+    high.learn([1])
+    ranges, pad = low.own.spend(10)
+    assert high.their.claim(ranges) == pad
+
+
+def test_blocks_that_the_other_end_misses_are_given_up() -> None:
+    owner = direction(10, 10, 10)
+    assert owner.missing([2, 7]) == (7,)
+    owner.give_up([1, 2, 9])
+    assert (owner.stored_bytes, owner.shared_bytes) == (10, 10)
+    assert owner.spend(4)[0] == (PadRange(3, 0, 4),)
 
 
 def test_key_on_its_way_to_the_other_end_survives_the_agreement() -> None:

@@ -13,6 +13,7 @@ from keyweave_agents.keys.frames import (
     Doubt,
     Held,
     Hello,
+    Missing,
     Nack,
     Reason,
     Sealed,
@@ -38,6 +39,7 @@ stocks = st.builds(
 )
 frames = st.one_of(
     st.builds(Hello, node_id=uuids, link_id=uuids, dialler=stocks, acceptor=stocks),
+    st.builds(Missing, block_ids=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5).map(tuple)),
     st.builds(Held, block_ids=st.lists(st.integers(0, 2**63 - 1), max_size=5).map(tuple)),
     st.builds(Doubt, link_id=uuids),
     st.builds(
@@ -52,7 +54,7 @@ frames = st.one_of(
 
 
 @given(frames)
-def test_untagged_frames_come_back(frame: Hello | Held | Nack | Doubt) -> None:
+def test_untagged_frames_come_back(frame: Hello | Held | Missing | Nack | Doubt) -> None:
     assert decode(encode(frame)[4:]) == frame
 
 
