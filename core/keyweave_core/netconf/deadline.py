@@ -24,3 +24,5 @@ async def within(clock: Clock, work: Awaitable[T], limit_s: float, message: str)
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        elif not task.cancelled():
+            task.exception()  # cancelled in the moment it failed: nobody else will ask for it
