@@ -45,7 +45,6 @@ from keyweave_lab.topology import Topology, TopologyApplication, TopologyNode
 
 SOCKET_NAME = "plant.sock"
 
-_MAX_SOCKET_PATH = 107  # sun_path of unix(7), without its closing zero
 _TAKEN_NAMES = ("plant", "controller")
 _MODULES: dict[ProgramKind, str] = {
     "plant": "keyweave_lab.plant",
@@ -60,8 +59,7 @@ def lay_out(
     """Write everything that the programs of a laboratory need into `directory`, and its inventory.
 
     A former (stopped) laboratory there is replaced. Raises InvalidInput, and changes nothing: a directory
-    that holds something else, or whose path is too long for a unix socket; a node with the name of another
-    program; Exhausted: no free ports.
+    that holds something else; a node with the name of another program; Exhausted: no free ports.
     """
     directory = directory.absolute()
     _check_place(directory)
@@ -110,8 +108,6 @@ def lay_out(
 
 
 def _check_place(directory: Path) -> None:
-    if len(bytes(directory / SOCKET_NAME)) > _MAX_SOCKET_PATH:
-        raise InvalidInput(f"{directory}: the path is too long for a unix socket in it; choose a shorter one")
     if directory.exists() and not directory.is_dir():
         raise InvalidInput(f"{directory}: not a directory")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / FILE_NAME).exists():

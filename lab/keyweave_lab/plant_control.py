@@ -11,7 +11,8 @@ wrong and changes nothing.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, assert_never
 
@@ -22,6 +23,7 @@ from keyweave_core.errors import InvalidInput, KeyweaveError, PeerUnreachable
 _MAX_REQUEST_BYTES = 4096
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _IDLE_S = 300.0
+_MAX_SOCKET_PATH = 107  # sun_path of unix(7), without its closing zero
 
 
 class FibreView(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ class ControlSocket:
 async def open_control(path: Path, fibres: Sequence[ControlledFibre]) -> ControlSocket:
     """Answer requests on the unix socket `path`, for its owner only, until it is closed.
 
-    PeerUnreachable when the socket cannot be made (a directory that is not there, a path above 107 bytes).
+    PeerUnreachable when the socket cannot be made (a directory that is not there).
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,11 +98,25 @@ async def open_control(path: Path, fibres: Sequence[ControlledFibre]) -> Control
             writer.close()
 
     try:
-        server = await asyncio.start_unix_server(answer, path, limit=_MAX_REQUEST_BYTES)
+        with _reachable(path) as name:
+            server = await asyncio.start_unix_server(answer, name, limit=_MAX_REQUEST_BYTES)
         _close_to_others(path)
     except OSError as error:
         raise PeerUnreachable(f"cannot listen on {path}: {error}") from error
     return ControlSocket(path, server)
+
+
+@contextlib.contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """The path in a form that unix(7) takes: one above 107 bytes goes by way of its opened directory."""
+    if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _close_to_others(path: Path) -> None:
@@ -193,7 +209,8 @@ class PlantClient:
     async def _ask(self, request: _Request) -> tuple[FibreView, ...]:
         try:
             async with asyncio.timeout(self._timeout_s):
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=_MAX_ANSWER_BYTES)
+                with _reachable(self._path) as name:
+                    reader, writer = await asyncio.open_unix_connection(name, limit=_MAX_ANSWER_BYTES)
                 try:
                     writer.write(msgspec.json.encode(request) + b"\n")
                     line = await reader.readline()

@@ -41,7 +41,9 @@ TWO = Topology(
 
 @pytest.fixture
 async def laboratory(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LabInventory]:
-    directory = tmp_path_factory.mktemp("lab") / "two"
+    # Deeper than a unix socket's path may be: people clone repositories into long paths.
+    directory = tmp_path_factory.mktemp("lab") / ("deep" * 20) / "two"
+    directory.parent.mkdir()
     try:
         yield await deploy(TWO, directory, SystemClock())
     finally:
