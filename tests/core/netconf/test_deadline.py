@@ -23,6 +23,7 @@ async def test_a_failure_that_meets_a_cancellation_is_not_left_behind() -> None:
     work.set_exception(PeerUnreachable("the connection was lost"))
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    await asyncio.sleep(0)  # callbacks still hold the work
     del work, waiting
     gc.collect()
     assert complaints == []
