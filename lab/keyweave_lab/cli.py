@@ -35,7 +35,7 @@ Topology = Annotated[
 Config = Annotated[Path, typer.Option("--config", help="Settings file (TOML).")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="FILE", help="Settings file (TOML).")]
 ReadyFile = Annotated[Path | None, typer.Option("--ready-file", help="Written once everything answers.")]
-Link = Annotated[str, typer.Argument(metavar="LINK", help="A fibre by its name (Norte~Distrito) or id.")]
+Link = Annotated[str, typer.Argument(metavar="LINK", help="A fibre by its ends (Norte~Distrito) or id.")]
 
 
 @lab_app.command()
@@ -171,8 +171,9 @@ def _fibre(lab: Path, verb: str, link: str, **how: float) -> None:
     from keyweave_lab.plant_control import PlantClient
 
     with told():
-        plant = PlantClient(read_inventory(lab).plant_socket)
-        view: FibreView = _run(getattr(plant, verb)(link, **how))
+        inventory = read_inventory(lab)
+        plant = PlantClient(inventory.plant_socket)
+        view: FibreView = _run(getattr(plant, verb)(inventory.link(link).link_id, **how))
         typer.echo(f"{view.name}: {'cut' if view.cut else 'whole'}")
 
 

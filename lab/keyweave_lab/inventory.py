@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from keyweave_core.errors import SettingsError
+from keyweave_core.errors import InvalidInput, SettingsError
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.pki import write_private_file
 from keyweave_lab.processes import ProcessIdentity
@@ -97,6 +97,18 @@ class LabInventory:
             if node.name == name:
                 return node
         raise KeyError(f"no node {name!r} in the laboratory {self.directory}")
+
+    def link(self, called: str) -> LabLink:
+        """The fibre called so: its id, or its two ends in any order, joined by `~` or `-`.
+
+        InvalidInput naming the fibres there are when it is none of them.
+        """
+        for link in self.links:
+            ends = ((link.a, link.b), (link.b, link.a))
+            if called in (link.link_id, link.name, *(f"{a}{mark}{b}" for a, b in ends for mark in "~-")):
+                return link
+        known = ", ".join(link.name for link in self.links)
+        raise InvalidInput(f"there is no fibre {called[:100]!r}; there are {known}")
 
     def application(self, sae_id: str) -> LabApplication:
         """The application of this id; KeyError naming it when there is none."""

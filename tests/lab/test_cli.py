@@ -124,6 +124,7 @@ def test_cut_and_repair_are_seen_and_watched(lab):
         assert watcher.stdout is not None
         assert json.loads(watcher.stdout.readline())["snapshot"] is True
         assert good("lab", "cut", "A~B", lab=lab) == "A~B: cut\n"
+        assert good("lab", "cut", "B-A", lab=lab) == "A~B: cut\n"
         eventually(lambda: "link-down" in good("get", "alarms", lab=lab))
         assert links(lab)["A~B"]["status"] in ("LINK_STATUS_PASSIVE", "LINK_STATUS_OFF")
         assert good("lab", "repair", "A~B", lab=lab) == "A~B: whole\n"
