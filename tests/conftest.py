@@ -2,10 +2,15 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+
+# A shell starts background jobs with Ctrl-C ignored, and what we start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -275,6 +276,8 @@ async def test_the_log_of_a_request_has_no_key_and_no_id(service: Any) -> None:
     assert "'mallory' is no consumer" in refused["reason"]
 
 
+@pytest.mark.interop
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.interop
 async def test_curl_fetches_a_key_and_its_other_half(service: Any) -> None:
     async def curl(sae: str, *arguments: str) -> Any:
