@@ -65,6 +65,17 @@ def destroy(lab: LabDir = DEFAULT_LAB) -> None:
 
 
 @lab_app.command()
+def start(lab: LabDir = DEFAULT_LAB) -> None:
+    """Start those programs of a laboratory that do not run, and leave them running."""
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab import deploy as deployment
+
+    with told():
+        inventory = _run(deployment.start(lab, SystemClock(), told=typer.echo))
+        typer.echo(f"{inventory.topology} runs in {lab}")
+
+
+@lab_app.command()
 def inspect(lab: LabDir = DEFAULT_LAB, output: Form = Output.TABLE) -> None:
     """The programs of a laboratory, its fibres, and how to reach each site by hand."""
     from keyweave_lab import lab_show

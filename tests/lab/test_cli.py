@@ -253,3 +253,14 @@ def test_help_is_quick_and_loads_nothing_heavy():
     assert time.monotonic() - began < 3  # 0.15 s alone; the bound leaves room for a busy machine
     for verb in ("get", "open", "close", "watch", "demo", "lab", "controller", "agent"):
         assert verb in result.stdout
+
+
+def test_a_killed_program_is_started_again(lab):
+    def programs():
+        facts = json.loads(good("lab", "inspect", "-o", "json", lab=lab))
+        return {program["name"]: program for program in facts["programs"]}
+
+    os.kill(programs()["B"]["pid"], signal.SIGKILL)
+    eventually(lambda: programs()["B"]["state"] == "stopped")
+    assert "1 agent ready" in good("lab", "start", lab=lab)
+    assert programs()["B"]["state"] == "running"
