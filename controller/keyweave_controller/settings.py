@@ -79,6 +79,7 @@ class SouthboundSettings:
     user: str
     private_key: Path
     poll_interval_s: float = 5.0
+    audit_interval_s: float = 60.0
     connect_timeout_s: float = 5.0
     rpc_timeout_s: float = 10.0
     keepalive_s: float = 5.0
@@ -87,7 +88,13 @@ class SouthboundSettings:
     def __post_init__(self) -> None:
         if not self.user:
             raise ValueError("user must not be empty")
-        for name in ("poll_interval_s", "connect_timeout_s", "rpc_timeout_s", "keepalive_s"):
+        for name in (
+            "poll_interval_s",
+            "audit_interval_s",
+            "connect_timeout_s",
+            "rpc_timeout_s",
+            "keepalive_s",
+        ):
             if not 0 < getattr(self, name) <= 3600:
                 raise ValueError(f"{name} must be above 0 and at most 3600, not {getattr(self, name)}")
 

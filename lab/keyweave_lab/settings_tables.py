@@ -29,14 +29,15 @@ TARIFF = {
 class Tuning:
     """How a laboratory differs from a network in the field: it is in a hurry. Seconds, keys.
 
-    `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` of the
-    controller; `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre
-    counts as down.
+    `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` and
+    `audit_interval_s` of the controller; `wait_to_restore_s` before a repaired link is trusted;
+    `hold_off_s` before a dark fibre counts as down.
     """
 
     buffer_keys: int = 64
     statistics_period_s: float = 2.0
     poll_interval_s: float = 1.0
+    audit_interval_s: float = 10.0
     wait_to_restore_s: float = 2.0
     hold_off_s: float = 0.1
     access_log: bool = True
@@ -164,6 +165,7 @@ def controller_table(
             "user": CONTROLLER_USER,
             "private_key": ssh_key,
             "poll_interval_s": plan.tuning.poll_interval_s,
+            "audit_interval_s": plan.tuning.audit_interval_s,
         },
         "policy": {"wait_to_restore_s": plan.tuning.wait_to_restore_s},
         "accounting": {"tariff": tariff},

@@ -32,8 +32,9 @@ from keyweave_core.model.notifications import (
     LinkReport,
 )
 
-TROUBLE_LASTS_S = 60.0
-"""An agent's alarm about an association counts this long after it was last repeated."""
+TROUBLE_LASTS_S = 30.0
+"""An agent's alarm about an association counts this long after it was last repeated (ours repeat it every ten
+seconds while it lasts)."""
 
 
 def notified(turn: Turn, event: Notified) -> None:

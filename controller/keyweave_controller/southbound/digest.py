@@ -1,15 +1,18 @@
-"""What of a poll is news: figures that barely moved and periods already told never reach the journal.
+"""What of a poll is news: figures that barely moved, periods already told and a configuration that nobody
+touched never reach the journal.
 
 Rule of this file: pure; one `Digest` for one agent, which lives as long as its inventory entry (also over
 reconnections), and forgets what the node no longer has, so it never grows beyond the node itself.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from keyweave_controller.control.events import LinkMeasure
 from keyweave_core.model.application import Application, AppStatistics
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.link import KeyPool, Link, LinkPerformance, LinkType
+from keyweave_core.model.node import Node
 from keyweave_core.runtime.clock import parse_date_and_time
 
 RELATIVE_CHANGE = 0.05
@@ -25,6 +28,22 @@ class Digest:
     def __init__(self) -> None:
         self._told: dict[LinkId, LinkMeasure] = {}
         self._ended: dict[AppId, float] = {}
+        self._names: frozenset[str] = frozenset()
+        self._written: frozenset[Link | Application] = frozenset()
+
+    def read(self, node: Node) -> None:
+        """Note a tree that was read whole, and told."""
+        self.told(node.links)
+        self._names = _names(node.links, node.applications)
+        self._written = _written(node)
+
+    def renamed(self, links: Iterable[Link], applications: Iterable[Application]) -> bool:
+        """Whether the node has other virtual links or applications than in the tree last told."""
+        return _names(links, applications) != self._names
+
+    def rewritten(self, node: Node) -> bool:
+        """Whether anything that is written on the node differs from the tree last told."""
+        return _written(node) != self._written
 
     def forget(self, link_id: LinkId | None) -> None:
         """Take the next figures of this link as news: the network heard of it another way since."""
@@ -71,6 +90,29 @@ def _end(row: AppStatistics) -> float | None:
         return parse_date_and_time(row.end_time)
     except ValueError:
         return None
+
+
+def _names(links: Iterable[Link], applications: Iterable[Application]) -> frozenset[str]:
+    return frozenset(
+        (
+            *(f"link {link.link_id}" for link in links if link.type is LinkType.VIRT),
+            *(f"application {one.app_id}" for one in applications),
+        )
+    )
+
+
+def _written(node: Node) -> frozenset[Link | Application]:
+    """What others may write on a node, without what the node observes."""
+    return frozenset(
+        (
+            *(
+                replace(link, status=None, performance=LinkPerformance(), pool=None)
+                for link in node.links
+                if link.type is LinkType.VIRT
+            ),
+            *(replace(one, status=None, statistics=()) for one in node.applications),
+        )
+    )
 
 
 def _measures(links: Iterable[Link]) -> Iterable[LinkMeasure]:

@@ -2,6 +2,7 @@
 
     DOWN --connect, hello, subscribe, read the tree--> UP       NodeRead (or NodeRejected)
     UP   --notification, poll-->                       UP       Notified, LinksMeasured, UsageReported
+    UP   --poll finds other entries, audit-->          UP       NodeRead (reconnected=False)
     UP   --closed, silent, malformed, oversized-->     DOWN     NodeLost once, then again by backoff for ever
 
 Rule of this file: subscribe before reading, so that nothing falls between; whatever the agent does wrong
@@ -148,6 +149,12 @@ class NetconfAgent:
         The session of a rejected tree stays up and the tree is read again at the pace of polling: an agent
         that lies must not be able to make us connect, journal and alarm without end.
         """
+        node = await self._believed(dialogue)
+        if node is not None:
+            self._tell_node(dialogue, node, reconnected=reconnected)
+
+    async def _believed(self, dialogue: Dialogue) -> Node | None:
+        """The whole tree; None, and told, when it cannot be believed."""
         try:
             node, faults = await dialogue.read_node()
             objection = self._claim(node.node_id)
@@ -155,15 +162,18 @@ class NetconfAgent:
                 raise SchemaViolation(objection, path="/etsi-qkd-sdn-node:qkd_node/qkdn_id")
         except SchemaViolation as error:
             self._reject((str(error),))
-            return
+            return None
         self._complain(faults)
+        return node
+
+    def _tell_node(self, dialogue: Dialogue, node: Node, *, reconnected: bool) -> None:
         if self._dialogue is None:
             self._log.info("agent up", node_id=node.node_id)
         self._dialogue = dialogue
         self._node_id = node.node_id
         self._rejected = ()
         self._lost_told = False
-        self._digest.told(node.links)
+        self._digest.read(node)
         self._submit(NodeRead(at=self._clock.now(), name=self.name, node=node, reconnected=reconnected))
         self._tell_usage(node)
 
@@ -192,7 +202,12 @@ class NetconfAgent:
         )
 
     async def _poll(self, dialogue: Dialogue) -> None:
-        """Figures and usage at the configured pace; a node that is too slow is asked less often, not more."""
+        """Figures and usage at the configured pace; a node that is too slow is asked less often, not more.
+
+        015 has no word for "somebody edited me", so what another hand added or took shows here, and what it
+        changed within an entry at the next audit. The whole tree is told only when it differs.
+        """
+        audited = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._settings.poll_interval_s)
             node_id = self._node_id
@@ -208,6 +223,14 @@ class NetconfAgent:
             if moved:
                 self._submit(LinksMeasured(at=self._clock.now(), node_id=node_id, links=moved))
             self._tell_usage(usage)
+            if self._digest.renamed(figures.links, usage.applications):
+                await self._read(dialogue, reconnected=False)
+                audited = self._clock.monotonic()
+            elif self._clock.monotonic() - audited >= self._settings.audit_interval_s:
+                audited = self._clock.monotonic()
+                node = await self._believed(dialogue)
+                if node is not None and self._digest.rewritten(node):
+                    self._tell_node(dialogue, node, reconnected=False)
 
     def _tell_usage(self, node: Node) -> None:
         for app_id, periods in self._digest.periods(node.applications).items():

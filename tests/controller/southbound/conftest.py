@@ -196,6 +196,7 @@ def southbound(tmp_path: Path, user_key: asyncssh.SSHKey) -> SouthboundSettings:
         user="controller",
         private_key=path,
         poll_interval_s=0.05,
+        audit_interval_s=0.3,
         connect_timeout_s=2.0,
         rpc_timeout_s=1.0,
         backoff=Backoff(first_s=0.02, most_s=0.1),

@@ -290,3 +290,23 @@ async def test_sessions_do_not_pile_up_over_reconnections(agent, run_fleet, hear
     await heard.wait(NodeRead, 6)
     assert len(agent.server.facts()) == 1
     assert len(asyncio.all_tasks()) < 25
+
+
+async def test_whatever_is_written_on_an_agent_by_whomever_is_read_once(agent, run_fleet, heard):
+    fleet = run_fleet(agent)
+    await heard.wait(NodeRead)
+    await fleet.configure(NODE_A, EDIT)
+    put = await heard.wait(NodeRead, 2)
+    assert not put.reconnected
+    assert VIRT in {link.link_id for link in put.node.links}
+    (entry,) = EDIT.put_links
+    less = replace(entry, virtual=replace(entry.virtual, bandwidth_bps=1))
+    await fleet.configure(NODE_A, NodeEdit(put_links=(less,)))  # the names stay: the audit finds it
+    found = await heard.wait(NodeRead, 3)
+    assert [link.virtual.bandwidth_bps for link in found.node.links if link.link_id == VIRT] == [1]
+    await fleet.configure(NODE_A, NodeEdit(remove_links=(VIRT,)))
+    taken = await heard.wait(NodeRead, 4)
+    assert VIRT not in {link.link_id for link in taken.node.links}
+    agent.change_link(status=LinkStatus.PASSIVE, performance=LinkPerformance(skr_bps=1))
+    await asyncio.sleep(0.8)  # what is observed only is no edit
+    assert len(heard.of(NodeRead)) == 4
