@@ -101,6 +101,18 @@ async def destroy(directory: Path, clock: Clock, *, grace_s: float = GRACE_S) ->
     return bool(running)
 
 
+async def start_program(
+    directory: Path, name: str, clock: Clock, *, ready_within_s: float = READY_WITHIN_S
+) -> None:
+    """Start one program (nothing when it runs) and wait until it serves; errors as `deploy`."""
+    for program in read_inventory(directory).programs:
+        if program.name == name:
+            only = (program,)
+            await _start(read_inventory(directory), clock, ready_within_s, lambda _: None, only=only)
+            return
+    raise InvalidInput(f"{directory}: no program {name!r} in this laboratory")
+
+
 async def stop_program(
     directory: Path, name: str, clock: Clock, *, grace_s: float = GRACE_S, kill: bool = False
 ) -> None:
@@ -139,7 +151,12 @@ def _states_or_none(directory: Path) -> tuple[ProgramState, ...]:
 
 
 async def _start(
-    inventory: LabInventory, clock: Clock, ready_within_s: float, told: Callable[[str], None]
+    inventory: LabInventory,
+    clock: Clock,
+    ready_within_s: float,
+    told: Callable[[str], None],
+    *,
+    only: tuple[Program, ...] | None = None,
 ) -> LabInventory:
     deadline = clock.monotonic() + ready_within_s
     started: list[ProcessIdentity] = []
@@ -147,7 +164,7 @@ async def _start(
         for kind in _START_ORDER:
             group = [
                 program
-                for program in inventory.programs
+                for program in (inventory.programs if only is None else only)
                 if program.kind == kind and _state(program).state == "stopped"
             ]
             for program in group:
