@@ -124,6 +124,28 @@ def validate(
         typer.echo(f"{file}: correct; {found}, {len(network.applications)} applications")
 
 
+@lab_app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="A topology or graph file, or a shipped name.")
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="TO", help="Its ending says the format.")],
+    length_attribute: Annotated[
+        str, typer.Option(help="Where a graph file keeps the length of an edge.")
+    ] = "length_km",
+    length_scale: Annotated[float, typer.Option(min=1e-6, help="What makes kilometres of it.")] = 1.0,
+) -> None:
+    """Turn a topology into a graph file (.graphml, .gml, .json) or a graph file into a topology (.yaml)."""
+    from keyweave_lab.graphs import Lengths, read_any, write_any
+    from keyweave_lab.topology_file import topology_path
+
+    with told():
+        lengths = Lengths(attribute=length_attribute, scale=length_scale)
+        network = read_any(topology_path(source), lengths=lengths)
+        write_any(network, destination)
+        typer.echo(f"{destination}: {len(network.nodes)} nodes, {len(network.links)} links")
+
+
 @controller_app.command("run")
 def controller_run(config: Config, ready_file: ReadyFile = None) -> None:
     """Run a controller until SIGTERM or Ctrl-C."""
