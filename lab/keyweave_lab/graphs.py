@@ -10,7 +10,7 @@ those, so a graph of somebody else meets the same checks and the same words as a
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import yaml
 
 from keyweave_core.errors import InvalidInput, SettingsError
 from keyweave_core.model.node import TrustLevel
-from keyweave_lab.topology import Topology
+from keyweave_lab.topology import Topology, TopologyApplication
 from keyweave_lab.topology_file import parse_topology, read_topology
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -77,19 +77,19 @@ def read_any(path: Path, *, lengths: Lengths | None = None) -> Topology:
         graph = _load(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot read: {error}") from error
-    except (nx.NetworkXException, ValueError, KeyError, TypeError, SyntaxError) as error:
+    except (nx.NetworkXException, ValueError, LookupError, TypeError, AttributeError, SyntaxError) as error:
         raise SettingsError(f"{path}: not a graph of this format: {error}") from error
     return from_graph(graph, name=str(graph.graph.get("name") or path.stem), where=str(path), lengths=lengths)
 
 
 def write_any(topology: Topology, path: Path) -> None:
-    """Write a network as a topology file or a graph file, by the ending of `path`; InvalidInput for another."""
+    """Write a network to a file of the format that its ending says; InvalidInput for an unknown one."""
     graph = to_graph(topology)
     match path.suffix:
         case ".yaml" | ".yml":
-            path.write_text(
-                topology_text(_table(graph, topology.name, str(path), Lengths())), encoding="utf-8"
-            )
+            table = _table(graph, topology.name, str(path), Lengths())
+            table["applications"] = [_said(application) for application in topology.applications]
+            path.write_text(topology_text(table), encoding="utf-8")
         case ".graphml":
             nx.write_graphml(graph, path)
         case ".gml":
@@ -113,7 +113,13 @@ def _load(path: Path) -> "nx.Graph[Any]":
             graph = nx.node_link_graph(json.loads(path.read_text(encoding="utf-8")))
         case other:
             raise SettingsError(f"{path}: cannot read {other or 'a file without ending'}; {_ENDINGS}")
-    return graph
+    # Some tools write every edge in both directions; a fibre is one thing.
+    return graph.to_undirected() if graph.is_directed() else graph
+
+
+def _said(application: TopologyApplication) -> dict[str, Any]:
+    """An application as a topology file has it, without what is not set."""
+    return {name: value for name, value in asdict(application).items() if value not in (None, 0)}
 
 
 def _table(graph: "nx.Graph[Any]", name: str, where: str, lengths: Lengths) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def _table(graph: "nx.Graph[Any]", name: str, where: str, lengths: Lengths) -> d
         ]
     links = []
     for a, b, held in graph.edges(data=True):
-        length = held.get(lengths.attribute)
+        length: Any = held.get(lengths.attribute)
         try:
             length_km = float(length) * lengths.scale
         except (TypeError, ValueError) as error:

@@ -35,7 +35,8 @@ def test_a_topology_comes_back_from_every_format(file: Path, ending: str, tmp_pa
     topology = read_topology(file)
     path = tmp_path / f"{topology.name}.{ending}"
     write_any(topology, path)
-    back, wanted = read_any(path), as_a_graph_can_say(topology)
+    back = read_any(path)
+    wanted = topology if ending == "yaml" else as_a_graph_can_say(topology)
     assert set(back.nodes) == set(wanted.nodes)
     assert {frozenset((link.a, link.b)): replace(link, a="", b="") for link in back.links} == {
         frozenset((link.a, link.b)): replace(link, a="", b="") for link in wanted.links
