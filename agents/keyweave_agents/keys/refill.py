@@ -125,7 +125,7 @@ class Refill:
             self._ready(association, lane, flight, flight.batch.link_id)
 
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
-        """A batch did not get through yet; the next ones are smaller when it was too large."""
+        """A batch did not get through yet; one that was too large is made anew, and smaller."""
         pair = self._flights.get(batch_id)
         if pair is not None:
             association, lane = pair
@@ -133,6 +133,14 @@ class Refill:
             if too_large:
                 half = max(1, lane.flights[batch_id].batch.count // 2)
                 association.most_keys = min(association.most_keys, half)
+                self._give_up(lane, batch_id)
+
+    def _give_up(self, lane: Lane, batch_id: bytes) -> None:
+        """Forget a batch under way; its keys were never supplied to anybody."""
+        del self._flights[batch_id]
+        flight = lane.land(batch_id)
+        self._relay.withdraw(batch_id, flight.batch.link_id)
+        flight.payload.wipe()
 
     def redirect(self, association: Association) -> None:
         """Send what is under way over the link that the association has now."""
@@ -155,9 +163,7 @@ class Refill:
         for lane in association.lanes.values():
             for batch_id, flight in list(lane.flights.items()):
                 if made_before_s is None or flight.made_s < made_before_s:
-                    self._relay.withdraw(batch_id, flight.batch.link_id)
-                    self._flights.pop(batch_id, None)
-                    lane.land(batch_id).payload.wipe()
+                    self._give_up(lane, batch_id)
 
     def _ready(self, association: Association, lane: Lane, flight: Flight, link_id: LinkId | None) -> None:
         batch, size = flight.batch, lane.key_bytes

@@ -28,6 +28,7 @@ from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
     ACK_WAIT_S,
     RECORD_LIFE_S,
+    RETRY_MOST_S,
     BatchKey,
     Complaints,
     Endpoint,
@@ -157,7 +158,8 @@ class Relay:
             elif record.came_over is None and record.retry_s <= now_s:
                 if record.sent is not None and record.sent.fresh:
                     record.back_off(now_s)
-                    self._setback(record, "no acknowledgement from the destination", now_s)
+                    late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
+                    self._setback(record, "no acknowledgement from the destination", now_s, tell=late)
                 self._forward(record, now_s)
         while self._done:
             record = next(iter(self._done.values()))
@@ -242,13 +244,21 @@ class Relay:
             self._fail(record, reason, self._node_id, now_s)
 
     def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
-        """Tell the one before; at the source: try later."""
+        """Tell the one before; at the source: try later.
+
+        A batch too large for the pool of a hop would wait there until that much key has gathered, on a slow
+        link for minutes. It is given up everywhere, and the source makes a smaller one.
+        """
+        too_large = reason is Reason.NO_PAD and record.batch.count > 1
         if record.came_over is not None:
-            self._nack(record.came_over, record.batch, reason, kept=True, at_node=at_node)
+            self._nack(record.came_over, record.batch, reason, kept=not too_large, at_node=at_node)
+            if too_large:
+                self._forget(record)
             return
         record.back_off(now_s)
-        too_large = reason is Reason.NO_PAD
-        self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large)
+        # A pool that gives little for a while is no trouble; one that gives nothing for so long is.
+        tell = reason is not Reason.NO_PAD or record.delay_s >= RETRY_MOST_S
+        self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large, tell=tell)
 
     # --- acknowledgements ------------------------------------------------------------------------
 
@@ -330,9 +340,12 @@ class Relay:
             reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
             self._complaints.count(link_id, reason, now_s)
 
-    def _setback(self, record: Record, reason: str, now_s: float, *, too_large: bool = False) -> None:
+    def _setback(
+        self, record: Record, reason: str, now_s: float, *, too_large: bool = False, tell: bool = True
+    ) -> None:
         self._endpoint.setback(record.batch.batch_id, reason, too_large=too_large)
-        self._complaints.count(record.batch.link_id, reason, now_s)
+        if tell and not too_large:
+            self._complaints.count(record.batch.link_id, reason, now_s)
 
     def _doubt_beyond(self, session: LinkSession) -> None:
         self._doubt([route for route in self._routes.values() if route.next_hop == session.remote])

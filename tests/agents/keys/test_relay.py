@@ -487,3 +487,22 @@ def test_a_block_that_one_end_lost_costs_itself_and_no_key() -> None:
         network.settle()
         assert [key.key_id for key in network.fetch(keys, at=3)] == [key.key_id for key in keys]
     assert len(network.levels(first)) == len(network.levels(second)) == 1, "both ends agree again"
+
+
+def test_a_batch_too_large_for_a_hop_does_not_hold_up_what_would_fit() -> None:
+    network = chain(3, buffer_keys=64)
+    slow = network.link(2, 3)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.settle()
+    network.fill(network.link(1, 2))
+    network.generate(slow, 700)
+    network.generate(slow, 700)
+    network.settle()
+    network.associate([1, 2, 3])
+    network.settle()
+    request = network.request(14)  # after the first eight the source offers the whole rest of its buffer
+    network.settle()
+    assert request.keys is not None
+    assert network.planes[2].relay.open_batches <= 8, "what was given up waits nowhere"
+    assert not any(isinstance(event, RelayTrouble) for event in network.events[1])
