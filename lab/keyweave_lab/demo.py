@@ -5,7 +5,9 @@ started here have ended when it returns, unless they were asked to stay and ever
 """
 
 import asyncio
+import shutil
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -84,9 +86,9 @@ def _run_until_signal(work: Coroutine[None, None, list[Outcome]]) -> list[Outcom
 def _tell_how_to_look(console: Console, directory: Path) -> None:
     lab = read_inventory(directory)
     node = lab.nodes[0]
-    named = f" --lab {directory}"
-    console.print("\n[bold]The network runs on[/bold]")
-    for verb in (
+    keyweave, named = _command(), f" --lab {directory}"
+    ssh = f"ssh -s -i {directory / lab.netconf_key.relative_to(lab.directory)}"
+    rows = [
         "get nodes",
         "get links",
         "get associations",
@@ -94,18 +96,26 @@ def _tell_how_to_look(console: Console, directory: Path) -> None:
         "get usage",
         "get bill",
         "watch",
-    ):
-        console.print(f"   keyweave {verb}{named}", markup=False)
-    console.print(f"   keyweave lab cut{named} {lab.links[0].name}", markup=False)
-    console.print(
-        f"   NETCONF of {node.name}: ssh -s -p {node.netconf_port} -i {lab.netconf_key} "
-        f"{lab.netconf_user}@127.0.0.1 netconf",
-        markup=False,
-    )
-    for other in lab.nodes[1:]:
-        console.print(f"      {other.name}: port {other.netconf_port}", markup=False)
-    console.print(
-        f"   gRPC (keyweave.v1, mutual TLS): {lab.controller_address}, as {lab.operator.certificate}",
-        markup=False,
-    )
-    console.print(f"   stop it: keyweave lab destroy{named}", markup=False)
+    ]
+    told = [f"{keyweave} {verb}{named}" for verb in rows]
+    told += [
+        f"{keyweave} lab cut{named} {lab.links[0].name}",
+        f"NETCONF of {node.name}: {ssh} -p {node.netconf_port} {lab.netconf_user}@127.0.0.1 netconf",
+        "   ports of the others: "
+        + ", ".join(f"{other.name} {other.netconf_port}" for other in lab.nodes[1:]),
+        f"gRPC keyweave.v1, mutual TLS: {lab.controller_address}, with the certificate "
+        f"{directory / lab.operator.certificate.relative_to(lab.directory)}",
+        f"stop it: {keyweave} lab destroy{named}",
+    ]
+    console.print("\n[bold]The network runs on[/bold]")
+    for row in told:
+        console.print(f"   {row}", markup=False)
+
+
+def _command() -> str:
+    """How to call the `keyweave` command from here."""
+    beside = Path(sys.executable).with_name("keyweave")
+    if shutil.which("keyweave") == str(beside):
+        return "keyweave"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
