@@ -88,23 +88,16 @@ def _tell_how_to_look(console: Console, directory: Path) -> None:
     node = lab.nodes[0]
     keyweave, named = _command(), f" --lab {directory}"
     ssh = f"ssh -s -i {directory / lab.netconf_key.relative_to(lab.directory)}"
-    rows = [
-        "get nodes",
-        "get links",
-        "get associations",
-        "get alarms --all",
-        "get usage",
-        "get bill",
-        "watch",
-    ]
-    told = [f"{keyweave} {verb}{named}" for verb in rows]
+    certificate = directory / lab.operator.certificate.relative_to(lab.directory)
+    shown = ("nodes", "links", "associations", "alarms --all", "usage", "bill")
+    others = ", ".join(f"{other.name} {other.netconf_port}" for other in lab.nodes[1:])
+    told = [f"{keyweave} get {what}{named}" for what in shown]
     told += [
+        f"{keyweave} watch{named}",
         f"{keyweave} lab cut{named} {lab.links[0].name}",
         f"NETCONF of {node.name}: {ssh} -p {node.netconf_port} {lab.netconf_user}@127.0.0.1 netconf",
-        "   ports of the others: "
-        + ", ".join(f"{other.name} {other.netconf_port}" for other in lab.nodes[1:]),
-        f"gRPC keyweave.v1, mutual TLS: {lab.controller_address}, with the certificate "
-        f"{directory / lab.operator.certificate.relative_to(lab.directory)}",
+        f"   ports of the others: {others}",
+        f"gRPC keyweave.v1, mutual TLS: {lab.controller_address}, with the certificate {certificate}",
         f"stop it: {keyweave} lab destroy{named}",
     ]
     console.print("\n[bold]The network runs on[/bold]")

@@ -68,7 +68,9 @@ async def deploy(
     program ended; the text has the end of its log), DeadlineExceeded; then nothing is left running.
     """
     if any(each.state == "running" for each in _states_or_none(directory)):
-        raise InvalidInput(f"{directory}: a laboratory runs there; destroy it first")
+        raise InvalidInput(
+            f"{directory}: a laboratory runs there; stop it first: keyweave lab destroy --lab {directory}"
+        )
     inventory = lay_out(topology, directory, clock, keep=keep, tuning=tuning)
     return await _start(inventory, clock, ready_within_s, told)
 
