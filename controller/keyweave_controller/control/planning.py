@@ -143,6 +143,17 @@ def wanted(state: NetworkState, node_id: NodeId) -> tuple[dict[LinkId, Link], di
     return links, applications
 
 
+def refreshed(state: NetworkState, node_id: NodeId, edit: NodeEdit) -> NodeEdit:
+    """What `edit` puts, as the node should hold it now; what it should hold no more is left out."""
+    links, applications = wanted(state, node_id)
+    return NodeEdit(
+        put_links=tuple(links[one.link_id] for one in edit.put_links if one.link_id in links),
+        put_applications=tuple(
+            applications[one.app_id] for one in edit.put_applications if one.app_id in applications
+        ),
+    )
+
+
 def switched_entry(association: Association, node_id: NodeId) -> Application:
     """The CLIENT application as the change under way writes it (the granted one when there is none)."""
     if not association.switching:

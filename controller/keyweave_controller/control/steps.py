@@ -7,7 +7,8 @@ not be reached is asked `MOST_ATTEMPTS` times.
 
 from typing import assert_never
 
-from keyweave_controller.control import changes, cleanup, closing
+from keyweave_controller.control import changes, cleanup, closing, planning
+from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import StepFailed, StepSucceeded
 from keyweave_controller.control.state import Association, AssociationState, Phase, Step
 from keyweave_controller.control.turn import Turn
@@ -60,11 +61,18 @@ def failed(turn: Turn, event: StepFailed) -> None:
 
 
 def retry(turn: Turn, step_id: str) -> None:
-    """The timer of a step ran out: hand it out again."""
+    """The timer of a step ran out: hand it out again, as things stand now."""
     step = turn.state.steps.get(step_id)
-    if step is not None and step.waiting:
-        step.attempts += 1
-        turn.repeat(step)
+    if step is None or not step.waiting:
+        return
+    if step.phase in (Phase.RECONCILE, Phase.REPEAT):
+        # Nobody withdraws these when the wish behind them changes: what was right then may be wrong now.
+        step.edit = planning.refreshed(turn.state, step.node_id, step.edit)
+        if step.edit == NodeEdit():
+            _take(turn, step_id)
+            return
+    step.attempts += 1
+    turn.repeat(step)
 
 
 def _take(turn: Turn, step_id: str) -> Step | None:
