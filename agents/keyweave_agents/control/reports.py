@@ -11,6 +11,7 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`Turns`)
     PoolFilled          event, and sdqkdn_link_perf_update (`Turns`)
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
+    RelayRestored       event naming the same: what got through ends the trouble
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     PoolEmptied,
     PoolFilled,
+    RelayRestored,
     RelayTrouble,
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
@@ -56,6 +58,8 @@ def of_key_event(
             )
         case RelayTrouble():
             return (_relay_trouble(event, node, direct),)
+        case RelayRestored():
+            return (_relay_restored(event, node, direct),)
         case _:
             assert_never(event)
 
@@ -186,6 +190,18 @@ def _relay_trouble(event: RelayTrouble, node: Node, direct: Mapping[LinkId, Link
         else told.ApplicationReport(
             app_id=fed.app_id, status=fed.status, message=event.reason, severity=told.Severity.MINOR
         ),
+    )
+
+
+def _relay_restored(event: RelayRestored, node: Node, direct: Mapping[LinkId, LinkId]) -> told.Event:
+    link_id = direct.get(event.link_id, event.link_id)
+    fed = next((entry for entry in node.applications if link_id in entry.backing_link_ids), None)
+    text = "keys get through again"
+    return told.Event(
+        link=_report(link_id, _link(node, link_id), text),
+        application=None
+        if fed is None
+        else told.ApplicationReport(app_id=fed.app_id, status=fed.status, message=text),
     )
 
 

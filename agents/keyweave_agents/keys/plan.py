@@ -135,4 +135,11 @@ class RelayTrouble:
     reason: str
 
 
-KeyEvent = AssociationWanted | PoolEmptied | PoolFilled | AssociationExpired | RelayTrouble
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRestored:
+    """Keys get through again over a virtual link of which there was trouble."""
+
+    link_id: LinkId
+
+
+KeyEvent = AssociationWanted | PoolEmptied | PoolFilled | AssociationExpired | RelayTrouble | RelayRestored

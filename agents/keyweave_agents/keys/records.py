@@ -50,6 +50,10 @@ class Endpoint(Protocol):
         """Relay over a virtual link keeps failing."""
         ...
 
+    def restored(self, link_id: LinkId) -> None:
+        """Something got through after `troubled`."""
+        ...
+
 
 @dataclass(slots=True)
 class Sent:
@@ -113,6 +117,7 @@ class Complaints:
         self._endpoint = endpoint
         self._in_a_row: dict[LinkId, int] = {}
         self._told_s: dict[LinkId, float] = {}
+        self._standing: set[LinkId] = set()
 
     def count(self, link_id: LinkId, reason: str, now_s: float) -> None:
         """One more failure."""
@@ -120,15 +125,20 @@ class Complaints:
         last_s = self._told_s.get(link_id, float("-inf"))
         if times >= REPEATS_BEFORE_TROUBLE and now_s - last_s >= TROUBLE_EVERY_S:
             self._told_s[link_id] = now_s
+            self._standing.add(link_id)
             self._endpoint.troubled(link_id, reason)
 
     def clear(self, link_id: LinkId) -> None:
         """Something got through."""
         self._in_a_row.pop(link_id, None)
+        if link_id in self._standing:
+            self._standing.discard(link_id)
+            self._endpoint.restored(link_id)
 
     def keep_only(self, link_ids: Iterable[LinkId]) -> None:
         """Forget virtual links that are gone."""
         known = set(link_ids)
+        self._standing &= known
         for table in (self._in_a_row, self._told_s):
             for link_id in [link_id for link_id in table if link_id not in known]:
                 del table[link_id]

@@ -20,6 +20,7 @@ from keyweave_agents.keys.plan import (
     AssociationPlan,
     AssociationView,
     KeyEvent,
+    RelayRestored,
     RelayTrouble,
     StoreStatus,
     SuppliedKey,
@@ -298,6 +299,10 @@ class Supply:
     def troubled(self, link_id: LinkId, reason: str) -> None:
         """See `records.Endpoint`."""
         self._emit(RelayTrouble(link_id=link_id, reason=reason))
+
+    def restored(self, link_id: LinkId) -> None:
+        """See `records.Endpoint`."""
+        self._emit(RelayRestored(link_id=link_id))
 
     # --- views -----------------------------------------------------------------------------------
 

@@ -137,6 +137,8 @@ def _report(
         return
     if application.status is AppStatus.OUT_OF_TIME:
         closing.disconnected(turn, node.node_id, application.app_id)
+    elif not attention and application.status is AppStatus.ON:
+        _trouble_over(turn, application.app_id)
     elif attention:
         _trouble(turn, node, application.app_id, application.message or "the agent asks for attention")
 
@@ -157,9 +159,17 @@ def _link_report(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkSta
 
 
 def _trouble(turn: Turn, node: NodeRecord, app_id: AppId, message: str) -> None:
-    """Keys of an association do not get through; no word of 015 takes that back, so it ages."""
+    """Keys of an association do not get through, until an event says that they do or nobody repeats it."""
     association = turn.state.associations.get(app_id)
     if association is not None and association.live:
         association.trouble = f"{node.name}: {message}"
         turn.touch_app(app_id)
         turn.set_timer(f"trouble:{app_id}", turn.at + TROUBLE_LASTS_S)
+
+
+def _trouble_over(turn: Turn, app_id: AppId) -> None:
+    association = turn.state.associations.get(app_id)
+    if association is not None and association.trouble:
+        association.trouble = ""
+        turn.cancel_timer(f"trouble:{app_id}")
+        turn.touch_app(app_id)

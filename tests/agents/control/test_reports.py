@@ -13,6 +13,7 @@ from keyweave_agents.keys.plan import (
     AssociationWanted,
     PoolEmptied,
     PoolFilled,
+    RelayRestored,
     RelayTrouble,
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp
@@ -152,6 +153,14 @@ def test_trouble_on_a_path_names_the_path_and_who_suffers() -> None:
     assert sent.application is not None
     assert (sent.link.link_id, sent.link.severity) == (PATH, told.Severity.MINOR)
     assert (sent.application.app_id, sent.application.status) == (APP, AppStatus.ON)
+
+
+def test_the_end_of_trouble_is_an_event_about_the_same() -> None:
+    (sent,) = of_key_event(RelayRestored(link_id=PATH), node(), {})
+    assert isinstance(sent, told.Event)
+    assert sent.link is not None
+    assert sent.application is not None
+    assert (sent.link.link_id, sent.application.app_id, sent.application.status) == (PATH, APP, AppStatus.ON)
 
 
 def test_trouble_on_a_derived_route_names_the_physical_link() -> None:

@@ -4,7 +4,7 @@ import pytest
 from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, uid
 
 from keyweave_agents.keys.frames import Ack, Batch, Doubt, Held, Nack, Reason, Sealed
-from keyweave_agents.keys.plan import KeyPlan, RelayTrouble
+from keyweave_agents.keys.plan import KeyPlan, RelayRestored, RelayTrouble
 from keyweave_agents.keys.store import PadRange
 from keyweave_agents.keys.wire import decode, encode_body, encode_sealed
 from keyweave_core.model.ids import AppId, LinkId
@@ -307,6 +307,10 @@ def test_a_failing_path_is_reported_and_the_report_names_the_place() -> None:
     assert len(troubles) == 1
     assert troubles[0].link_id == uid(0x500)
     assert str(network.node(2)) in troubles[0].reason
+    network.planes[2].configure(network.plans[2])
+    network.wait(5)
+    assert network.events[1][-1] == RelayRestored(link_id=LinkId(uid(0x500)))
+    assert sum(isinstance(event, RelayRestored) for event in network.events[1]) == 1
 
 
 def test_a_batch_from_a_neighbour_that_is_not_on_the_path_goes_nowhere() -> None:

@@ -17,7 +17,7 @@ from keyweave_controller.engine.simulation import Span, simulate, simulated_id, 
 from keyweave_controller.management import faults
 from keyweave_controller.management.alarms import AlarmChanged, AlarmType
 from keyweave_controller.management.manager import Management
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, AppStatus
 from keyweave_core.model.link import InterfaceStatus, LinkPerformance, LinkStatus
 from keyweave_core.model.notifications import (
     Alarm,
@@ -209,6 +209,18 @@ def test_a_complaint_about_an_association_is_alarmed_and_ages() -> None:
     show.advance(61)
     assert types(show) == []
     say(show, A, Alarm(application=ApplicationReport(app_id="ghost")))
+    assert types(show) == []
+
+
+def test_a_complaint_ends_when_keys_get_through_again() -> None:
+    show = line()
+    (app_id,) = show.network.associations
+    complaint = Alarm(application=ApplicationReport(app_id=app_id, message="no pad left at B"))
+    say(show, A, complaint)
+    assert types(show) == [AlarmType.RELAY_FAILED]
+    say(show, A, Event(application=ApplicationReport(app_id=app_id, status=AppStatus.DISCONNECTED)))
+    assert types(show) == [AlarmType.RELAY_FAILED]
+    say(show, A, Event(application=ApplicationReport(app_id=app_id, status=AppStatus.ON)))
     assert types(show) == []
 
 
