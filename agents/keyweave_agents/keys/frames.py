@@ -105,7 +105,22 @@ class Doubt:
     link_id: LinkId
 
 
-Frame = Hello | Held | Missing | Sealed | Nack | Doubt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Who keeps the keys of a virtual link? Goes forward to its destination."""
+
+    link_id: LinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """The destination's answer to `Ask`, as in `Ack`. It can end keys, never supply one."""
+
+    link_id: LinkId
+    keeper: bytes
+
+
+Frame = Hello | Held | Missing | Sealed | Nack | Doubt | Ask | Keeper
 
 
 def uuid_bytes(text: str) -> bytes:

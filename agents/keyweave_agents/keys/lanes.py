@@ -171,14 +171,18 @@ class Association:
 
     def proved(self, flight: Flight, keeper: bytes) -> None:
         """A batch was acknowledged: if by another start of the destination, ready keys are worthless."""
-        if keeper != self.keeper:
-            for lane in self.lanes.values():
-                lane.ready.wipe()
-            self.keeper = keeper
+        self.kept_by(keeper)
         if flight.doubts == self.doubts:
             self.doubted_s = None
         if flight.batch.count >= self.most_keys:
             self.most_keys = min(512, 2 * self.most_keys)
+
+    def kept_by(self, keeper: bytes) -> None:
+        """This start of the destination holds our keys: those that another one acknowledged are worthless."""
+        if keeper != self.keeper:
+            for lane in self.lanes.values():
+                lane.ready.wipe()
+            self.keeper = keeper
 
     def lane(self, size_bits: int) -> Lane:
         """The lane of a key size; made when there is none."""

@@ -42,6 +42,10 @@ class Endpoint(Protocol):
         """The destination of a virtual link that begins here may have restarted."""
         ...
 
+    def kept(self, link_id: LinkId, keeper: bytes) -> None:
+        """The destination of a virtual link that begins here says who it is (unproved)."""
+        ...
+
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """A batch that was submitted here did not get through yet; `too_large`: for the pool of some hop."""
         ...

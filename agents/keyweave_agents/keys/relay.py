@@ -22,7 +22,20 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import assert_never
 
-from keyweave_agents.keys.frames import Ack, Batch, Doubt, Frame, Held, Hello, Missing, Nack, Reason, Sealed
+from keyweave_agents.keys.frames import (
+    Ack,
+    Ask,
+    Batch,
+    Doubt,
+    Frame,
+    Held,
+    Hello,
+    Keeper,
+    Missing,
+    Nack,
+    Reason,
+    Sealed,
+)
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
@@ -133,6 +146,10 @@ class Relay:
                 route = self._routes.get(frame.link_id)
                 if route is not None and route.next_hop == session.remote:
                     self._doubt([route])
+            case Ask():
+                self._on_ask(session, frame)
+            case Keeper():
+                self._on_keeper(session, frame)
             case _ as never:
                 assert_never(never)
 
@@ -361,6 +378,33 @@ class Relay:
             for session in self._sessions.get(route.prev_hop, ()):
                 if session.ready:
                     session.send(encode(Doubt(link_id=route.link_id)))
+
+    def ask(self, link_id: LinkId) -> None:
+        """Ask the destination of a virtual link who it is; the source hears it by `Endpoint.kept`."""
+        session = self.next_session(link_id)
+        if session is not None:
+            session.send(encode(Ask(link_id=link_id)))
+
+    def _on_ask(self, session: LinkSession, frame: Ask) -> None:
+        route = self._routes.get(frame.link_id)
+        if route is None or route.prev_hop != session.remote or not session.ready:
+            return
+        if route.next_hop is None:
+            session.send(encode(Keeper(link_id=frame.link_id, keeper=self._endpoint.keeper)))
+        else:
+            self.ask(frame.link_id)
+
+    def _on_keeper(self, session: LinkSession, frame: Keeper) -> None:
+        route = self._routes.get(frame.link_id)
+        if route is None or route.next_hop != session.remote:
+            return
+        if route.prev_hop is None:
+            self._endpoint.kept(frame.link_id, frame.keeper)
+            return
+        for back in self._sessions.get(route.prev_hop, ()):
+            if back.ready:
+                back.send(encode(frame))
+                return
 
     def _finish(self, record: Record, keeper: bytes, now_s: float) -> None:
         """Acknowledged to us (or stored by us): only answers are still to be given."""

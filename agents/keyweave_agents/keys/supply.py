@@ -243,6 +243,8 @@ class Supply:
         for association in self._associations.values():
             association.usage.roll(wall_s)
             if association.plan.source:
+                if association.doubted_s is not None and association.plan.link_id is not None:
+                    self.relay.ask(association.plan.link_id)
                 ttl_s = self._refill.ttl_s(association.plan)
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in list(association.lanes.values()):
@@ -287,6 +289,13 @@ class Supply:
         for association in self._associations.values():
             if association.plan.source and association.plan.link_id == link_id:
                 association.doubt(self._clock.monotonic())
+                self.relay.ask(link_id)
+
+    def kept(self, link_id: LinkId, keeper: bytes) -> None:
+        """See `records.Endpoint`."""
+        for association in self._associations.values():
+            if association.plan.source and association.plan.link_id == link_id:
+                association.kept_by(keeper)
 
     def _doubtful(self, association: Association) -> bool:
         since_s = association.doubted_s

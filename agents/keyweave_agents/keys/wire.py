@@ -11,11 +11,13 @@ from google.protobuf.message import DecodeError
 
 from keyweave_agents.keys.frames import (
     Ack,
+    Ask,
     Batch,
     Doubt,
     Frame,
     Held,
     Hello,
+    Keeper,
     Missing,
     Nack,
     Reason,
@@ -71,7 +73,7 @@ def encode_sealed(body: bytes, tag: bytes) -> bytes:
     return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
 
 
-def encode(frame: Hello | Held | Missing | Nack | Doubt) -> bytes:
+def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper) -> bytes:
     """An untagged message, ready for the wire (length in front)."""
     if isinstance(frame, Held):
         return _framed(pb.Frame(held=pb.Held(block_ids=frame.block_ids)))
@@ -79,6 +81,11 @@ def encode(frame: Hello | Held | Missing | Nack | Doubt) -> bytes:
         return _framed(pb.Frame(missing=pb.Missing(block_ids=frame.block_ids)))
     if isinstance(frame, Doubt):
         return _framed(pb.Frame(doubt=pb.Doubt(link_id=uuid_bytes(frame.link_id))))
+    if isinstance(frame, Ask):
+        return _framed(pb.Frame(ask=pb.Ask(link_id=uuid_bytes(frame.link_id))))
+    if isinstance(frame, Keeper):
+        answer = pb.Keeper(link_id=uuid_bytes(frame.link_id), keeper=frame.keeper)
+        return _framed(pb.Frame(keeper=answer))
     if isinstance(frame, Nack):
         nack = pb.Nack(
             batch_id=frame.batch_id,
@@ -121,6 +128,13 @@ def decode(raw: bytes) -> Frame:
             return _nack(frame.nack)
         case "doubt":
             return Doubt(link_id=LinkId(uuid_text(_uuid(frame.doubt.link_id, "link id"))))
+        case "ask":
+            return Ask(link_id=LinkId(uuid_text(_uuid(frame.ask.link_id, "link id"))))
+        case "keeper":
+            return Keeper(
+                link_id=LinkId(uuid_text(_uuid(frame.keeper.link_id, "link id"))),
+                keeper=_uuid(frame.keeper.keeper, "keeper"),
+            )
         case "hello":
             return _hello(frame.hello)
         case _:

@@ -8,20 +8,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing")
+    __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing", "ask", "keeper")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     NACK_FIELD_NUMBER: _ClassVar[int]
     DOUBT_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     held: Held
     sealed: Sealed
     nack: Nack
     doubt: Doubt
     missing: Missing
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ...) -> None: ...
+    ask: Ask
+    keeper: Keeper
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., keeper: _Optional[_Union[Keeper, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "node_id", "link_id", "dialler", "acceptor")
@@ -124,6 +128,20 @@ class Doubt(_message.Message):
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     link_id: bytes
     def __init__(self, link_id: _Optional[bytes] = ...) -> None: ...
+
+class Ask(_message.Message):
+    __slots__ = ("link_id",)
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    link_id: bytes
+    def __init__(self, link_id: _Optional[bytes] = ...) -> None: ...
+
+class Keeper(_message.Message):
+    __slots__ = ("link_id", "keeper")
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
+    link_id: bytes
+    keeper: bytes
+    def __init__(self, link_id: _Optional[bytes] = ..., keeper: _Optional[bytes] = ...) -> None: ...
 
 class Nack(_message.Message):
     __slots__ = ("batch_id", "link_id", "reason", "at_node", "kept")

@@ -3,7 +3,7 @@
 import pytest
 from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, uid
 
-from keyweave_agents.keys.frames import Ack, Batch, Doubt, Held, Nack, Reason, Sealed
+from keyweave_agents.keys.frames import Ack, Ask, Batch, Doubt, Held, Keeper, Nack, Reason, Sealed
 from keyweave_agents.keys.plan import KeyPlan, RelayRestored, RelayTrouble
 from keyweave_agents.keys.store import PadRange
 from keyweave_agents.keys.wire import decode, encode_body, encode_sealed
@@ -402,6 +402,31 @@ def test_a_transit_that_restarted_leaves_the_buffer_alone() -> None:
     assert stored(network) >= 16
     keys = network.draw(16)
     assert len(network.fetch(keys, at=4)) == 16
+
+
+def test_a_destination_that_restarted_says_so_even_where_no_key_is_left_to_prove_it() -> None:
+    network = started(4)
+    network.restart(4)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.settle()
+    network.wait(5)  # its fibre stays dark, so no batch gets there
+    assert stored(network) == 0
+    assert network.draw(1) == (), "what the destination forgot is not supplied"
+
+
+def test_who_keeps_the_keys_is_asked_and_told_along_the_path_alone() -> None:
+    network = started(3)
+    path = LinkId(uid(0x500))
+    plane = network.planes[2]
+    plane.handle(network.link(2, 3), Ask(link_id=path))  # from the far side
+    plane.handle(network.link(1, 2), Ask(link_id=LinkId(uid(0x999))))
+    plane.handle(network.link(1, 2), Keeper(link_id=path, keeper=bytes(16)))  # from the near side
+    assert plane.take_outbox() == []
+    network.planes[1].handle(network.link(1, 2), Keeper(link_id=LinkId(uid(0x999)), keeper=bytes(16)))
+    assert len(network.draw(1)) == 1
+    network.planes[1].handle(network.link(1, 2), Keeper(link_id=path, keeper=bytes(16)))
+    assert network.draw(1) == (), "another keeper ends the keys of the one before"
 
 
 def test_doubt_about_a_broken_path_ends_after_a_while() -> None:

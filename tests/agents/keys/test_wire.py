@@ -9,10 +9,12 @@ from tests.agents.keys.network import uid
 
 from keyweave_agents.keys.frames import (
     Ack,
+    Ask,
     Batch,
     Doubt,
     Held,
     Hello,
+    Keeper,
     Missing,
     Nack,
     Reason,
@@ -42,6 +44,8 @@ frames = st.one_of(
     st.builds(Missing, block_ids=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=5).map(tuple)),
     st.builds(Held, block_ids=st.lists(st.integers(0, 2**63 - 1), max_size=5).map(tuple)),
     st.builds(Doubt, link_id=uuids),
+    st.builds(Ask, link_id=uuids),
+    st.builds(Keeper, link_id=uuids, keeper=st.binary(min_size=16, max_size=16)),
     st.builds(
         Nack,
         batch_id=st.binary(min_size=16, max_size=16),
@@ -54,7 +58,7 @@ frames = st.one_of(
 
 
 @given(frames)
-def test_untagged_frames_come_back(frame: Hello | Held | Missing | Nack | Doubt) -> None:
+def test_untagged_frames_come_back(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper) -> None:
     assert decode(encode(frame)[4:]) == frame
 
 
@@ -124,6 +128,11 @@ def sealed(**changes: object) -> bytes:
         (pb.Frame(hello=pb.Hello(version=2)).SerializeToString(), "relay version 2; spoken here: 1"),
         (pb.Frame(held=pb.Held(block_ids=[2**64 - 1])).SerializeToString(), "block id"),
         (pb.Frame(doubt=pb.Doubt(link_id=b"x")).SerializeToString(), "link id has 1 bytes"),
+        (pb.Frame(ask=pb.Ask()).SerializeToString(), "link id has 0 bytes"),
+        (
+            pb.Frame(keeper=pb.Keeper(link_id=bytes(16), keeper=b"x")).SerializeToString(),
+            "keeper has 1 bytes",
+        ),
         (
             pb.Frame(
                 hello=pb.Hello(
