@@ -217,6 +217,7 @@ _application_reports = st.builds(
     status=maybe(st.sampled_from(AppStatus)),
     message=maybe(texts),
     severity=maybe(st.sampled_from(Severity)),
+    last_periods=st.lists(statistics, max_size=2, unique_by=lambda row: row.end_time).map(tuple),
 )
 _report = {
     "link": maybe(_link_reports),

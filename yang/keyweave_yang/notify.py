@@ -31,9 +31,20 @@ from keyweave_core.model.notifications import (
     Severity,
 )
 from keyweave_yang.namespaces import ETSI_NODE, etsi, is_element, kwq, local_name, new_tree
-from keyweave_yang.read_entries import read_interface, read_performance, read_qos, read_sae
+from keyweave_yang.read_entries import (
+    read_interface,
+    read_last_periods,
+    read_performance,
+    read_qos,
+    read_sae,
+)
 from keyweave_yang.reading import Faults, Fields
-from keyweave_yang.write_entries import write_interface_leaves, write_performance, write_qos
+from keyweave_yang.write_entries import (
+    write_interface_leaves,
+    write_last_period,
+    write_performance,
+    write_qos,
+)
 from keyweave_yang.writing import grow, identity, number, prose, text
 
 ENVELOPE = "{urn:ietf:params:xml:ns:netconf:notification:1.0}notification"
@@ -118,6 +129,8 @@ def _report(name: str, report: Alarm | Event) -> _Element:
         text(holder, etsi("app_id"), app.app_id)
         identity(holder, etsi("app_status"), app.status)
         _message(holder, app.message, app.severity)
+        for period in app.last_periods:
+            write_last_period(holder, period)
     return top
 
 
@@ -234,5 +247,6 @@ def _read_report(name: str, fields: Fields) -> Alarm | Event:
             status=app.identity(etsi("app_status"), AppStatus),
             message=app.text(etsi("message")),
             severity=app.identity(etsi("severity"), Severity),
+            last_periods=read_last_periods(app),
         ),
     )

@@ -80,19 +80,31 @@ def read_application(fields: Fields) -> Application | None:
 
 def _statistics(fields: Fields) -> tuple[AppStatistics, ...]:
     holder = fields.inner(etsi("app_statistics"))
-    rows: dict[str, AppStatistics] = {}
     if holder is None:
         return ()
-    for element in holder.all(etsi("statistics")):
+    names = (etsi("end_time"), etsi("start_time"), etsi("consumed_bits"))
+    return _periods(holder, etsi("statistics"), *names)
+
+
+def read_last_periods(fields: Fields) -> tuple[AppStatistics, ...]:
+    """The `last-period` rows of an application that was taken from its node (augment of `event`)."""
+    return _periods(fields, kwq("last-period"), kwq("end-time"), kwq("start-time"), kwq("consumed-bits"))
+
+
+def _periods(
+    holder: Fields, tag: str, end_tag: str, start_tag: str, bits_tag: str
+) -> tuple[AppStatistics, ...]:
+    rows: dict[str, AppStatistics] = {}
+    for element in holder.all(tag):
         row = holder.of(element)
-        end = row.time(etsi("end_time"))
+        end = row.time(end_tag)
         if end is None or end in rows:
-            row.fault("", "has no end_time of its own; the row was dropped")
+            row.fault("", "has no end time of its own; the row was dropped")
             continue
         rows[end] = AppStatistics(
             end_time=end,
-            start_time=row.time(etsi("start_time")),
-            consumed_bits=row.uint32(etsi("consumed_bits")),
+            start_time=row.time(start_tag),
+            consumed_bits=row.uint32(bits_tag),
             paths=_paths(row),
         )
     return tuple(rows.values())

@@ -78,6 +78,19 @@ def _write_statistics(parent: _Element, statistics: AppStatistics) -> None:
     text(row, etsi("end_time"), statistics.end_time)
     text(row, etsi("start_time"), statistics.start_time)
     gauge(row, etsi("consumed_bits"), statistics.consumed_bits)
+    _write_paths(row, statistics)
+
+
+def write_last_period(parent: _Element, statistics: AppStatistics) -> None:
+    """One `last-period` of an application that was taken from the node (augment of `event`)."""
+    row = grow(parent, kwq("last-period"))
+    text(row, kwq("end-time"), statistics.end_time)
+    text(row, kwq("start-time"), statistics.start_time)
+    number(row, kwq("consumed-bits"), statistics.consumed_bits, _UINT64_MAX)
+    _write_paths(row, statistics)
+
+
+def _write_paths(row: _Element, statistics: AppStatistics) -> None:
     for path in statistics.paths:
         usage = grow(row, kwq("path-usage"))
         text(usage, kwq("link-id"), path.link_id)

@@ -10,6 +10,7 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
                         sdqkdn_link_overloaded when more is reserved than made
     PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`Turns`)
     PoolFilled          event, and sdqkdn_link_perf_update (`Turns`)
+    AssociationRemoved  event with the periods that no reading shows any more
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
     RelayRestored       event naming the same: what got through ends the trouble
 """
@@ -19,6 +20,7 @@ from typing import assert_never
 
 from keyweave_agents.keys.plan import (
     AssociationExpired,
+    AssociationRemoved,
     AssociationWanted,
     KeyEvent,
     PoolEmptied,
@@ -28,7 +30,7 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
 from keyweave_core.model import notifications as told
-from keyweave_core.model.application import AppType
+from keyweave_core.model.application import AppStatus, AppType
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus
 from keyweave_core.model.node import Node
@@ -56,6 +58,8 @@ def of_key_event(
                 told.Event(link=_report(event.link_id, link, "there is key in the pool again")),
                 told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),
             )
+        case AssociationRemoved():
+            return (_removed(event),)
         case RelayTrouble():
             return (_relay_trouble(event, node, direct),)
         case RelayRestored():
@@ -178,6 +182,17 @@ def _pool_emptied(event: PoolEmptied, node: Node) -> tuple[told.Notification, ..
         return (told.LinkOverloaded(link_id=event.link_id, performance=_figures(link)),)
     report = _report(event.link_id, link, "no key left in the pool", LinkStatus.OFF, told.Severity.MAJOR)
     return (told.Alarm(link=report),)
+
+
+def _removed(event: AssociationRemoved) -> told.Event:
+    return told.Event(
+        application=told.ApplicationReport(
+            app_id=event.app_id,
+            status=AppStatus.DISCONNECTED,
+            message="the application was taken from this node",
+            last_periods=event.statistics,
+        )
+    )
 
 
 def _relay_trouble(event: RelayTrouble, node: Node, direct: Mapping[LinkId, LinkId]) -> told.Alarm:

@@ -142,4 +142,20 @@ class RelayRestored:
     link_id: LinkId
 
 
-KeyEvent = AssociationWanted | PoolEmptied | PoolFilled | AssociationExpired | RelayTrouble | RelayRestored
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationRemoved:
+    """An association is no longer planned here. `statistics`: its periods, the last ended with it."""
+
+    app_id: AppId
+    statistics: tuple[AppStatistics, ...]
+
+
+KeyEvent = (
+    AssociationWanted
+    | AssociationExpired
+    | AssociationRemoved
+    | PoolEmptied
+    | PoolFilled
+    | RelayTrouble
+    | RelayRestored
+)

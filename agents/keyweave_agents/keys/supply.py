@@ -18,6 +18,7 @@ from keyweave_agents.keys.lanes import Association, Lane, Request
 from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationPlan,
+    AssociationRemoved,
     AssociationView,
     KeyEvent,
     RelayRestored,
@@ -114,6 +115,9 @@ class Supply:
                 self._waiting.add(request, now_s)
             lane.waiting.clear()
         association.wipe()
+        periods = association.usage.finish(self._clock.now())
+        if periods:  # nobody can read them here any more
+            self._emit(AssociationRemoved(app_id=association.plan.app_id, statistics=periods))
 
     # --- requests --------------------------------------------------------------------------------
 

@@ -39,8 +39,17 @@ class Usage:
     def roll(self, now_s: float) -> None:
         """Close the period when its time is over."""
         end_s = self._start_s + self._length_s
-        if not self._total_bits or now_s < end_s:
-            return
+        if self._total_bits and now_s >= end_s:
+            self._close(end_s)
+
+    def finish(self, now_s: float) -> tuple[AppStatistics, ...]:
+        """Close the period at once, because nothing will be counted any more; all closed periods."""
+        self.roll(now_s)
+        if self._total_bits:
+            self._close(now_s)
+        return self.closed()
+
+    def _close(self, end_s: float) -> None:
         self._closed.append(
             AppStatistics(
                 end_time=date_and_time(end_s),

@@ -75,14 +75,26 @@ class Digest:
         ended: dict[AppId, float] = {}
         for application in applications:
             last = self._ended.get(application.app_id, float("-inf"))
-            dated = [(end, row) for row in application.statistics if (end := _end(row)) is not None]
-            later = sorted(((end, row) for end, row in dated if end > last), key=lambda pair: pair[0])
+            later = _later(application.statistics, last)
             if later:
                 fresh[application.app_id] = tuple(row for _, row in later)
                 last = later[-1][0]
             ended[application.app_id] = last
         self._ended = ended
         return fresh
+
+    def last_periods(self, app_id: AppId, rows: Iterable[AppStatistics]) -> tuple[AppStatistics, ...]:
+        """Those of an application's last periods that were not yet told, oldest first."""
+        later = _later(rows, self._ended.get(app_id, float("-inf")))
+        if later and app_id in self._ended:
+            self._ended[app_id] = later[-1][0]
+        return tuple(row for _, row in later)
+
+
+def _later(rows: Iterable[AppStatistics], last: float) -> list[tuple[float, AppStatistics]]:
+    """The rows that ended after `last`, oldest first, with their ends."""
+    dated = [(end, row) for row in rows if (end := _end(row)) is not None]
+    return sorted(((end, row) for end, row in dated if end > last), key=lambda pair: pair[0])
 
 
 def _end(row: AppStatistics) -> float | None:

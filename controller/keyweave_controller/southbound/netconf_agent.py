@@ -187,6 +187,7 @@ class NetconfAgent:
 
     async def _notifications(self, dialogue: Dialogue, read_at: float) -> None:
         async for event_time, notification in dialogue.notifications():
+            self._tell_last_usage(notification)
             at = _seconds(event_time)
             if at is not None:
                 self._last_event = max(at, self._last_event or at)
@@ -237,6 +238,17 @@ class NetconfAgent:
             self._submit(
                 UsageReported(at=self._clock.now(), node_id=node.node_id, app_id=app_id, periods=periods)
             )
+
+    def _tell_last_usage(self, notification: Notification) -> None:
+        """What an application had received that was taken from the agent; told again it counts once."""
+        application = notification.application if isinstance(notification, EventReport) else None
+        node_id = self._node_id
+        if application is None or application.app_id is None or node_id is None:
+            return
+        periods = self._digest.last_periods(application.app_id, application.last_periods)
+        if periods:
+            at = self._clock.now()
+            self._submit(UsageReported(at=at, node_id=node_id, app_id=application.app_id, periods=periods))
 
     def _complain(self, faults: tuple[str, ...]) -> None:
         """Say what the decoder dropped, once, however often the agent repeats it."""

@@ -8,7 +8,7 @@ the node (but application_new) or a time: both come from the NETCONF session and
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from keyweave_core.model.application import AppQos, AppStatus, AppType
+from keyweave_core.model.application import AppQos, AppStatistics, AppStatus, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, InterfaceStatus, LinkPerformance, LinkStatus
 
@@ -117,12 +117,16 @@ class InterfaceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationReport:
-    """The `application` container of `alarm` and `event`."""
+    """The `application` container of `alarm` and `event`.
+
+    `last_periods` is the project's augment: what an application that was taken from the node had received.
+    """
 
     app_id: AppId | None = None
     status: AppStatus | None = None
     message: str | None = None
     severity: Severity | None = None
+    last_periods: tuple[AppStatistics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

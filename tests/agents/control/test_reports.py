@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keyweave_agents.control.reports import Pace, of_key_event, of_module_event
 from keyweave_agents.keys.plan import (
     AssociationExpired,
+    AssociationRemoved,
     AssociationWanted,
     PoolEmptied,
     PoolFilled,
@@ -18,7 +19,7 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp
 from keyweave_core.model import notifications as told
-from keyweave_core.model.application import Application, AppQos, AppStatus, AppType
+from keyweave_core.model.application import Application, AppQos, AppStatistics, AppStatus, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
     Endpoint,
@@ -144,6 +145,14 @@ def test_an_expired_association_is_disconnected() -> None:
     assert of_key_event(AssociationExpired(app_id=APP), node(), {}) == (
         told.ApplicationDisconnected(app_id=APP),
     )
+
+
+def test_a_removed_association_leaves_its_periods_with_the_controller() -> None:
+    rows = (AppStatistics(end_time="2026-11-21T10:00:00Z", consumed_bits=256),)
+    (sent,) = of_key_event(AssociationRemoved(app_id=APP, statistics=rows), node(), {})
+    assert isinstance(sent, told.Event)
+    assert sent.application is not None
+    assert (sent.application.app_id, sent.application.last_periods) == (APP, rows)
 
 
 def test_trouble_on_a_path_names_the_path_and_who_suffers() -> None:

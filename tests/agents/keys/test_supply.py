@@ -8,6 +8,7 @@ from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationPlan,
+    AssociationRemoved,
     AssociationWanted,
     KeyPlan,
     PoolEmptied,
@@ -447,6 +448,19 @@ def test_statistics_name_the_path_and_close_with_their_period() -> None:
     assert source.end_time == destination.end_time
     network.wait(120, step_s=5)
     assert len(network.planes[1].snapshot().associations[APP].statistics) == 1, "no empty rows"
+
+
+def test_what_was_delivered_is_told_when_the_association_goes() -> None:
+    network = started(statistics_period_s=60.0)
+    network.draw(3)
+    network.wait(61, step_s=1)
+    network.draw(2)
+    for number in (1, 2, 3):
+        network.planes[number].configure(KeyPlan())
+    (removed,) = (one for one in network.events[1] if isinstance(one, AssociationRemoved))
+    assert removed.app_id == APP
+    assert [row.consumed_bits for row in removed.statistics] == [768, 512], "the open period too"
+    assert not any(isinstance(one, AssociationRemoved) for one in network.events[3]), "nothing was fetched"
 
 
 def test_pools_tell_when_they_are_empty_and_when_not() -> None:

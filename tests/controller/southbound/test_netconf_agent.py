@@ -28,7 +28,7 @@ from keyweave_core.model.link import (
     RelayMethod,
     VirtualSpec,
 )
-from keyweave_core.model.notifications import ApplicationNew, LinkDown
+from keyweave_core.model.notifications import ApplicationNew, ApplicationReport, Event, LinkDown
 from keyweave_core.netconf.client import connect
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_yang.encode import encode_state
@@ -118,6 +118,20 @@ async def test_new_periods_are_told_once(agent, run_fleet, heard):
     event = await heard.wait(UsageReported, 2)
     assert [period.end_time for period in event.periods] == ["2026-11-21T10:05:00Z"]
     await agent.polled()
+    assert len(heard.of(UsageReported)) == 2
+
+
+async def test_the_last_periods_of_a_removed_application_are_told_once(agent, run_fleet, heard):
+    run_fleet(agent)
+    await heard.wait(UsageReported)
+    (app,) = agent.node.applications
+    last = AppStatistics(end_time="2026-11-21T10:00:42Z", consumed_bits=512)
+    report = ApplicationReport(app_id=APP, last_periods=(*app.statistics, last))
+    agent.publish(Event(application=report))
+    event = await heard.wait(UsageReported, 2)
+    assert (event.app_id, [period.consumed_bits for period in event.periods]) == (APP, [512])
+    agent.publish(Event(application=report))
+    await heard.wait(Notified, 2)
     assert len(heard.of(UsageReported)) == 2
 
 
