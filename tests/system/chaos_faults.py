@@ -38,8 +38,8 @@ def app_of(lab: LabInventory, sae_id: str) -> App:
 class Faults:
     """All faults of one run. `say` hears what happens; times count from `began` (monotonic seconds).
 
-    `down` counts the faults that hold a program down, `deaths` when each one died and was back, `unsure` the
-    requests whose clients vanished, `wrong` what no fault may cause.
+    `down` counts the faults that hold a program down, `deaths` when each one died and was back, `thaws` when
+    a frozen one went on, `unsure` the requests whose clients vanished, `wrong` what no fault may cause.
     """
 
     def __init__(self, plan: ChaosPlan, lab: LabInventory, clock: Clock, say: Callable[[str], None]) -> None:
@@ -47,6 +47,7 @@ class Faults:
         self.lab = lab
         self.began = clock.monotonic()
         self.down: dict[str, int] = {}
+        self.thaws: dict[str, list[float]] = {}
         self.deaths: dict[str, list[tuple[float, float]]] = {}
         self.unsure = 0
         self.wrong: list[str] = []
@@ -119,6 +120,7 @@ class Faults:
         self._frozen[name] -= 1
         if not self._frozen[name]:
             self._signal(name, signal.SIGCONT)
+            self.thaws.setdefault(name, []).append(self._clock.monotonic())
 
     def _signal(self, name: str, number: signal.Signals) -> None:
         for program in read_inventory(self.lab.directory).programs:
