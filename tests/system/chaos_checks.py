@@ -22,6 +22,7 @@ from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_yang import edits
 from keyweave_yang.decode import decode_node
 
+SLOW_BPS = 5_000
 _CALM = ("debug", "info", "warning")
 
 
@@ -66,7 +67,13 @@ def settled(view: View, lab: LabInventory) -> list[str]:
             wrong.append(f"{name} has reserved {held}, granted is {granted.get(link.link_id, {})}")
         if link.reserved_bps != sum(held.values()):
             wrong.append(f"{name} sums its reservations up to {link.reserved_bps}, not {sum(held.values())}")
-    wrong += [f"alarm {alarm.type} of {alarm.resource_name}: {alarm.text}" for alarm in view.alarms]
+    # Filling buffers empties the pool of such a link for minutes: rightly told, and nothing to wait for.
+    slow = {f"link:{link.link_id}" for link in view.links if link.skr_bps < SLOW_BPS}
+    wrong += [
+        f"alarm {alarm.type} of {alarm.resource_name}: {alarm.text}"
+        for alarm in view.alarms
+        if alarm.type != "capacity-overbooked" or alarm.resource not in slow
+    ]
     wrong += doubles(view)
     return wrong
 
