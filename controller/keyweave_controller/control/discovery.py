@@ -197,6 +197,7 @@ def _take_links(turn: Turn, node: Node) -> list[LinkId]:
             news.append(link.link_id)
         known.ends.pop(node.node_id, None)
         known.claims[node.node_id] = _end(link, turn.at)
+        turn.touch_link(link.link_id)  # what this end said before (an overload, say) counts no more
     for record in list(turn.state.links.values()):
         if record.link_id not in spoken:
             _drop_claim(turn, record, node.node_id)

@@ -229,3 +229,15 @@ def test_a_link_that_has_not_told_its_rate_is_not_overbooked() -> None:
     figures = LinkMeasure(link_id=AB, performance=LinkPerformance(skr_bps=0))
     show.feed(LinksMeasured(at=show.now, node_id=A, links=(figures,)))
     assert types(show) == []
+
+
+def test_an_overload_told_by_an_agent_that_died_since_does_not_stand_for_ever() -> None:
+    show = Rehearsal(nodes=simulate([Span(a="A", b="B")], {}))
+    show.start()
+    figures = LinkPerformance(skr_bps=1_000_000, expected_consumption_bps=0)
+    say(show, A, LinkOverloaded(link_id=AB, performance=figures))
+    assert AlarmType.CAPACITY_OVERBOOKED in types(show)
+    show.disconnect(A)
+    show.connect(A)
+    show.settle()
+    assert types(show) == []
