@@ -17,8 +17,7 @@ def test_a_seed_gives_one_plan() -> None:
     assert all(fault.at_s < fault.until_s <= 11 for fault in draw(5, lasts_s=10).faults)
 
 
-# A client that vanishes in the middle of its handshake leaves the socket to the garbage collector: that is the
-# fault it plays.
+# A client that vanishes in the middle of its handshake leaves the socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [2, 7, 9])
