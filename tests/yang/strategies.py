@@ -211,19 +211,16 @@ _interface_reports = st.builds(
     message=maybe(texts),
     severity=maybe(st.sampled_from(Severity)),
 )
-_application_reports = st.builds(
-    ApplicationReport,
-    app_id=maybe(app_ids),
-    status=maybe(st.sampled_from(AppStatus)),
-    message=maybe(texts),
-    severity=maybe(st.sampled_from(Severity)),
-    last_periods=st.lists(statistics, max_size=2, unique_by=lambda row: row.end_time).map(tuple),
-)
-_report = {
-    "link": maybe(_link_reports),
-    "interface": maybe(_interface_reports),
-    "application": maybe(_application_reports),
+_application_words = {
+    "app_id": maybe(app_ids),
+    "status": maybe(st.sampled_from(AppStatus)),
+    "message": maybe(texts),
+    "severity": maybe(st.sampled_from(Severity)),
 }
+_last_periods = st.lists(statistics, max_size=2, unique_by=lambda row: row.end_time).map(tuple)
+_report = {"link": maybe(_link_reports), "interface": maybe(_interface_reports)}
+_alarm_application = maybe(st.builds(ApplicationReport, **_application_words))
+_event_application = maybe(st.builds(ApplicationReport, **_application_words, last_periods=_last_periods))
 notifications: SearchStrategy[Notification] = st.one_of(
     st.builds(
         ApplicationNew,
@@ -249,6 +246,6 @@ notifications: SearchStrategy[Notification] = st.one_of(
     st.builds(LinkDown, link_id=maybe(link_ids), reason=maybe(texts)),
     st.builds(LinkPerfUpdate, link_id=maybe(link_ids), performance=physical_figures),
     st.builds(LinkOverloaded, link_id=maybe(link_ids), performance=rates),
-    st.builds(Alarm, **_report),
-    st.builds(Event, **_report),
+    st.builds(Alarm, **_report, application=_alarm_application),
+    st.builds(Event, **_report, application=_event_application),
 )

@@ -129,7 +129,7 @@ def _report(name: str, report: Alarm | Event) -> _Element:
         text(holder, etsi("app_id"), app.app_id)
         identity(holder, etsi("app_status"), app.status)
         _message(holder, app.message, app.severity)
-        for period in app.last_periods:
+        for period in app.last_periods if isinstance(report, Event) else ():  # no alarm has such rows
             write_last_period(holder, period)
     return top
 

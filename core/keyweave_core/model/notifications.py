@@ -119,7 +119,7 @@ class InterfaceReport:
 class ApplicationReport:
     """The `application` container of `alarm` and `event`.
 
-    `last_periods` is the project's augment: what an application that was taken from the node had received.
+    `last_periods` (of `event` alone, the project's augment): what an application taken from the node received.
     """
 
     app_id: AppId | None = None
