@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
     """A directory whose path is short enough for a unix socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    folder = Path(tempfile.mkdtemp(prefix="keyweave-test-"))
     yield folder
     shutil.rmtree(folder)
 
