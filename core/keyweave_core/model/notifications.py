@@ -119,7 +119,7 @@ class InterfaceReport:
 class ApplicationReport:
     """The `application` container of `alarm` and `event`.
 
-    `last_periods` (of `event` alone, the project's augment): what an application taken from the node received.
+    `last_periods` (augment of `event` alone): what an application that was taken from the node had received.
     """
 
     app_id: AppId | None = None
