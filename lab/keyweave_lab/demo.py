@@ -16,7 +16,7 @@ from rich.console import Console
 from keyweave_core.errors import KeyweaveError
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_lab.demo_story import Demo, Outcome
-from keyweave_lab.deploy import deploy, destroy
+from keyweave_lab.deploy import deploy, destroy, in_any_case
 from keyweave_lab.dial import Controller, ControllerAddress
 from keyweave_lab.inventory import read_inventory
 from keyweave_lab.topology import Topology
@@ -39,7 +39,7 @@ async def _play(topology: Topology, directory: Path, *, keep: bool) -> list[Outc
         return demo.outcomes
     finally:
         if not (keep and held):
-            await destroy(directory, clock)
+            await in_any_case(lambda: destroy(directory, clock))
 
 
 def run_demo(topology: Topology, directory: Path, *, keep: bool) -> int:

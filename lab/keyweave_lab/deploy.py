@@ -180,12 +180,12 @@ async def _start(
             if group:
                 told(f"{len(group)} {kind}{'s' if len(group) > 1 else ''} ready")
     except BaseException:
-        await _in_any_case(lambda: stop_all(started, clock, grace_s=GRACE_S))
+        await in_any_case(lambda: stop_all(started, clock, grace_s=GRACE_S))
         raise
     return inventory
 
 
-async def _in_any_case(work: Callable[[], Awaitable[None]]) -> None:
+async def in_any_case(work: Callable[[], Awaitable[object]]) -> None:
     """Do `work` to its end, even if we are cancelled again meanwhile (a second Ctrl-C is impatience)."""
     task = asyncio.ensure_future(work())
     while not task.done():

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from keyweave_lab.cli import app
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("cli")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 KEYWEAVE = [sys.executable, "-m", "keyweave_lab.cli"]
 

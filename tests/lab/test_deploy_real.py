@@ -23,7 +23,7 @@ from keyweave_lab.topology import (
     node_id_of,
 )
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("lab")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
 
 TWO = Topology(
     name="two",
