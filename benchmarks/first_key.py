@@ -13,8 +13,8 @@ from benchmarks.networks import CLOCK, line, running
 from benchmarks.raw_http import connect, get
 from keyweave_core.errors import KeyweaveError
 from keyweave_core.model.ids import link_id
-from keyweave_core.netconf.client import NetconfClient
-from keyweave_core.netconf.client import connect as netconf
+from keyweave_core.netconf.client.client import NetconfClient
+from keyweave_core.netconf.client.client import connect as netconf
 from keyweave_lab.dial import Controller
 from keyweave_lab.inventory import LabInventory
 from keyweave_proto.v1 import keyweave_pb2 as pb

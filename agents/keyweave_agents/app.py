@@ -30,8 +30,8 @@ from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import LinkId, NodeId
-from keyweave_core.netconf.server import NetconfServer
-from keyweave_core.netconf.ssh_channel import Key, private_key, public_key
+from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.ssh.channel import Key, private_key, public_key
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import client_context, server_context

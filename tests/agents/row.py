@@ -29,7 +29,7 @@ from keyweave_core.model.application import AppQos, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Link, LinkStatus, LinkType, RelayMethod, VirtualSpec
 from keyweave_core.model.node import Node
-from keyweave_core.netconf.client import NetconfClient, connect
+from keyweave_core.netconf.client.client import NetconfClient, connect
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.tls import TlsSettings, client_context
 from keyweave_lab.pki import LabPki, SshKey

@@ -30,7 +30,7 @@ from keyweave_core.model.application import AppStatus
 from keyweave_core.model.ids import AppId, SaeId
 from keyweave_core.model.link import LinkStatus, LinkType, VirtualSpec
 from keyweave_core.model.notifications import Alarm, ApplicationNew, Event, LinkDown, Notification
-from keyweave_core.netconf.rpc_errors import RpcError
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_yang.decode import decode_notification
 from keyweave_yang.edits import edit_config, node_filter
 from keyweave_yang.encode import encode_refusal

@@ -11,8 +11,8 @@ from lxml import etree
 
 from keyweave_core.errors import Refused
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.messages import parse_xml
-from keyweave_core.netconf.server import NetconfServer
+from keyweave_core.netconf.protocol.messages import parse_xml
+from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_yang.schema import load_schema
 

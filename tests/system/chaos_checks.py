@@ -14,7 +14,7 @@ from keyweave_core.model.application import AppType
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkType
 from keyweave_core.model.node import Node
-from keyweave_core.netconf.client import NetconfClient, connect
+from keyweave_core.netconf.client.client import NetconfClient, connect
 from keyweave_core.runtime.clock import Clock
 from keyweave_lab.dial import Controller, ControllerAddress
 from keyweave_lab.inventory import LabInventory, LabNode

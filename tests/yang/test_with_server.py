@@ -7,10 +7,10 @@ from lxml import etree
 from tests.yang.samples import ASSOCIATION, BETA, FIBRE, NODE, PATH, VIRTUAL, parse, wire
 
 from keyweave_core.model.link import VirtualSpec
-from keyweave_core.netconf.edit import Operation, edit
-from keyweave_core.netconf.filters import select
-from keyweave_core.netconf.overlay import overlay
-from keyweave_core.netconf.schema_paths import SchemaMap
+from keyweave_core.netconf.data.edit import Operation, edit
+from keyweave_core.netconf.data.filters import select
+from keyweave_core.netconf.data.overlay import overlay
+from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_yang.decode import decode_configuration, decode_node
 from keyweave_yang.edits import edit_config, figures_filter, node_filter, usage_filter
 from keyweave_yang.encode import encode_configuration, encode_node, encode_state

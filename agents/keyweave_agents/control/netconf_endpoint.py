@@ -23,7 +23,7 @@ from keyweave_agents.quantum.observed import ModuleState
 from keyweave_core.errors import InvalidInput, Refused, Unavailable
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.node import Node
-from keyweave_core.netconf.messages import parse_xml
+from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_core.runtime.log import get_logger
 from keyweave_yang.decode import decode_configuration, decode_refusal

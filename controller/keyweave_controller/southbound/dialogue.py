@@ -17,8 +17,8 @@ from keyweave_core.model.ids import SaeId
 from keyweave_core.model.link import Link
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
-from keyweave_core.netconf.client import NetconfClient
-from keyweave_core.netconf.rpc_errors import RpcError
+from keyweave_core.netconf.client.client import NetconfClient
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_yang import edits
 from keyweave_yang.decode import decode_node
 from keyweave_yang.namespaces import ETSI_NODE, KEYWEAVE

@@ -11,9 +11,9 @@ from typing import TypeVar
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial, Dialogue
 from keyweave_core.errors import SettingsError
-from keyweave_core.netconf.client import connect
+from keyweave_core.netconf.client.client import connect
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.ssh_channel import private_key, public_key
+from keyweave_core.netconf.ssh.channel import private_key, public_key
 from keyweave_core.runtime.clock import Clock
 
 T = TypeVar("T")

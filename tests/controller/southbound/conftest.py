@@ -28,7 +28,7 @@ from keyweave_core.model.link import (
 from keyweave_core.model.node import Node, NodeStatus
 from keyweave_core.model.notifications import Notification
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.server import NetconfServer
+from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.retry import Backoff
 from keyweave_yang.encode import encode_configuration, encode_state

@@ -29,7 +29,7 @@ from keyweave_core.model.link import (
     VirtualSpec,
 )
 from keyweave_core.model.notifications import ApplicationNew, ApplicationReport, Event, LinkDown
-from keyweave_core.netconf.client import connect
+from keyweave_core.netconf.client.client import connect
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_yang.encode import encode_state
 from keyweave_yang.namespaces import etsi

@@ -8,11 +8,11 @@ import pytest
 from lxml import etree
 
 from keyweave_core.errors import Refused, SchemaViolation
-from keyweave_core.netconf.framing import Framer, frame
-from keyweave_core.netconf.messages import Hello, hello_bytes, parse_xml
-from keyweave_core.netconf.nodes import DataNode, container, leaf, leaf_list, list_of
+from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of
+from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Kind, ModuleInfo
-from keyweave_core.netconf.schema_paths import SchemaMap
+from keyweave_core.netconf.protocol.framing import Framer, frame
+from keyweave_core.netconf.protocol.messages import Hello, hello_bytes, parse_xml
 
 NS = "urn:test:tiny"
 TYPES = "urn:test:types"

@@ -1,0 +1,149 @@
+"""Reading an <rpc> and the parameters of its operation, each complaint in the form of RFC 6241 appendix A."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from lxml import etree
+
+from keyweave_core.netconf.protocol.messages import NOTIFICATION
+from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element, base_info
+from keyweave_core.netconf.server.datastores import Store
+from keyweave_core.runtime.clock import parse_date_and_time
+
+RPC = f"{{{BASE}}}rpc"
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def parameters(operation: etree._Element, *known: str) -> dict[str, etree._Element]:
+    """The children of an operation by local name.
+
+    Raises RpcError unknown-element for a name that is not in `known` or not of the operation's namespace
+    (a filter may be of the base namespace anywhere: clients send it so), bad-element for a second of a kind.
+    """
+    own = etree.QName(operation).namespace
+    found: dict[str, etree._Element] = {}
+    for child in operation.iterchildren("*"):
+        name = etree.QName(child)
+        local = name.localname
+        if local not in known or not (
+            name.namespace == own or (local == "filter" and name.namespace == BASE)
+        ):
+            operation_name = etree.QName(operation).localname
+            raise bad_element("unknown-element", f"{operation_name} has no parameter {local[:100]!r}", local)
+        if local in found:
+            raise bad_element("bad-element", f"parameter {local} stands here twice", local)
+        found[local] = child
+    return found
+
+
+def required(found: Mapping[str, etree._Element], name: str) -> etree._Element:
+    """A parameter that must be there; RpcError missing-element otherwise."""
+    if name not in found:
+        raise bad_element("missing-element", f"parameter {name} is missing", name)
+    return found[name]
+
+
+def text_of(found: Mapping[str, etree._Element], name: str) -> str | None:
+    """The text of a parameter, None when it is absent."""
+    return (found[name].text or "").strip() if name in found else None
+
+
+def choice(found: Mapping[str, etree._Element], name: str, kind: type[E]) -> E | None:
+    """A parameter with fixed values, None when it is absent; RpcError invalid-value for another value."""
+    text = text_of(found, name)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        known = ", ".join(kind)
+        raise bad_element("invalid-value", f"{name} is one of {known}, not {text[:60]!r}", name) from None
+
+
+def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store | etree._Element:
+    """What a <source> or <target> names: a datastore, or with `config` also an inline <config>.
+
+    Raises RpcError missing-element, operation-not-supported (startup, url), unknown-element or bad-element.
+    """
+    inner = parameter.findall("*")
+    role = etree.QName(parameter).localname
+    if not inner:
+        raise bad_element("missing-element", f"{role} names no datastore", role)
+    if len(inner) > 1:
+        raise bad_element("bad-element", f"{role} names more than one thing", role)
+    name = etree.QName(inner[0])
+    if name.namespace == BASE:
+        if name.localname in tuple(Store):
+            return Store(name.localname)
+        if name.localname == "config" and config:
+            return inner[0]
+        if name.localname in ("startup", "url"):
+            message = f"{name.localname} is no capability of this server"
+            raise RpcError("operation-not-supported", message, type="protocol")
+    raise bad_element("unknown-element", f"{role} cannot be {name.localname[:60]!r}", name.localname)
+
+
+def store(parameter: etree._Element) -> Store:
+    """As `store_or_config`, for parameters that can only name a datastore."""
+    found = store_or_config(parameter)
+    assert isinstance(found, Store)  # noqa: S101 - without `config` there is no other answer
+    return found
+
+
+def subtree_filter(found: Mapping[str, etree._Element]) -> list[etree._Element] | None:
+    """The elements of a subtree filter, None when there is no filter at all.
+
+    The attribute `type` may carry the base namespace or none; without it the filter is a subtree
+    (RFC 6241 clause 7.1). Raises RpcError bad-attribute for another type.
+    """
+    element = found.get("filter")
+    if element is None:
+        return None
+    kind = element.get("type") or element.get(f"{{{BASE}}}type") or element.get(f"{{{NOTIFICATION}}}type")
+    if kind is not None and kind != "subtree":
+        raise RpcError(
+            "bad-attribute",
+            f"filters are of type subtree here, not {kind[:60]!r}",
+            type="protocol",
+            info=base_info(bad_attribute="type", bad_element="filter"),
+        )
+    return element.findall("*")
+
+
+def moment(found: Mapping[str, etree._Element], name: str) -> float | None:
+    """A `yang:date-and-time` parameter as seconds since 1970, None when absent; RpcError invalid-value."""
+    text = text_of(found, name)
+    if text is None:
+        return None
+    try:
+        return parse_date_and_time(text)
+    except (ValueError, OverflowError) as error:
+        raise bad_element(
+            "invalid-value", f"{name} is no date and time with a zone: {text[:60]!r}", name
+        ) from error
+
+
+def operation_of(root: etree._Element) -> etree._Element:
+    """The one operation of an <rpc>; RpcError (rpc layer) when the envelope is not right."""
+    if root.tag != RPC:
+        raise RpcError("malformed-message", f"expected <rpc>, got <{str(root.tag)[:120]}>", type="rpc")
+    if "message-id" not in root.attrib:
+        raise RpcError(
+            "missing-attribute",
+            "an <rpc> wants a message-id",
+            type="rpc",
+            info=base_info(bad_attribute="message-id", bad_element="rpc"),
+        )
+    operations = root.findall("*")
+    if not operations:
+        raise RpcError(
+            "missing-element", "no operation in the <rpc>", type="rpc", info=base_info(bad_element="rpc")
+        )
+    if len(operations) > 1:
+        name = etree.QName(operations[1]).localname
+        raise RpcError(
+            "bad-element", "an <rpc> holds one operation", type="rpc", info=base_info(bad_element=name)
+        )
+    return operations[0]

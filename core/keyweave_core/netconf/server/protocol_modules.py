@@ -1,0 +1,146 @@
+"""The YANG modules that make up the protocol: what the server adds to its schema's own set.
+
+Rule of this file: a module that the schema has is announced as the schema says (with our features for
+ietf-netconf, which only the server knows); one that it lacks is taken from the modules that come with
+pyang, when they are installed, and is announced without text otherwise.
+"""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Sequence
+
+from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of, state_leaves
+from keyweave_core.netconf.ports import ModuleInfo, Schema, SchemaNode
+from keyweave_core.netconf.protocol.messages import (
+    MONITORING,
+    NETMOD_NOTIFICATION,
+    NOTIFICATION,
+    YANG_LIBRARY,
+)
+from keyweave_core.netconf.protocol.rpc_errors import BASE
+
+BASE_FEATURES = ("writable-running", "candidate", "rollback-on-error", "validate")
+
+# name, revision, namespace, yang-version
+_MODULES = (
+    ("ietf-netconf", "2011-06-01", BASE, "1"),
+    ("ietf-netconf-monitoring", "2010-10-04", MONITORING, "1"),
+    ("ietf-yang-library", "2019-01-04", YANG_LIBRARY, "1.1"),
+    ("nc-notifications", "2008-07-14", NETMOD_NOTIFICATION, "1"),
+    ("notifications", "2008-07-14", NOTIFICATION, "1"),
+)
+
+
+def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
+    """The schema's modules and those of the protocol, each once, by name and revision."""
+    found = {(module.name, module.revision): module for module in schema.modules}
+    names = {module.name for module in schema.modules}
+    for name, revision, namespace, version in _MODULES:
+        if name not in names:
+            found[name, revision] = ModuleInfo(
+                name=name,
+                revision=revision,
+                namespace=namespace,
+                yang_version=version,
+                implemented=True,
+                text=_installed_text(name),
+            )
+    return tuple(
+        dataclasses.replace(module, features=BASE_FEATURES) if module.name == "ietf-netconf" else module
+        for _, module in sorted(found.items())
+    )
+
+
+def _installed_text(name: str) -> str:
+    """The source of a module out of pyang's data files, '' when it is not there."""
+    try:
+        files: Sequence[importlib.metadata.PackagePath] = importlib.metadata.files("pyang") or ()
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    for file in files:
+        if file.name == f"{name}.yang" and "modules" in file.parts:
+            try:
+                return file.read_text(encoding="utf-8")
+            except OSError:
+                return ""
+    return ""
+
+
+def protocol_nodes() -> Sequence[SchemaNode]:
+    """Schema nodes of the state that the server itself has; new objects at each call."""
+    counters = "in-rpcs in-bad-rpcs out-rpc-errors out-notifications"
+    monitoring = container(
+        "netconf-state",
+        container("capabilities", leaf_list("capability")),
+        container(
+            "datastores",
+            list_of(
+                "datastore",
+                "name",
+                leaf("name"),
+                container("locks", container("global-lock", *state_leaves("locked-by-session locked-time"))),
+            ),
+        ),
+        container(
+            "schemas",
+            list_of(
+                "schema",
+                "identifier version format",
+                *state_leaves("identifier version format namespace"),
+                leaf_list("location"),
+            ),
+        ),
+        container(
+            "sessions",
+            list_of(
+                "session",
+                "session-id",
+                *state_leaves(f"session-id transport username source-host login-time {counters}"),
+            ),
+        ),
+        container(
+            "statistics",
+            *state_leaves(f"netconf-start-time in-bad-hellos in-sessions dropped-sessions {counters}"),
+        ),
+        config=False,
+    )
+    library = container(
+        "yang-library",
+        list_of(
+            "module-set",
+            "name",
+            leaf("name"),
+            list_of("module", "name", *state_leaves("name revision namespace"), leaf_list("feature")),
+            list_of("import-only-module", "name revision", *state_leaves("name revision namespace")),
+        ),
+        list_of("schema", "name", leaf("name"), leaf_list("module-set")),
+        list_of("datastore", "name", *state_leaves("name schema")),
+        leaf("content-id"),
+        config=False,
+    )
+    legacy = container(
+        "modules-state",
+        leaf("module-set-id"),
+        list_of(
+            "module",
+            "name revision",
+            *state_leaves("name revision namespace conformance-type"),
+            leaf_list("feature"),
+        ),
+        config=False,
+    )
+    streams = container(
+        "netconf",
+        container(
+            "streams",
+            list_of("stream", "name", *state_leaves("name description replaySupport replayLogCreationTime")),
+        ),
+        config=False,
+    )
+    bound: list[tuple[DataNode, str, str]] = [
+        (monitoring, MONITORING, "ietf-netconf-monitoring"),
+        (library, YANG_LIBRARY, "ietf-yang-library"),
+        (legacy, YANG_LIBRARY, "ietf-yang-library"),
+        (streams, NETMOD_NOTIFICATION, "nc-notifications"),
+    ]
+    return [node.bind(namespace, module) for node, namespace, module in bound]

@@ -1,0 +1,190 @@
+"""The NETCONF server: datastores, stream and sessions behind one object.
+
+Rule of this file: it joins parts and owns the list of sessions; it decides nothing about the protocol.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from keyweave_core.errors import Exhausted
+from keyweave_core.netconf.data.schema_paths import SchemaMap
+from keyweave_core.netconf.limits import NetconfLimits
+from keyweave_core.netconf.ports import Device, Schema
+from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID
+from keyweave_core.netconf.server.datastores import Datastores, Store
+from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.library import capabilities, content_id
+from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
+from keyweave_core.netconf.server.operations import Operations, System
+from keyweave_core.netconf.server.protocol_modules import all_modules, protocol_nodes
+from keyweave_core.netconf.server.session import ServerSession
+from keyweave_core.netconf.ssh.channel import Key
+from keyweave_core.netconf.ssh.listen import SshListener, listen
+from keyweave_core.netconf.transport import Transport
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import Logger, get_logger
+
+# How long `close` lets an rpc at hand come to its end.
+_CLOSE_GRACE_S = 5.0
+
+
+class NetconfServer:
+    """Serves one schema and one device to any number of sessions."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        device: Device,
+        running: Sequence[etree._Element],
+        *,
+        clock: Clock,
+        limits: NetconfLimits | None = None,
+        log: Logger | None = None,
+    ) -> None:
+        """Start with the configuration `running` (top-level elements; copied).
+
+        Raises RpcError or SchemaViolation when it is not valid: running is valid at every moment.
+        """
+        self._limits = limits or NetconfLimits()
+        self._clock = clock
+        self._log = log or get_logger("netconf")
+        places = SchemaMap(schema, protocol_nodes())
+        modules = all_modules(schema)
+        library_id = content_id(schema.content_id, modules)
+        self._namespaces = dict(places.namespaces)
+        self.capabilities = capabilities(modules, library_id)
+        self._counters = ServerCounters(started_s=clock.now())
+        self._datastores = Datastores(schema, places, device, running, clock=clock)
+        self._stream = EventStream(
+            clock=clock,
+            max_events=self._limits.notification_log_events,
+            max_bytes=self._limits.notification_log_bytes,
+        )
+        self._sessions: dict[int, ServerSession] = {}
+        self._last_id = 0
+        self._listeners: list[SshListener] = []
+        self._operations = Operations(
+            System(
+                schema=schema,
+                places=places,
+                modules=modules,
+                capabilities=self.capabilities,
+                library_id=library_id,
+                device=device,
+                datastores=self._datastores,
+                stream=self._stream,
+                registry=self,
+                counters=self._counters,
+                clock=clock,
+            )
+        )
+
+    async def start_ssh(
+        self,
+        host: str,
+        port: int,
+        host_keys: Sequence[Key],
+        authorized_keys: Mapping[str, Sequence[Key]],
+        *,
+        passwords: Mapping[str, str] | None = None,
+    ) -> int:
+        """Listen for NETCONF over SSH (RFC 6242) and return the port (of interest when `port` is 0).
+
+        Keys are asyncssh keys or their OpenSSH text; `authorized_keys` maps each user to public keys,
+        `passwords` to a password besides. Raises PeerUnreachable when the address cannot be had,
+        SettingsError for a key that cannot be read.
+        """
+        listener = await listen(
+            self,
+            host,
+            port,
+            host_keys=host_keys,
+            authorized_keys=authorized_keys,
+            passwords=passwords or {},
+            limits=self._limits,
+            log=self._log,
+        )
+        self._listeners.append(listener)
+        return listener.port
+
+    def open_session(self, transport: Transport) -> ServerSession:
+        """Begin a session on an authenticated transport; raises Exhausted when there are too many."""
+        if len(self._sessions) >= self._limits.max_sessions:
+            raise Exhausted(f"{len(self._sessions)} NETCONF sessions are open, as many as allowed")
+        self._last_id = self._last_id % MAX_SESSION_ID + 1
+        while self._last_id in self._sessions:
+            self._last_id = self._last_id % MAX_SESSION_ID + 1
+        session = ServerSession(
+            self._last_id,
+            transport,
+            operations=self._operations,
+            capabilities=self.capabilities,
+            namespaces=self._namespaces,
+            stream=self._stream,
+            totals=self._counters,
+            limits=self._limits,
+            clock=self._clock,
+            log=self._log,
+            on_end=self._forget,
+        )
+        self._sessions[session.session_id] = session
+        session.start()
+        return session
+
+    def publish(self, notification: etree._Element, at_s: float | None = None) -> None:
+        """Send a notification (its content element) to all subscribers and keep it for replay.
+
+        `at_s` is the time of the event in seconds since 1970, now unless given.
+        """
+        self._stream.publish(notification, at_s)
+
+    def running(self) -> list[etree._Element]:
+        """The running configuration as top-level elements. They are shared: read them, never change them."""
+        return list(self._datastores.read(Store.RUNNING).elements)
+
+    async def change_running(self, elements: Sequence[etree._Element]) -> None:
+        """Replace running by a whole new configuration, on the device's own behalf.
+
+        `Device.apply` is not called and locks do not hold it up; it waits for an edit at hand, so it must
+        not be awaited from within `Device.apply`. Raises RpcError (nothing changed) when it is not valid.
+        """
+        await self._datastores.change_running(elements)
+
+    def find(self, session_id: int) -> ServerSession | None:
+        """The open session of this id."""
+        return self._sessions.get(session_id)
+
+    def facts(self) -> Sequence[SessionFacts]:
+        """What monitoring tells of every open session."""
+        return [session.facts for session in self._sessions.values()]
+
+    async def close(self) -> None:
+        """Listen no more, end all sessions and wait for the rpcs at hand (at most 5 s)."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.stop()
+        sessions = list(self._sessions.values())
+        for session in sessions:
+            session.end("server closed")
+        ends = [asyncio.ensure_future(session.finished()) for session in sessions]
+        if ends:
+            timer = asyncio.ensure_future(self._clock.sleep(_CLOSE_GRACE_S))
+            waiting = asyncio.ensure_future(asyncio.wait(ends))
+            await asyncio.wait((timer, waiting), return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+        for listener in listeners:
+            await listener.wait_closed()
+
+    def _forget(self, session: ServerSession) -> None:
+        self._sessions.pop(session.session_id, None)
+        self._datastores.end_session(session.session_id)
+
+
+if TYPE_CHECKING:
+    from keyweave_core.netconf.server.operations import Registry
+
+    def _is_registry(server: NetconfServer) -> Registry:
+        return server

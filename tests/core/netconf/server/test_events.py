@@ -1,0 +1,137 @@
+"""RFC 5277: subscriptions, replay, stop times, slow readers."""
+
+import pytest
+from lxml import etree
+
+from keyweave_core.netconf.protocol.messages import parse_xml, read_notification
+from keyweave_core.netconf.server.events import EventLog, EventStream, Subscription
+from keyweave_core.runtime.clock import ManualClock
+
+START = 1_700_000_000.0
+
+
+def event(name: str, inner: str = "") -> etree._Element:
+    return parse_xml(f'<{name} xmlns="urn:e">{inner}</{name}>'.encode())
+
+
+class Reader:
+    """A subscriber that can stop reading after some messages."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.room = 10_000
+        self.dropped = ""
+
+    def send(self, message: bytes) -> bool:
+        self.got.append(etree.QName(read_notification(parse_xml(message)).content).localname)
+        self.room -= 1
+        return self.room > 0
+
+    def drop(self, reason: str) -> None:
+        self.dropped = reason
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def stream(clock: ManualClock) -> EventStream:
+    return EventStream(clock=clock, max_events=10, max_bytes=10_000)
+
+
+def subscribe(stream: EventStream, clock: ManualClock, reader: Reader, **more) -> Subscription:
+    more.setdefault("filters", None)
+    subscription = Subscription(stream.log, clock=clock, send=reader.send, drop=reader.drop, **more)
+    stream.add(subscription)
+    return subscription
+
+
+def test_live_events_only_without_a_start_time(stream, clock) -> None:
+    reader = Reader()
+    stream.publish(event("before"))
+    subscription = subscribe(stream, clock, reader)
+    stream.publish(event("one"))
+    stream.publish(event("two"))
+    stream.remove(subscription)
+    stream.publish(event("after"))
+    assert reader.got == ["one", "two"]
+
+
+def test_replay_is_complete_before_anything_live(stream, clock) -> None:
+    reader = Reader()
+    for age, name in ((30, "old"), (20, "late"), (10, "later")):
+        stream.publish(event(name), START - age)
+    subscribe(stream, clock, reader, start_s=START - 20)
+    stream.publish(event("live"))
+    assert reader.got == ["late", "later", "replayComplete", "live"]
+
+
+async def test_the_stop_time_ends_the_subscription(stream, clock) -> None:
+    reader = Reader()
+    stream.publish(event("old"), START - 5)
+    subscription = subscribe(stream, clock, reader, start_s=START - 10, stop_s=START + 10)
+    stream.publish(event("live"))
+    assert reader.got == ["old", "replayComplete", "live"]
+    await clock.advance(10)
+    stream.publish(event("at the end"[:2]), START + 11)
+    assert reader.got == ["old", "replayComplete", "live", "notificationComplete"]
+    assert subscription.done
+
+
+def test_a_stop_time_in_the_past_is_replay_only(stream, clock) -> None:
+    reader = Reader()
+    for age, name in ((30, "a"), (20, "b"), (10, "c")):
+        stream.publish(event(name), START - age)
+    subscribe(stream, clock, reader, start_s=START - 30, stop_s=START - 15)
+    assert reader.got == ["a", "b", "replayComplete", "notificationComplete"]
+
+
+def test_a_filter_picks_whole_notifications_by_what_is_in_them(stream, clock) -> None:
+    by_name, by_value = Reader(), Reader()
+    subscribe(stream, clock, by_name, filters=[event("down")])
+    subscribe(
+        stream, clock, by_value, filters=[event("down", "<link>1</link>"), event("up")], start_s=START - 9
+    )
+    for name, link in (("down", 1), ("down", 2), ("up", 1)):
+        stream.publish(event(name, f"<link>{link}</link><why>w</why>"))
+    assert by_name.got == ["down", "down"]
+    assert by_value.got == ["replayComplete", "down", "up"]
+
+
+def test_a_reader_that_pauses_misses_nothing_within_the_log(stream, clock) -> None:
+    reader = Reader()
+    reader.room = 2
+    subscription = subscribe(stream, clock, reader)
+    for n in range(8):
+        stream.publish(event(f"e{n}"))
+    assert reader.got == ["e0", "e1"]
+    reader.room = 100
+    subscription.resume()
+    assert reader.got == [f"e{n}" for n in range(8)]
+
+
+def test_a_reader_slower_than_the_log_is_dropped_and_others_are_not(stream, clock) -> None:
+    slow, quick = Reader(), Reader()
+    slow.room = 1
+    subscribe(stream, clock, slow)
+    subscribe(stream, clock, quick)
+    for n in range(30):
+        stream.publish(event(f"e{n}"))
+    assert "slow" in slow.dropped
+    assert slow.got == ["e0"]
+    assert (len(quick.got), quick.dropped) == (30, "")
+
+
+def test_the_log_is_bounded_by_count_and_bytes() -> None:
+    log = EventLog(max_events=3, max_bytes=100, created_s=0)
+    for n in range(10):
+        log.append(b"x" * 20, float(n))
+    assert (log.first_number, log.next_number) == (7, 10)
+    log.append(b"y" * 90, 10.0)
+    assert log.first_number == 10
+    log.append(b"z" * 500, 11.0)
+    assert (log.first_number, log.next_number) == (11, 12)
+    assert log.number_at(0) == 11
+    assert log.number_at(99) == 12
