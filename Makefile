@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.install-stamp
 PROTOS := $(wildcard proto/keyweave_proto/v1/*.proto)
+# Programs of others that tests/interop plays against when they are there; none is needed.
+DEBIAN_PEERS := netconfd yangcli libyuma-base libyangrpc-dev
 # Two workers by default: the suite starts whole networks, and a laptop has at least two cores.
 TEST_WORKERS ?= 2
 
-.PHONY: help setup demo test check lint types contracts proto proto-fresh yang-lint lock bench clean
+.PHONY: help setup demo test test-deps check lint types contracts proto proto-fresh yang-lint lock bench clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +28,9 @@ demo: $(STAMP)  ## play the whole network: start, ask for keys, cut, repair, ref
 
 test: $(STAMP)  ## run every test
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+
+test-deps:  ## install the Debian programs that tests/interop plays against (optional; apt-get, sudo when not root)
+	@sh tests/interop/install-debian.sh $(DEBIAN_PEERS)
 
 check: lint types contracts proto-fresh yang-lint  ## lint, types, import contracts, generated code, YANG
 
