@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.install-stamp
-PROTOS := $(wildcard proto/keyweave_proto/v1/*.proto)
+PROTOS := $(wildcard proto/keyweave_proto/*/*.proto)
 # Programs of others that tests/interop plays against when they are there; none is needed.
 DEBIAN_PEERS := netconfd yangcli libyuma-base libyangrpc-dev
 # Two workers by default: the suite starts whole networks, and a laptop has at least two cores.
