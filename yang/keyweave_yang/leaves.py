@@ -9,22 +9,45 @@ from typing import Any
 
 from lxml import etree
 from yangson.datatype import (
+    BinaryType,
     BooleanType,
     DataType,
     Decimal64Type,
+    EmptyType,
     EnumerationType,
     IdentityrefType,
     InstanceIdentifierType,
+    Int64Type,
     IntegralType,
     LeafrefType,
     StringType,
+    Uint8Type,
+    Uint16Type,
+    Uint32Type,
+    Uint64Type,
+    UnionType,
 )
 
 from keyweave_core.errors import SchemaViolation
+from keyweave_core.netconf.ports import ValueForm
 from keyweave_yang.namespaces import is_element
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _SHOWN = 60
+
+_FORMS = (
+    # The first that fits: the 64-bit types before the integral ones.
+    (Int64Type, ValueForm.INT64),
+    (Uint64Type, ValueForm.UINT64),
+    ((Uint8Type, Uint16Type, Uint32Type), ValueForm.UINT),
+    (IntegralType, ValueForm.INT),
+    (Decimal64Type, ValueForm.DECIMAL),
+    (BooleanType, ValueForm.BOOLEAN),
+    (EmptyType, ValueForm.EMPTY),
+    (BinaryType, ValueForm.BINARY),
+    (IdentityrefType, ValueForm.IDENTITY),
+    (InstanceIdentifierType, ValueForm.INSTANCE),
+)
 
 
 class LeafCodec:
@@ -93,6 +116,22 @@ class LeafCodec:
         if isinstance(self._type, InstanceIdentifierType):
             return str(value)
         return str(self._type.canonical_string(value))
+
+    def form(self, element: etree._Element | None = None) -> ValueForm:
+        """How a value (of `element`, or any) is written outside XML; see `SchemaNode.form`."""
+        if not isinstance(self._type, UnionType):
+            return next((form for kinds, form in _FORMS if isinstance(self._type, kinds)), ValueForm.TEXT)
+        members = [LeafCodec(kind, self._module, self._modules) for kind in self._type.types]
+        if element is None:
+            forms = {member.form() for member in members}
+            return forms.pop() if len(forms) == 1 else ValueForm.UNION
+        for member in members:
+            try:
+                member.read(element)
+            except SchemaViolation:
+                continue
+            return member.form(element)
+        return ValueForm.TEXT
 
     def _identity(self, text: str, element: etree._Element) -> tuple[str, str]:
         prefix, colon, name = text.partition(":")

@@ -18,7 +18,7 @@ from yangson.schemanode import (
 )
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.netconf.ports import Kind
+from keyweave_core.netconf.ports import Kind, ValueForm
 from keyweave_yang.leaves import LeafCodec
 
 
@@ -102,6 +102,10 @@ class NodeView:
     def canonical(self, element: etree._Element) -> str:
         """The value in canonical text; see `SchemaNode.canonical`."""
         return self._codec().canonical(element)
+
+    def form(self, element: etree._Element | None = None) -> ValueForm:
+        """How its values are written outside XML; see `SchemaNode.form`."""
+        return ValueForm.TEXT if self.leaf is None else self.leaf.form(element)
 
     def __repr__(self) -> str:
         return f"<NodeView {self.module}:{self.name} {self.kind.name}>"

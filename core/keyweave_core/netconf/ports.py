@@ -23,6 +23,23 @@ class Kind(Enum):
     ANYDATA = auto()
 
 
+class ValueForm(Enum):
+    """How the value of a leaf is written where it is not XML text (RFC 7951 clause 6; gNMI scalars)."""
+
+    TEXT = auto()  # strings, enumerations, bits
+    INT = auto()  # int8, int16, int32
+    UINT = auto()  # uint8, uint16, uint32
+    INT64 = auto()
+    UINT64 = auto()
+    DECIMAL = auto()
+    BOOLEAN = auto()
+    EMPTY = auto()
+    BINARY = auto()
+    IDENTITY = auto()
+    INSTANCE = auto()  # instance-identifier
+    UNION = auto()  # of several forms: the value tells which
+
+
 class SchemaNode(Protocol):
     """One data node of the schema. Choices and cases are seen through: they never appear on the wire."""
 
@@ -73,6 +90,14 @@ class SchemaNode(Protocol):
 
     def canonical(self, element: etree._Element) -> str:
         """The value in a form in which equal values are equal text (identityref as 'module:name')."""
+        ...
+
+    def form(self, element: etree._Element | None = None) -> ValueForm:
+        """The form of the values of a LEAF or LEAF_LIST, leafrefs followed; TEXT for every other node.
+
+        UNION only without `element`: the value of a given element has one form, that of the first member
+        type that takes it (TEXT when none does).
+        """
         ...
 
 

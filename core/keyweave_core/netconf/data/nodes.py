@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from lxml import etree
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.netconf.ports import Kind, SchemaNode
+from keyweave_core.netconf.ports import Kind, SchemaNode, ValueForm
 from keyweave_core.netconf.protocol.elements import Element
 
 Check = Callable[[Element], str]
@@ -35,6 +35,7 @@ class DataNode:
         presence: bool = False,
         user_ordered: bool = False,
         check: Check = plain_text,
+        form: ValueForm = ValueForm.TEXT,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -49,6 +50,7 @@ class DataNode:
         self._inner = inner
         self._by_tag: dict[str, DataNode] = {}
         self._check = check
+        self._form = form
 
     def bind(self, namespace: str, module: str, *, config: bool = True) -> "DataNode":
         """Put this node and all below it into a module; state nodes make all below them state."""
@@ -80,19 +82,34 @@ class DataNode:
         """The value in the form the check gives it."""
         return self._check(element)
 
+    def form(self, element: etree._Element | None = None) -> ValueForm:
+        """The form of its values."""
+        del element
+        return self._form
+
 
 def leaf(
-    name: str, *, default: str | None = None, config: bool = True, check: Check = plain_text
+    name: str,
+    *,
+    default: str | None = None,
+    config: bool = True,
+    check: Check = plain_text,
+    form: ValueForm = ValueForm.TEXT,
 ) -> DataNode:
     """A leaf."""
-    return DataNode(name, Kind.LEAF, default=default, config=config, check=check)
+    return DataNode(name, Kind.LEAF, default=default, config=config, check=check, form=form)
 
 
 def leaf_list(
-    name: str, *, user_ordered: bool = False, config: bool = True, check: Check = plain_text
+    name: str,
+    *,
+    user_ordered: bool = False,
+    config: bool = True,
+    check: Check = plain_text,
+    form: ValueForm = ValueForm.TEXT,
 ) -> DataNode:
     """A leaf-list."""
-    return DataNode(name, Kind.LEAF_LIST, user_ordered=user_ordered, config=config, check=check)
+    return DataNode(name, Kind.LEAF_LIST, user_ordered=user_ordered, config=config, check=check, form=form)
 
 
 def container(name: str, *inner: DataNode, presence: bool = False, config: bool = True) -> DataNode:
