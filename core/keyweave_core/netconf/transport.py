@@ -4,20 +4,34 @@ Rule of this file: a session is written against these two protocols, so that SSH
 a test can stand below it.
 """
 
+from dataclasses import dataclass, field
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Who is at the other end, and how they came here.
+
+    `transport` is an identity of ietf-netconf-monitoring ('netconf-ssh', 'netconf-tls'), `groups` what the
+    transport knows of the user's groups (RFC 8341 clause 3.3), `recovery` whether nothing is denied to them
+    (clause 3.1.4). `key_exchange` and `cipher` are the names that were negotiated, '' when unknown.
+    """
+
+    username: str
+    source_host: str
+    transport: str = "netconf-ssh"
+    groups: frozenset[str] = field(default_factory=frozenset)
+    recovery: bool = False
+    key_exchange: str = ""
+    cipher: str = ""
 
 
 class Transport(Protocol):
     """What a session asks of its connection. Nothing here waits or raises."""
 
     @property
-    def username(self) -> str:
-        """Who was authenticated."""
-        ...
-
-    @property
-    def source_host(self) -> str:
-        """The address of the peer, without port."""
+    def peer(self) -> Peer:
+        """Who was authenticated, and how."""
         ...
 
     def write(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Kind, ModuleInfo
 from keyweave_core.netconf.protocol.framing import Framer, frame
 from keyweave_core.netconf.protocol.messages import Hello, hello_bytes, parse_xml
+from keyweave_core.netconf.transport import Peer
 
 NS = "urn:test:tiny"
 TYPES = "urn:test:types"
@@ -152,8 +153,7 @@ class TinyDevice:
 class MemoryTransport:
     """Keeps what a session writes."""
 
-    username = "tester"
-    source_host = "192.0.2.1"
+    peer = Peer(username="tester", source_host="192.0.2.1")
 
     def __init__(self) -> None:
         self.framer = Framer(max_message_bytes=1 << 24)

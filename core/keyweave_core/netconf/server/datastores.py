@@ -7,7 +7,7 @@ before the next may start; reading never waits.
 
 import asyncio
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -20,6 +20,7 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Device, Schema
 from keyweave_core.netconf.protocol.messages import to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, base_info, from_fault
+from keyweave_core.netconf.server.access import AccessControl, User
 from keyweave_core.runtime.clock import Clock
 
 
@@ -51,6 +52,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Editor:
+    """Who changes a datastore: a session (0: none of NETCONF's) and the user whose rights count."""
+
+    session_id: int
+    user: User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningChanged:
+    """Running became another configuration. `by` is None when the system did it itself."""
+
+    before: Snapshot
+    after: Snapshot
+    by: Editor | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """A global lock of one datastore."""
 
@@ -69,18 +87,27 @@ class Datastores:
         running: Sequence[etree._Element],
         *,
         clock: Clock,
+        access: AccessControl,
     ) -> None:
         """Start with `running`; raises RpcError or SchemaViolation when it is no valid configuration."""
         self._schema = schema
         self._places = places
         self._device = device
         self._clock = clock
+        self._access = access
+        self._watchers: list[Callable[[RunningChanged], None]] = []
         self._turn = asyncio.Lock()
         self.locks: dict[Store, Lock] = {}
         self._candidate: Snapshot | None = None  # None: the same as running
         self._editors: dict[int, None] = {}  # sessions with changes in the candidate, in order
         self._running = self._normal(running)
         schema.validate(self._running.elements)
+        access.configured(self._running.elements)
+
+    def watch(self, watcher: Callable[[RunningChanged], None]) -> Callable[[], None]:
+        """Call `watcher` after each change of running; it must not raise or wait. Returns how to stop."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def read(self, store: Store) -> Snapshot:
         """The store as it is now."""
@@ -90,7 +117,7 @@ class Datastores:
 
     async def edit(
         self,
-        session_id: int,
+        editor: Editor,
         target: Store,
         config: etree._Element,
         *,
@@ -102,40 +129,44 @@ class Datastores:
         Raises RpcError; nothing was changed then.
         """
         async with self._turn:
-            self._refuse_locked(session_id, target)
+            self._refuse_locked(editor.session_id, target)
             base = self.read(target)
             new = Snapshot(edit(base.elements, config, schema=self._places, default=default))
+            self._access.check_changes(editor.user, base.elements, new.elements)
             if target is Store.RUNNING or test in (Test.TEST_ONLY, Test.TEST_THEN_SET):
                 self.check(new)
             if test is Test.TEST_ONLY or new.xml == base.xml:
                 return
             if target is Store.RUNNING:
-                await self._make_real(new)
+                await self._make_real(new, editor)
             else:
                 self._candidate = new
-                self._editors[session_id] = None
+                self._editors[editor.session_id] = None
 
-    async def copy(self, session_id: int, source: Snapshot | etree._Element, target: Store) -> None:
+    async def copy(self, editor: Editor, source: Snapshot | etree._Element, target: Store) -> None:
         """Replace `target` as a whole by a snapshot or by the content of a <config> element."""
         if not isinstance(source, Snapshot):
             source = self.inline(source)
         async with self._turn:
-            self._refuse_locked(session_id, target)
+            self._refuse_locked(editor.session_id, target)
+            base = self.read(target)
+            self._access.check_changes(editor.user, base.elements, source.elements)
             if target is Store.RUNNING:
                 self.check(source)
-                await self._make_real(source)
-            elif source.xml != self.read(target).xml:
+                await self._make_real(source, editor)
+            elif source.xml != base.xml:
                 self._candidate = source
-                self._editors[session_id] = None
+                self._editors[editor.session_id] = None
 
-    async def commit(self, session_id: int) -> None:
+    async def commit(self, editor: Editor) -> None:
         """Make the candidate the running configuration; without changes in it this is nothing."""
         async with self._turn:
-            self._refuse_locked(session_id, Store.RUNNING)
-            self._refuse_locked(session_id, Store.CANDIDATE)
+            self._refuse_locked(editor.session_id, Store.RUNNING)
+            self._refuse_locked(editor.session_id, Store.CANDIDATE)
             if self._candidate is not None:
+                self._access.check_changes(editor.user, self._running.elements, self._candidate.elements)
                 self.check(self._candidate)
-                await self._make_real(self._candidate)
+                await self._make_real(self._candidate, editor)
             self._forget_changes()
 
     async def discard(self, session_id: int) -> None:
@@ -164,7 +195,7 @@ class Datastores:
         async with self._turn:
             new = self._normal(elements)
             self.check(new)
-            self._running = new
+            self._change(new, None)
 
     def lock(self, session_id: int, store: Store) -> None:
         """Take the global lock; raises RpcError lock-denied, naming who is in the way."""
@@ -204,12 +235,19 @@ class Datastores:
         if held is not None and held.session_id != session_id:
             raise RpcError("in-use", f"{store} is locked by session {held.session_id}")
 
-    async def _make_real(self, new: Snapshot) -> None:
+    async def _make_real(self, new: Snapshot, editor: Editor) -> None:
         try:
             await self._device.apply(self._running.elements, new.elements)
         except (SchemaViolation, Refused) as fault:
             raise from_fault(fault, self._places.namespaces) from fault
+        self._change(new, editor)
+
+    def _change(self, new: Snapshot, editor: Editor | None) -> None:
+        change = RunningChanged(before=self._running, after=new, by=editor)
         self._running = new
+        self._access.configured(new.elements)
+        for watcher in tuple(self._watchers):
+            watcher(change)
 
     def _normal(self, elements: Sequence[etree._Element]) -> Snapshot:
         """Elements of any origin in the form of the store; the originals stay where they are."""

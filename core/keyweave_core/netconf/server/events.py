@@ -78,7 +78,8 @@ class Subscription:
     """One subscriber's place in the log.
 
     `send` writes one message at once and returns False when the peer should get no more for now; it is
-    called again after `pump`. `drop` ends the subscriber's session, with the reason.
+    called again after `pump`. `drop` ends the subscriber's session, with the reason. `permits` tells whether
+    the subscriber may see an event.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Subscription:
         send: Callable[[bytes], bool],
         drop: Callable[[str], None],
         filters: Sequence[etree._Element] | None,
+        permits: Callable[[etree._Element], bool] | None = None,
         start_s: float | None = None,
         stop_s: float | None = None,
     ) -> None:
@@ -97,6 +99,7 @@ class Subscription:
         self._send = send
         self._drop = drop
         self._filters = filters
+        self._permits = permits
         self._stop_s = stop_s
         self._writable = True
         self._next = log.next_number if start_s is None else log.number_at(start_s)
@@ -147,9 +150,13 @@ class Subscription:
             self._emit(self._clock.now(), self._own("notificationComplete"))
 
     def _wants(self, event: LoggedEvent, content: etree._Element | None) -> bool:
-        if self._filters is None:
+        if self._filters is None and self._permits is None:
             return True
         element = parse_xml(event.content) if content is None else content
+        if self._permits is not None and not self._permits(element):
+            return False
+        if self._filters is None:
+            return True
         # RFC 5277 clause 3.6: a filter picks whole notifications; what it names must be in them.
         return bool(select(self._filters, [element], _no_schema))
 

@@ -13,6 +13,7 @@ from keyweave_core.netconf.protocol.elements import element
 from keyweave_core.netconf.protocol.messages import MONITORING
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
 from keyweave_core.netconf.server.datastores import Lock, Store
+from keyweave_core.netconf.transport import Peer
 from keyweave_core.runtime.clock import date_and_time
 
 
@@ -42,8 +43,7 @@ class SessionFacts:
     """One open session."""
 
     session_id: int
-    username: str
-    source_host: str
+    peer: Peer
     login_s: float
     counters: Counters
 
@@ -133,9 +133,9 @@ def _sessions(part: etree._Element, sessions: Iterable[SessionFacts]) -> None:
     for facts in sessions:
         entry = _sub(part, "session")
         _sub(entry, "session-id", str(facts.session_id))
-        _sub(entry, "transport", "ncm:netconf-ssh")
-        _sub(entry, "username", facts.username)
-        _sub(entry, "source-host", facts.source_host)
+        _sub(entry, "transport", f"ncm:{facts.peer.transport}")
+        _sub(entry, "username", facts.peer.username)
+        _sub(entry, "source-host", facts.peer.source_host)
         _sub(entry, "login-time", date_and_time(facts.login_s))
         _counters(entry, facts.counters)
 

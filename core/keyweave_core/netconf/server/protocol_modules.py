@@ -21,6 +21,9 @@ from keyweave_core.netconf.protocol.rpc_errors import BASE
 
 BASE_FEATURES = ("writable-running", "candidate", "rollback-on-error", "validate")
 
+OWN_NAMESPACES = frozenset({BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY})
+"""What the modules of these namespaces describe is made by the server, even where the schema has them too."""
+
 # name, revision, namespace, yang-version
 _MODULES = (
     ("ietf-netconf", "2011-06-01", BASE, "1"),

@@ -14,13 +14,15 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, Schema
 from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID
+from keyweave_core.netconf.server.access import AccessControl, OpenAccess
 from keyweave_core.netconf.server.datastores import Datastores, Store
 from keyweave_core.netconf.server.events import EventStream
 from keyweave_core.netconf.server.library import capabilities, content_id
 from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
-from keyweave_core.netconf.server.operations import Operations, System
-from keyweave_core.netconf.server.protocol_modules import all_modules, protocol_nodes
+from keyweave_core.netconf.server.operations import Operations
+from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
 from keyweave_core.netconf.server.session import ServerSession
+from keyweave_core.netconf.server.system import System
 from keyweave_core.netconf.ssh.channel import Key
 from keyweave_core.netconf.ssh.listen import SshListener, listen
 from keyweave_core.netconf.transport import Transport
@@ -43,10 +45,12 @@ class NetconfServer:
         clock: Clock,
         limits: NetconfLimits | None = None,
         log: Logger | None = None,
+        access: AccessControl | None = None,
     ) -> None:
         """Start with the configuration `running` (top-level elements; copied).
 
-        Raises RpcError or SchemaViolation when it is not valid: running is valid at every moment.
+        `access` None permits everybody everything. Raises RpcError or SchemaViolation when `running` is not
+        valid: it is valid at every moment.
         """
         self._limits = limits or NetconfLimits()
         self._clock = clock
@@ -57,7 +61,8 @@ class NetconfServer:
         self._namespaces = dict(places.namespaces)
         self.capabilities = capabilities(modules, library_id)
         self._counters = ServerCounters(started_s=clock.now())
-        self._datastores = Datastores(schema, places, device, running, clock=clock)
+        access = access or OpenAccess()
+        self._datastores = Datastores(schema, places, device, running, clock=clock, access=access)
         self._stream = EventStream(
             clock=clock,
             max_events=self._limits.notification_log_events,
@@ -66,21 +71,21 @@ class NetconfServer:
         self._sessions: dict[int, ServerSession] = {}
         self._last_id = 0
         self._listeners: list[SshListener] = []
-        self._operations = Operations(
-            System(
-                schema=schema,
-                places=places,
-                modules=modules,
-                capabilities=self.capabilities,
-                library_id=library_id,
-                device=device,
-                datastores=self._datastores,
-                stream=self._stream,
-                registry=self,
-                counters=self._counters,
-                clock=clock,
-            )
+        self.system = System(
+            schema=schema,
+            places=places,
+            modules=modules,
+            capabilities=self.capabilities,
+            library_id=library_id,
+            device=device,
+            datastores=self._datastores,
+            stream=self._stream,
+            access=access,
+            counters=self._counters,
+            clock=clock,
+            own=OWN_NAMESPACES,
         )
+        self._operations = Operations(self.system, self)
 
     async def start_ssh(
         self,
@@ -124,6 +129,7 @@ class NetconfServer:
             capabilities=self.capabilities,
             namespaces=self._namespaces,
             stream=self._stream,
+            access=self.system.access,
             totals=self._counters,
             limits=self._limits,
             clock=self._clock,
@@ -184,7 +190,7 @@ class NetconfServer:
 
 
 if TYPE_CHECKING:
-    from keyweave_core.netconf.server.operations import Registry
+    from keyweave_core.netconf.server.calls import Registry
 
     def _is_registry(server: NetconfServer) -> Registry:
         return server

@@ -18,9 +18,12 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import MONITORING, Hello, errors_body, reply_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.protocol.session import Incoming, Opened, Role, Session, State, Unreadable
+from keyweave_core.netconf.server.access import AccessControl, User
+from keyweave_core.netconf.server.calls import Answer
+from keyweave_core.netconf.server.datastores import Editor
 from keyweave_core.netconf.server.events import EventStream, Subscription
 from keyweave_core.netconf.server.monitoring import Counters, ServerCounters, SessionFacts
-from keyweave_core.netconf.server.operations import Answer, Operations
+from keyweave_core.netconf.server.operations import Operations
 from keyweave_core.netconf.server.parameters import RPC, operation_of
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
@@ -53,6 +56,7 @@ class ServerSession:
         capabilities: Sequence[str],
         namespaces: dict[str, str],
         stream: EventStream,
+        access: AccessControl,
         totals: ServerCounters,
         limits: NetconfLimits,
         clock: Clock,
@@ -60,14 +64,18 @@ class ServerSession:
         on_end: Callable[["ServerSession"], None],
     ) -> None:
         self.session_id = session_id
+        peer = transport.peer
+        self.user = User(peer.username, peer.groups, peer.recovery)
+        self.editor = Editor(session_id, self.user)
         self._transport = transport
         self._operations = operations
         self._namespaces = namespaces
         self._stream = stream
+        self._access = access
         self._totals = totals
         self._limits = limits
         self._clock = clock
-        self._log = log.bind(session=session_id, user=transport.username, peer=transport.source_host)
+        self._log = log.bind(session=session_id, user=peer.username, peer=peer.source_host)
         self._on_end = on_end
         hello = Hello(capabilities=tuple(capabilities), session_id=session_id)
         self._session = Session(Role.SERVER, hello, max_message_bytes=limits.max_message_bytes)
@@ -85,11 +93,6 @@ class ServerSession:
         self._worker: asyncio.Task[None] | None = None
 
     @property
-    def username(self) -> str:
-        """Who logged in."""
-        return self._transport.username
-
-    @property
     def subscribed(self) -> bool:
         """True while a subscription of this session is not complete."""
         return self._subscription is not None and not self._subscription.done
@@ -99,8 +102,7 @@ class ServerSession:
         """What monitoring tells of the session."""
         return SessionFacts(
             session_id=self.session_id,
-            username=self._transport.username,
-            source_host=self._transport.source_host,
+            peer=self._transport.peer,
             login_s=self._login_s,
             counters=self._counters,
         )
@@ -181,6 +183,7 @@ class ServerSession:
             send=self._send_notification,
             drop=self._drop,
             filters=filters,
+            permits=lambda content: self._access.may_receive(self.user, content),
             start_s=start_s,
             stop_s=stop_s,
         )

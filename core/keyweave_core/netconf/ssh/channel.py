@@ -1,6 +1,6 @@
 """What both ends of NETCONF over SSH (RFC 6242) share: keys, and a channel as a transport.
 
-Rule of this file: with `over_ssh` (server) and `dial_ssh` (client) it is all that knows asyncssh.
+Rule of this file: with `listen` (server) and `dial` (client) it is all that knows asyncssh.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from keyweave_core.errors import SettingsError
-from keyweave_core.netconf.transport import Transport
+from keyweave_core.netconf.transport import Peer, Transport
 
 SUBSYSTEM = "netconf"
 
@@ -37,20 +37,38 @@ def public_key(key: Key) -> asyncssh.SSHKey:
         raise SettingsError(f"not an SSH public key: {key[:80]!r}: {error}") from error
 
 
+def ssh_peer(
+    connection: "asyncssh.SSHServerConnection | asyncssh.SSHClientConnection",
+    username: str,
+    source_host: str,
+    groups: frozenset[str] = frozenset(),
+) -> Peer:
+    """What a connection that has come through key exchange and login says of its other end."""
+    return Peer(
+        username=username,
+        source_host=source_host,
+        groups=groups,
+        key_exchange=_name(connection.get_extra_info("kex_alg")),
+        cipher=_name(connection.get_extra_info("send_cipher")),
+    )
+
+
+def _name(value: object) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+
+
 class SshTransport:
     """A `Transport` over one SSH channel; `abort_connection` drops what carries it."""
 
     def __init__(
         self,
         channel: "asyncssh.SSHServerChannel[bytes] | asyncssh.SSHClientChannel[bytes]",
-        username: str,
-        source_host: str,
+        peer: Peer,
         abort_connection: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._abort_connection = abort_connection
-        self.username = username
-        self.source_host = source_host
+        self.peer = peer
 
     def write(self, data: bytes) -> None:
         if not self._channel.is_closing():

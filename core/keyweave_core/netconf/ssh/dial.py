@@ -11,7 +11,7 @@ import asyncssh
 from keyweave_core.errors import PeerUnreachable
 from keyweave_core.netconf.deadline import within
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key
+from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key, ssh_peer
 from keyweave_core.netconf.transport import Receiver, Transport
 from keyweave_core.runtime.clock import Clock
 
@@ -101,7 +101,7 @@ async def dial(
         except BaseException:
             ssh.abort()
             raise
-        return ClientConnection(ssh, SshTransport(channel, username, host, ssh.abort))
+        return ClientConnection(ssh, SshTransport(channel, ssh_peer(ssh, username, host), ssh.abort))
 
     try:
         return await within(clock, attempt(), limits.connect_timeout_s, f"no session with {where}")

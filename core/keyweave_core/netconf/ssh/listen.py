@@ -14,8 +14,8 @@ import asyncssh
 
 from keyweave_core.errors import Exhausted, PeerUnreachable, SettingsError
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key
-from keyweave_core.netconf.transport import Receiver, Transport
+from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key, ssh_peer
+from keyweave_core.netconf.transport import Peer, Receiver, Transport
 from keyweave_core.runtime.log import Logger
 
 
@@ -44,9 +44,7 @@ class _ServerChannel(asyncssh.SSHServerSession[bytes]):
     def session_started(self) -> None:
         assert self._channel is not None  # noqa: S101 - asyncssh calls connection_made first
         connection = self._connection
-        transport = SshTransport(
-            self._channel, connection.username, connection.source_host, connection.abort_if_alone
-        )
+        transport = SshTransport(self._channel, connection.peer(), connection.abort_if_alone)
         try:
             self._receiver = self._connection.open(transport)
         except Exhausted:
@@ -122,6 +120,10 @@ class _Connection(asyncssh.SSHServer):
 
     def may_open(self) -> bool:
         return self._listener.may_open()
+
+    def peer(self) -> Peer:
+        assert self._connection is not None  # noqa: S101 - asyncssh calls connection_made first
+        return ssh_peer(self._connection, self.username, self.source_host)
 
     def open(self, transport: Transport) -> Receiver:
         receiver = self._listener.opener.open_session(transport)

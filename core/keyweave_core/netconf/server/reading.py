@@ -1,0 +1,76 @@
+"""Reading configuration and state (RFC 6241 clauses 7.1 and 7.7)."""
+
+from collections.abc import Mapping, Sequence
+
+from lxml import etree
+
+from keyweave_core.netconf.data.filters import asks_for, children_asked, select
+from keyweave_core.netconf.protocol.messages import MONITORING, NETMOD_NOTIFICATION, to_bytes
+from keyweave_core.netconf.protocol.rpc_errors import BASE
+from keyweave_core.netconf.server import library, monitoring
+from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, data_answer
+from keyweave_core.netconf.server.parameters import parameters, required, store, subtree_filter
+from keyweave_core.netconf.server.system import System
+
+
+def operations(system: System, registry: Registry) -> Mapping[str, Method]:
+    """get and get-config."""
+    group = _Reading(system, registry)
+    return {f"{{{BASE}}}get": group.get, f"{{{BASE}}}get-config": group.get_config}
+
+
+class _Reading:
+    def __init__(self, system: System, registry: Registry) -> None:
+        self._system = system
+        self._registry = registry
+        self._library = library.yang_library(system.modules, system.library_id)
+        self._modules_state = library.modules_state(system.modules, system.library_id)
+
+    async def get_config(self, caller: Caller, operation: etree._Element) -> Answer:
+        """The configuration of one datastore."""
+        found = parameters(operation, "source", "filter")
+        snapshot = self._system.datastores.read(store(required(found, "source")))
+        filters = subtree_filter(found)
+        elements = self._system.access.readable(caller.user, snapshot.elements)
+        if filters is None:
+            return data_answer(snapshot.xml if elements is snapshot.elements else _text(elements))
+        return data_answer(_text(select(filters, elements, self._system.places.top)))
+
+    async def get(self, caller: Caller, operation: etree._Element) -> Answer:
+        """Running and state."""
+        filters = subtree_filter(parameters(operation, "filter"))
+        wanted = None if filters is None else lambda tag: asks_for(filters, tag)
+        elements = await self._system.operational(wanted)
+        elements += self._own_state(filters)
+        readable = self._system.access.readable(caller.user, elements)
+        if filters is not None:
+            readable = select(filters, readable, self._system.places.top)
+        return data_answer(_text(readable))
+
+    def _own_state(self, filters: Sequence[etree._Element] | None) -> list[etree._Element]:
+        system = self._system
+
+        def wanted(tag: str) -> bool:
+            return filters is None or asks_for(filters, tag)
+
+        elements = []
+        tag = f"{{{MONITORING}}}netconf-state"
+        if wanted(tag):
+            elements.append(
+                monitoring.netconf_state(
+                    None if filters is None else children_asked(filters, tag),
+                    capabilities=system.capabilities,
+                    locks=system.datastores.locks,
+                    modules=system.modules,
+                    sessions=self._registry.facts(),
+                    statistics=system.counters,
+                )
+            )
+        elements += [e for e in (self._library, self._modules_state) if wanted(str(e.tag))]
+        if wanted(f"{{{NETMOD_NOTIFICATION}}}netconf"):
+            elements.append(system.stream.describe())
+        return elements
+
+
+def _text(elements: Sequence[etree._Element]) -> bytes:
+    return b"".join(to_bytes(element) for element in elements)
