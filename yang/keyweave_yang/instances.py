@@ -196,7 +196,13 @@ def refusal(error: ValidationError) -> SchemaViolation:
         return _same_key(path, detail)
     if isinstance(error, SemanticError) and tag == "repeated-leaf-list-value":
         return SchemaViolation("a value is there twice", path=path, tag="bad-element")
+    if isinstance(error, SemanticError) and tag == "instance-required":
+        # RFC 7950 15.5: what a leafref points at is not there.
+        return SchemaViolation(
+            "points at what is not there", path=path, tag="data-missing", app_tag="instance-required"
+        )
     if isinstance(error, YangTypeError):
         return SchemaViolation(detail or tag, path=path, tag="invalid-value")
-    text = f"{tag} {detail}".strip()
+    # A `must` (RFC 7950 15.4): its own message and tag, when it has them, are what the client is told.
+    text = detail if detail and isinstance(error, SemanticError) else f"{tag} {detail}".strip()
     return SchemaViolation(text, path=path, tag="operation-failed", app_tag=tag.partition(":")[0])

@@ -8,8 +8,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from lxml import etree
 from yangson import DataModel
@@ -21,35 +20,10 @@ from yangson.schemanode import NotificationNode, RpcActionNode
 from keyweave_core.errors import InternalFault, SchemaViolation
 from keyweave_core.netconf.ports import ModuleInfo
 from keyweave_yang.approvals import Approvals
+from keyweave_yang.catalogue import MODULES, ServerKind, Wanted
 from keyweave_yang.instances import Reader, refusal
 from keyweave_yang.nodes import Naming, NodeView, schema_children
 from keyweave_yang.sources import Source, find_source, search_path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    name: str
-    implemented: bool = True
-    features: tuple[str, ...] = ()
-
-
-_AGENT = (
-    _Wanted(name="etsi-qkd-node-types"),
-    _Wanted(name="etsi-qkd-sdn-node"),
-    _Wanted(name="keyweave-qkd-node"),
-    _Wanted(
-        name="ietf-netconf",
-        features=("writable-running", "candidate", "rollback-on-error", "validate"),
-    ),
-    _Wanted(name="ietf-netconf-monitoring"),
-    _Wanted(name="ietf-yang-library"),
-    _Wanted(name="ietf-datastores"),  # identities in use, so implemented (RFC 8525)
-    _Wanted(name="notifications"),
-    _Wanted(name="nc-notifications"),
-    _Wanted(name="ietf-netconf-acm", implemented=False),  # ietf-netconf uses its extensions
-    _Wanted(name="ietf-inet-types", implemented=False),
-    _Wanted(name="ietf-yang-types", implemented=False),
-)
 
 
 class ModelSchema:
@@ -185,13 +159,13 @@ class ModelSchema:
 
 
 @functools.cache
-def load_schema(which: Literal["agent"] = "agent") -> ModelSchema:
-    """The schema of an agent's NETCONF server; the same object each time.
+def load_schema(which: ServerKind = "agent") -> ModelSchema:
+    """The schema of the NETCONF server of an agent or of the controller; the same object each time.
 
     Raises SettingsError when a module is not installed, InternalFault when yangson refuses our modules.
     """
     folders = search_path()
-    wanted = {"agent": _AGENT}[which]
+    wanted = MODULES[which]
     sources = [find_source(module.name, folders) for module in wanted]
     library = {
         "ietf-yang-library:modules-state": {
@@ -206,7 +180,7 @@ def load_schema(which: Literal["agent"] = "agent") -> ModelSchema:
     return ModelSchema(model, tuple(_infos(zip(wanted, sources, strict=True))))
 
 
-def _entry(wanted: _Wanted, source: Source) -> dict[str, object]:
+def _entry(wanted: Wanted, source: Source) -> dict[str, object]:
     return {
         "name": source.name,
         "revision": source.revision,
@@ -216,7 +190,7 @@ def _entry(wanted: _Wanted, source: Source) -> dict[str, object]:
     }
 
 
-def _infos(pairs: Iterable[tuple[_Wanted, Source]]) -> Iterable[ModuleInfo]:
+def _infos(pairs: Iterable[tuple[Wanted, Source]]) -> Iterable[ModuleInfo]:
     for wanted, source in pairs:
         yield ModuleInfo(
             name=source.name,
