@@ -46,6 +46,7 @@ class NetconfClient:
         self._clock = clock
         self.capabilities = Capabilities(hello.capabilities)
         self.session_id = hello.session_id or 0
+        self.peer = connection.transport.peer
 
     async def __aenter__(self) -> Self:
         return self

@@ -95,11 +95,14 @@ class NetconfServer:
         authorized_keys: Mapping[str, Sequence[Key]],
         *,
         passwords: Mapping[str, str] | None = None,
+        groups: Mapping[str, frozenset[str]] | None = None,
+        recovery: frozenset[str] = frozenset(),
     ) -> int:
         """Listen for NETCONF over SSH (RFC 6242) and return the port (of interest when `port` is 0).
 
         Keys are asyncssh keys or their OpenSSH text; `authorized_keys` maps each user to public keys,
-        `passwords` to a password besides. Raises PeerUnreachable when the address cannot be had,
+        `passwords` to a password besides, `groups` to the groups access control knows them by; nothing is
+        denied to the users of `recovery`. Raises PeerUnreachable when the address cannot be had,
         SettingsError for a key that cannot be read.
         """
         listener = await listen(
@@ -109,6 +112,8 @@ class NetconfServer:
             host_keys=host_keys,
             authorized_keys=authorized_keys,
             passwords=passwords or {},
+            groups=groups or {},
+            recovery=recovery,
             limits=self._limits,
             log=self._log,
         )

@@ -274,7 +274,12 @@ class ServerSession:
             case Opened():
                 self._stop_timers()  # the hello has come
                 self._totals.in_sessions += 1
-                self._log.debug("netconf session open", chunked=self._session.chunked)
+                self._log.info(
+                    "netconf session open",
+                    chunked=self._session.chunked,
+                    key_exchange=self._transport.peer.key_exchange,
+                    cipher=self._transport.peer.cipher,
+                )
             case Unreadable(fault):
                 self._count_bad()
                 self._reply(None, errors_body(RpcError("malformed-message", str(fault), type="rpc")))

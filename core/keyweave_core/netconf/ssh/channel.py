@@ -41,20 +41,40 @@ def ssh_peer(
     connection: "asyncssh.SSHServerConnection | asyncssh.SSHClientConnection",
     username: str,
     source_host: str,
+    *,
     groups: frozenset[str] = frozenset(),
+    recovery: bool = False,
 ) -> Peer:
     """What a connection that has come through key exchange and login says of its other end."""
     return Peer(
         username=username,
         source_host=source_host,
         groups=groups,
-        key_exchange=_name(connection.get_extra_info("kex_alg")),
-        cipher=_name(connection.get_extra_info("send_cipher")),
+        recovery=recovery,
+        key_exchange=key_exchange_of(connection),
+        cipher=str(connection.get_extra_info("send_cipher") or ""),
     )
 
 
-def _name(value: object) -> str:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+def key_exchange_of(connection: object) -> str:
+    """The key exchange method that a connection negotiated, '' when it cannot be told.
+
+    asyncssh does not publish it, but keeps the KEXINIT packets of both sides: the method is the first of the
+    client's list that the server has too (RFC 4253 clause 7.1).
+    """
+    offered = _methods(getattr(connection, "_client_kexinit", b""))
+    served = set(_methods(getattr(connection, "_server_kexinit", b"")))
+    return next((name for name in offered if name in served and not name.startswith(_MARKERS)), "")
+
+
+_MARKERS = ("ext-info-", "kex-strict-")  # names in the list that are signals, not methods
+_NAMES_AT = 17  # after the message number and the cookie
+
+
+def _methods(packet: bytes) -> list[str]:
+    length = int.from_bytes(packet[_NAMES_AT : _NAMES_AT + 4], "big")
+    names = packet[_NAMES_AT + 4 : _NAMES_AT + 4 + length]
+    return names.decode("ascii", "replace").split(",") if names else []
 
 
 class SshTransport:

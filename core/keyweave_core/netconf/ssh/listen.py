@@ -123,7 +123,13 @@ class _Connection(asyncssh.SSHServer):
 
     def peer(self) -> Peer:
         assert self._connection is not None  # noqa: S101 - asyncssh calls connection_made first
-        return ssh_peer(self._connection, self.username, self.source_host)
+        return ssh_peer(
+            self._connection,
+            self.username,
+            self.source_host,
+            groups=self._listener.groups.get(self.username, frozenset()),
+            recovery=self.username in self._listener.recovery,
+        )
 
     def open(self, transport: Transport) -> Receiver:
         receiver = self._listener.opener.open_session(transport)
@@ -151,12 +157,16 @@ class SshListener:
         *,
         public_keys: Mapping[str, frozenset[bytes]],
         passwords: Mapping[str, str],
+        groups: Mapping[str, frozenset[str]],
+        recovery: frozenset[str],
         limits: NetconfLimits,
         log: Logger,
     ) -> None:
         self.opener = opener
         self.public_keys = public_keys
         self.passwords = passwords
+        self.groups = groups
+        self.recovery = recovery
         self._limits = limits
         self._log = log
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -217,6 +227,8 @@ async def listen(
     host_keys: Sequence[Key],
     authorized_keys: Mapping[str, Sequence[Key]],
     passwords: Mapping[str, str],
+    groups: Mapping[str, frozenset[str]],
+    recovery: frozenset[str],
     limits: NetconfLimits,
     log: Logger,
 ) -> SshListener:
@@ -230,6 +242,8 @@ async def listen(
             for user, keys in authorized_keys.items()
         },
         passwords=passwords,
+        groups=groups,
+        recovery=recovery,
         limits=limits,
         log=log,
     )
