@@ -121,12 +121,14 @@ class Dialogue:
         )
 
     async def _edit_candidate(self, config: etree._Element) -> None:
-        """Lock, edit, validate, commit, unlock; the candidate is as it was after any failure."""
+        """Lock, edit, commit, unlock; the candidate is as it was after any failure.
+
+        No <validate> between: <commit> validates (RFC 6241 clause 8.3.4.1), and netconfd 2.13 answers <ok/>
+        to a commit after a validate and commits nothing.
+        """
         await self._asked(self._client.lock("candidate"))
         try:
             await self._write("candidate", config)
-            if self._client.capabilities.validate:
-                await self._asked(self._client.validate("candidate"))
             await self._asked(self._client.commit())
         except KeyweaveError:
             await _quietly(self._client.discard())
