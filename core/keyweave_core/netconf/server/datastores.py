@@ -143,6 +143,20 @@ class Datastores:
                 self._candidate = new
                 self._editors[editor.session_id] = None
 
+    async def rewrite(self, editor: Editor, make: Callable[[Snapshot], Snapshot]) -> None:
+        """Make running what `make` returns for it, as one change: for edits that build on each other.
+
+        `make` may raise what `data.edit.edit` does. Raises RpcError; nothing was changed then.
+        """
+        async with self._turn:
+            self._refuse_locked(editor.session_id, Store.RUNNING)
+            base = self._running
+            new = make(base)
+            self._access.check_changes(editor.user, base.elements, new.elements)
+            self.check(new)
+            if new.xml != base.xml:
+                await self._make_real(new, editor)
+
     async def copy(self, editor: Editor, source: Snapshot | etree._Element, target: Store) -> None:
         """Replace `target` as a whole by a snapshot or by the content of a <config> element."""
         if not isinstance(source, Snapshot):

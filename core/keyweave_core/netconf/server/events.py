@@ -176,12 +176,20 @@ class EventStream:
         self._clock = clock
         self.log = EventLog(max_events=max_events, max_bytes=max_bytes, created_s=clock.now())
         self._subscriptions: list[Subscription] = []
+        self._watchers: list[Callable[[etree._Element], None]] = []
+
+    def watch(self, watcher: Callable[[etree._Element], None]) -> Callable[[], None]:
+        """Call `watcher` with the content of each event; it must not raise or wait. Returns how to stop."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def publish(self, content: etree._Element, at_s: float | None = None) -> None:
         """Log an event and serve everyone who keeps up. `at_s` is now unless given."""
         self.log.append(to_bytes(content), self._clock.now() if at_s is None else at_s)
         for subscription in tuple(self._subscriptions):
             subscription.pump(content)
+        for watcher in tuple(self._watchers):
+            watcher(content)
 
     def add(self, subscription: Subscription) -> None:
         """Serve a subscription from now on, its replay first."""
