@@ -53,9 +53,7 @@ async def run_controller(
     """
     log = get_logger("controller")
     stopping = stop or _stopped_by_signals()
-    northbound = GrpcNorthbound(
-        settings=settings.grpc, tariff=settings.tariff(), clock=clock, new_id=chance.new_id
-    )
+    northbound = GrpcNorthbound(settings=settings.grpc, clock=clock, new_id=chance.new_id)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(northbound.stop)
         grpc_port = northbound.bind()
@@ -72,6 +70,7 @@ async def run_controller(
             store_url=settings.database_url,
             clock=clock,
             policy=settings.policy,
+            tariff=settings.tariff(),
             inventory=settings.inventory,
         )
         try:

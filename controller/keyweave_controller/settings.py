@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from keyweave_controller.control.events import InventoryNode, Policy
-from keyweave_controller.management.accounting import Tariff
+from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.events import InventoryNode
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.retry import Backoff

@@ -39,6 +39,7 @@ from keyweave_controller.control.actions import (
     ReadNode,
     RefuseApplication,
 )
+from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
@@ -46,13 +47,11 @@ from keyweave_controller.control.events import (
     LinksMeasured,
     NodeRejected,
     Notified,
-    Policy,
     UsageReported,
 )
 from keyweave_controller.control.network import Network
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
-from keyweave_controller.management.accounting import Tariff
 from keyweave_controller.management.manager import Management
 from keyweave_core.model.application import AppQos, AppStatistics
 from keyweave_core.model.link import Endpoint, LinkPerformance, LinkStatus

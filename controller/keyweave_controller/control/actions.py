@@ -71,23 +71,30 @@ class CancelTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The outcome of a northbound request: granted with the association, or refused with reasons."""
+    """The outcome of a northbound request: granted (with the association, if it is one), or refused.
+
+    Refused is what has `reasons`. `about` names, for each reason, the entry of a configuration that it
+    concerns (`association/<name>`, `tenant/<name>`); empty for other requests.
+    """
 
     request_id: str
     app_id: AppId | None = None
     reasons: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
     """These things look different now: watchers are told, tables are refreshed.
 
-    An empty one from the engine says that only alarms or usage changed.
+    An empty one from the engine says that only alarms or usage changed. `configuration`: what the operator
+    configured, over whichever northbound.
     """
 
     node_ids: frozenset[NodeId] = field(default_factory=frozenset)
     link_ids: frozenset[LinkId] = field(default_factory=frozenset)
     app_ids: frozenset[AppId] = field(default_factory=frozenset)
+    configuration: bool = False
 
 
 Action = Configure | RefuseApplication | ReadNode | SetTimer | CancelTimer | Answer | Changed

@@ -11,7 +11,7 @@ needs above the old one (shared explicit, as RFC 3209 section 4.3 does for label
 change along the same links is never refused for the room its own past takes.
 """
 
-from keyweave_controller.control.events import Policy
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
 from keyweave_core.model.application import AppQos
 

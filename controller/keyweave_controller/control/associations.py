@@ -7,7 +7,7 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, planning, routing
+from keyweave_controller.control import admission, changes, planning, routing, tenants
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.state import Association, AssociationState, Parked, Phase
@@ -35,7 +35,7 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
             _asked_again(turn, existing, node_id)
             continue
         one = replace(wish, client_app_ids=(client,))
-        reasons = _open(
+        reasons = open_between(
             turn,
             source=server,
             destination=client,
@@ -82,7 +82,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
     if existing is not None:
         _join(turn, existing, wish)
         return
-    reasons = _open(
+    reasons = open_between(
         turn,
         source=wish.source,
         destination=wish.destination,
@@ -114,7 +114,7 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
         turn.answer(wish.request_id, existing.app_id)
 
 
-def _open(
+def open_between(
     turn: Turn,
     *,
     source: SaeId,
@@ -126,8 +126,9 @@ def _open(
     asking_node: NodeId | None = None,
     request_id: str | None = None,
     expires_at: float | None = None,
+    tenant: str = "",
 ) -> tuple[str, ...]:
-    """Admit, route and begin; the reasons when that cannot be."""
+    """Admit, route and begin; the reasons when that cannot be. The newest association is the one opened."""
     state = turn.state
     reasons = list(admission.qos_faults(qos))
     if source == destination:
@@ -143,12 +144,14 @@ def _open(
     if reasons:
         return tuple(reasons)
     near, far = state.consumers[source], state.consumers[destination]
-    route = None
+    route, rate_bps = None, admission.wanted_bps(qos, state.policy)
+    beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
+    if beyond:
+        return beyond
     if near != far:
-        rate_bps = admission.wanted_bps(qos, state.policy)
         route = routing.find_route(state, near, far, rate_bps, at=turn.at)
     if route is None and (near != far or not state.nodes[near].connected):
-        return routing.explain(state, near, far, admission.wanted_bps(qos, state.policy))
+        return routing.explain(state, near, far, rate_bps)
     state.serial += 1
     association = Association(
         app_id=app_id or planning.application_id(source, destination, state.serial),
@@ -167,6 +170,7 @@ def _open(
         waiting_requests=(request_id,) if request_id else (),
         generation=past.generation if past else 0,
         past_paths=past.past_paths if past else {},
+        tenant=tenant,
     )
     state.associations.pop(association.app_id, None)  # reopened: it counts as the newest again
     state.associations[association.app_id] = association
@@ -191,22 +195,37 @@ def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
         return
     if association.state is not AssociationState.ACTIVE or admission.qos_faults(wish.qos):
         return
-    state = turn.state
     if (wish.qos, wish.priority) == (association.qos, association.priority):
         return
-    path, rate_bps = association.path, admission.wanted_bps(wish.qos, state.policy)
+    if association.configured_as:
+        reasons: tuple[str, ...] = (f"its qualities are those configured as {association.configured_as}",)
+    else:
+        reasons = change(turn, association, wish.qos, wish.priority)
+    if reasons:
+        # No notification of 015 refuses a change: the agent is shown the grant that stays.
+        association.reasons = reasons
+        turn.touch_app(association.app_id)
+        edit = NodeEdit(put_applications=(planning.granted_entry(association, node_id),))
+        turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
+
+
+def change(turn: Turn, association: Association, qos: AppQos, priority: int) -> tuple[str, ...]:
+    """Begin towards other qualities of an ACTIVE association; the reasons when they do not fit."""
+    state, path = turn.state, association.path
+    rate_bps = admission.wanted_bps(qos, state.policy)
     route = None
     if path is not None and rate_bps != path.bandwidth_bps:
         ends = (association.source_node, association.destination_node)
+        beyond = tenants.obstacles(
+            state, association.source, rate_bps, tenant=association.tenant, beside=association
+        )
+        if beyond and rate_bps > path.bandwidth_bps:
+            return beyond
         route = routing.find_route(state, *ends, rate_bps, at=turn.at, beside=path)
         if route is None:
-            # No notification of 015 refuses a change: the agent is shown the grant that stays.
-            association.reasons = routing.explain(state, *ends, rate_bps, beside=path)
-            turn.touch_app(association.app_id)
-            edit = NodeEdit(put_applications=(planning.granted_entry(association, node_id),))
-            turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
-            return
-    changes.begin(turn, association, route, wish.qos, wish.priority)
+            return routing.explain(state, *ends, rate_bps, beside=path)
+    changes.begin(turn, association, route, qos, priority)
+    return ()
 
 
 def settle(turn: Turn) -> None:

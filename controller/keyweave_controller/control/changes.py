@@ -83,8 +83,9 @@ def _complete(turn: Turn, association: Association) -> None:
         turn.cancel_timer(f"trouble:{association.app_id}")
         turn.touch_link(*new.links)
     association.qos = association.next_qos or association.qos
-    if association.next_priority is not None:
-        association.priority = association.next_priority
+    if association.next_priority not in (None, association.priority):
+        association.priority = association.next_priority or 0
+        _repeat_reservations(turn, association)
     _clear(association)
     association.move_attempts = 0
     turn.cancel_timer(f"retry:{association.app_id}")
@@ -95,6 +96,16 @@ def _complete(turn: Turn, association: Association) -> None:
     for request_id in association.waiting_requests:
         turn.answer(request_id, association.app_id)
     association.waiting_requests = ()
+
+
+def _repeat_reservations(turn: Turn, association: Association) -> None:
+    """The reservations on the path carry the priority, too."""
+    path = association.path
+    if path is None:
+        return
+    for node_id in path.nodes:
+        edit = NodeEdit(put_applications=(planning.reservation(association, path, node_id),))
+        turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
 
 
 def active(turn: Turn, association: Association) -> None:

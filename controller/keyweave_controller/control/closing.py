@@ -21,6 +21,9 @@ def closed(turn: Turn, wish: AssociationClosed) -> None:
         turn.answer(wish.request_id, reasons=(f"there is no association {wish.app_id}",))
     elif not association.live:
         turn.answer(wish.request_id, association.app_id)
+    elif association.configured_as and association.state is not AssociationState.CLOSING:
+        reason = f"association {wish.app_id} is configured as {association.configured_as}; delete it there"
+        turn.answer(wish.request_id, reasons=(reason,))
     else:
         if wish.request_id not in association.closing_requests:
             association.closing_requests += (wish.request_id,)
@@ -28,9 +31,14 @@ def closed(turn: Turn, wish: AssociationClosed) -> None:
 
 
 def disconnected(turn: Turn, node_id: NodeId, app_id: AppId | None) -> None:
-    """An agent says that an application is gone (015 `sdqkdn_application_disconnected`)."""
+    """An agent says that an application is gone (015 `sdqkdn_application_disconnected`).
+
+    An association that the operator configured stays: the application may come back.
+    """
     association = turn.state.associations.get(app_id) if app_id else None
-    if association is not None and association.live and node_id in planning.ends(association):
+    if association is None or not association.live or node_id not in planning.ends(association):
+        return
+    if not association.configured_as:
         close(turn, association)
 
 

@@ -5,7 +5,7 @@ the claim in question: the first to hold a node id, an application or a link kee
 noted at the one who came later.
 """
 
-from keyweave_controller.control import associations, recovery
+from keyweave_controller.control import associations, intents, recovery
 from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.control.reconcile import reconcile, take_up_steps
@@ -21,7 +21,7 @@ _STEP_GRACE_S = 5.0
 def controller_started(turn: Turn, event: ControllerStarted) -> None:
     """A new term: nobody is connected yet, timers and unfinished steps are taken up again."""
     state = turn.state
-    state.policy = event.policy
+    state.settings_policy = event.policy
     state.inventory = {node.name: node for node in event.inventory}
     state.settling = set(state.inventory)
     state.unreached = {}
@@ -36,10 +36,13 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
     for step in state.steps.values():
         step.waiting = True
         turn.set_timer(f"step:{step.step_id}", turn.at + _STEP_GRACE_S)
+    intents.restarted(turn)
+    intents.enforce(turn)
     assign_consumers(turn)
     judge_links(turn)
     if not state.settling:
         associations.settle(turn)
+        intents.keep(turn)
 
 
 def node_read(turn: Turn, event: NodeRead) -> None:
@@ -143,6 +146,7 @@ def heard(turn: Turn, name: str) -> None:
         if not state.settling:
             judge_links(turn)
             associations.settle(turn)
+            intents.keep(turn)
 
 
 def _touch_paths(turn: Turn, node_id: NodeId) -> None:

@@ -9,28 +9,12 @@ Who makes them: the fleet (what agents say), the northbound (what people and orc
 
 from dataclasses import dataclass, field
 
+from keyweave_controller.control.configuration import OperatorConfiguration, Policy, Tariff
 from keyweave_core.model.application import AppQos, AppStatistics
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import KeyPool, LinkPerformance, LinkStatus
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What the operator decided about how the network is run (from settings)."""
-
-    default_min_bandwidth_bps: int = 2_000  # reserved for an application that asked for no rate
-    max_relay_hops: int = 16  # physical links of one path
-    usable_share: float = 0.9  # of a link's secret key rate that may be promised; the rest covers relay tags
-    wait_to_restore_s: float = 30.0  # a repaired link must stay up this long before the network trusts it
-    closed_kept: int = 1_000  # closed associations kept for the bill's paths
-
-    def __post_init__(self) -> None:
-        if not 0 < self.usable_share <= 1:
-            raise ValueError(f"usable_share must be above 0 and at most 1, not {self.usable_share}")
-        if not 1 <= self.max_relay_hops <= 256:
-            raise ValueError(f"max_relay_hops must be 1..256, not {self.max_relay_hops}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +30,16 @@ class InventoryNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerStarted:
-    """The controller took the lease: the first event of a term. Unfinished work is taken up again."""
+    """The controller took the lease: the first event of a term. Unfinished work is taken up again.
+
+    `policy` and `tariff` are those of the settings file; what was configured over the northbound is laid over
+    them.
+    """
 
     at: float
     policy: Policy
     inventory: tuple[InventoryNode, ...]
+    tariff: Tariff = field(default_factory=Tariff)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +137,29 @@ class AssociationClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorConfigured:
+    """The northbound replaces the operator's configuration as a whole; answered by `Answer(request_id)`.
+
+    All of it takes effect or nothing: associations that are new or changed must be granted by the network
+    first. The same `request_id` asked again gets the same answer.
+    """
+
+    at: float
+    request_id: str
+    configuration: OperatorConfiguration
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationAbandoned:
+    """Whoever asked for a change of configuration waits no longer: undo it, unless it is complete already."""
+
+    at: float
+    request_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
     """An agent carried out the `Configure` of this step id."""
 
@@ -183,6 +195,8 @@ Event = (
     | UsageReported
     | AssociationRequested
     | AssociationClosed
+    | OperatorConfigured
+    | ConfigurationAbandoned
     | StepSucceeded
     | StepFailed
     | TimerFired

@@ -14,15 +14,18 @@ from keyweave_controller.control import (
     cleanup,
     closing,
     discovery,
+    intents,
     measures,
     recovery,
     reports,
     steps,
 )
 from keyweave_controller.control.actions import Action
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
+    ConfigurationAbandoned,
     ControllerStarted,
     Event,
     LinksMeasured,
@@ -30,7 +33,7 @@ from keyweave_controller.control.events import (
     NodeRead,
     NodeRejected,
     Notified,
-    Policy,
+    OperatorConfigured,
     StepFailed,
     StepSucceeded,
     TimerFired,
@@ -74,7 +77,7 @@ class Network:
 
     @property
     def policy(self) -> Policy:
-        """What the operator decided."""
+        """The policy in force."""
         return self._state.policy
 
     def handle(self, event: Event) -> list[Action]:
@@ -99,6 +102,10 @@ class Network:
                 associations.requested(turn, event)
             case AssociationClosed():
                 closing.closed(turn, event)
+            case OperatorConfigured():
+                intents.configured(turn, event)
+            case ConfigurationAbandoned():
+                intents.abandoned(turn, event)
             case StepSucceeded():
                 steps.succeeded(turn, event)
             case StepFailed():
@@ -107,6 +114,7 @@ class Network:
                 self._timer_fired(turn, event)
             case unreachable:
                 assert_never(unreachable)
+        intents.review(turn)
         if turn.capacity_grew:
             recovery.review(turn)
             closing.forget_oldest(turn)

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_controller.control.events import AssociationRequested, InventoryNode, Policy
+from keyweave_controller.control.configuration import (
+    ConfiguredAssociation,
+    OperatorConfiguration,
+    Policy,
+    Tenant,
+)
+from keyweave_controller.control.events import AssociationRequested, InventoryNode
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkType
@@ -161,6 +167,8 @@ class Association:
     switching: bool = False  # MOVING: the new path is written, both ends change over
     move_attempts: int = 0  # refused or lost moves in a row
     trouble: str = ""  # what an agent last complained of
+    configured_as: str = ""  # name of its entry in the operator's configuration; that entry governs it
+    tenant: str = ""  # on whose account it runs, when that is not the tenant of its source
 
     @property
     def live(self) -> bool:
@@ -222,6 +230,32 @@ class RequestRecord:
 
     app_id: AppId | None = None
     reasons: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Former:
+    """What an association was granted before a change of configuration."""
+
+    qos: AppQos
+    priority: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Configuring:
+    """A change of configuration under way: what shall be, what is still to be begun, and what was begun.
+
+    `todo` waits (for an association of the same pair to end or to come to rest). `under_way` maps what was
+    begun to the name of its entry; `opened` and `changed` are what is undone when anything is refused.
+    """
+
+    request_id: str
+    requester: str
+    wanted: OperatorConfiguration
+    todo: dict[str, ConfiguredAssociation] = field(default_factory=dict)
+    under_way: dict[AppId, str] = field(default_factory=dict)
+    opened: dict[AppId, str] = field(default_factory=dict)
+    changed: dict[AppId, Former] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -231,9 +265,16 @@ class NetworkState:
     `settling` are the inventory names not heard of since the controller started. `rejected` maps an agent's
     name to why its tree was refused altogether (so it has no node record of its own). `serial` counts what
     was ever opened or handed out, and makes ids unique. `stranded` want a path better than what they have.
+    `policy` and `tenants` are in force, `operator` is what was configured last; while a change of it is under
+    way (`configuring`) its policy and tenants are in force already. `settings_policy` is the one of the file.
     """
 
     policy: Policy = field(default_factory=Policy)
+    settings_policy: Policy = field(default_factory=Policy)
+    operator: OperatorConfiguration = field(default_factory=OperatorConfiguration)
+    configuring: Configuring | None = None
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    tenant_of: dict[SaeId, str] = field(default_factory=dict)
     inventory: dict[str, InventoryNode] = field(default_factory=dict)
     settling: set[str] = field(default_factory=set)
     nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)

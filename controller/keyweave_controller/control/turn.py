@@ -34,6 +34,7 @@ class Turn:
         self._nodes: set[NodeId] = set()
         self._links: set[LinkId] = set()
         self._apps: set[AppId] = set()
+        self._configuration = False
 
     def touch_node(self, node_id: NodeId) -> None:
         """This node looks different now."""
@@ -46,6 +47,15 @@ class Turn:
     def touch_app(self, app_id: AppId) -> None:
         """This association looks different now."""
         self._apps.add(app_id)
+
+    def touch_configuration(self) -> None:
+        """What the operator configured looks different now."""
+        self._configuration = True
+
+    @property
+    def touched_apps(self) -> frozenset[AppId]:
+        """Associations that look different so far."""
+        return frozenset(self._apps)
 
     def configure(self, node_id: NodeId, phase: Phase, edit: NodeEdit, app_id: AppId | None = None) -> str:
         """Hand out a new step; returns its id."""
@@ -76,12 +86,18 @@ class Turn:
             RefuseApplication(node_id=node_id, server_app_id=server, client_app_ids=clients, reasons=reasons)
         )
 
-    def answer(self, request_id: str, app_id: AppId | None = None, reasons: tuple[str, ...] = ()) -> None:
+    def answer(
+        self,
+        request_id: str,
+        app_id: AppId | None = None,
+        reasons: tuple[str, ...] = (),
+        about: tuple[str, ...] = (),
+    ) -> None:
         """Answer a northbound request, and remember the answer for a repetition."""
-        self.state.requests[request_id] = RequestRecord(app_id=app_id, reasons=reasons)
+        self.state.requests[request_id] = RequestRecord(app_id=app_id, reasons=reasons, about=about)
         while len(self.state.requests) > _ANSWERS_KEPT:
             del self.state.requests[next(iter(self.state.requests))]
-        self._actions.append(Answer(request_id=request_id, app_id=app_id, reasons=reasons))
+        self._actions.append(Answer(request_id=request_id, app_id=app_id, reasons=reasons, about=about))
 
     def read_node(self, node_id: NodeId) -> None:
         """Have the node's tree read again."""
@@ -99,12 +115,13 @@ class Turn:
 
     def finish(self) -> list[Action]:
         """All actions in order, closed by one `Changed` when anything looks different."""
-        if self._nodes or self._links or self._apps:
+        if self._nodes or self._links or self._apps or self._configuration:
             self._actions.append(
                 Changed(
                     node_ids=frozenset(self._nodes),
                     link_ids=frozenset(self._links),
                     app_ids=frozenset(self._apps),
+                    configuration=self._configuration,
                 )
             )
         return self._actions

@@ -18,21 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from keyweave_controller.control.actions import Action, Answer, Changed
+from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.events import (
-    AssociationClosed,
-    AssociationRequested,
     ControllerStarted,
     Event,
     InventoryNode,
     LinksMeasured,
-    Policy,
 )
 from keyweave_controller.control.network import Network
 from keyweave_controller.engine import codec
 from keyweave_controller.engine.carry import Carrier
 from keyweave_controller.engine.journal import Entry, Journal
 from keyweave_controller.engine.lease import Fenced
-from keyweave_controller.engine.ports import Agents
+from keyweave_controller.engine.ports import Agents, Request
 from keyweave_controller.engine.watch import Watchers
 from keyweave_controller.management.alarms import AlarmChanged
 from keyweave_controller.management.manager import Management, ManagementChange, UsageChanged
@@ -58,6 +56,7 @@ class ControllerEngine:
         store_url: str,
         clock: Clock,
         policy: Policy,
+        tariff: Tariff | None = None,
         inventory: tuple[InventoryNode, ...] = (),
         holder: str = "controller",
         ask_limit_s: float = 30.0,
@@ -65,7 +64,7 @@ class ControllerEngine:
     ) -> None:
         """Open the store, take the lease and replay. SettingsError and Unavailable name the store."""
         self._clock = clock
-        self._policy, self._inventory = policy, inventory
+        self._policy, self._tariff, self._inventory = policy, tariff or Tariff(), inventory
         self._ask_limit_s, self._snapshot_every = ask_limit_s, snapshot_every
         self._log = get_logger("engine")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
@@ -104,7 +103,7 @@ class ControllerEngine:
         """Queue an event; returns at once. Order of submission is order of handling."""
         self._queue.put_nowait(event)
 
-    async def ask(self, event: AssociationRequested | AssociationClosed) -> Answer:
+    async def ask(self, event: Request) -> Answer:
         """Submit a request and wait for its Answer.
 
         Raises DeadlineExceeded after `ask_limit_s` (the request goes on; asking again with the same
@@ -135,7 +134,9 @@ class ControllerEngine:
 
     async def run(self, agents: Agents) -> None:
         """Run until cancelled, then close the store. Raises Fenced when another controller took over."""
-        started = ControllerStarted(at=self._clock.now(), policy=self._policy, inventory=self._inventory)
+        started = ControllerStarted(
+            at=self._clock.now(), policy=self._policy, inventory=self._inventory, tariff=self._tariff
+        )
         early, self._queue = self._queue, asyncio.Queue()
         self.submit(started)  # the first event of a term, whatever came before
         while not early.empty():

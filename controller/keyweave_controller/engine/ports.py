@@ -7,10 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from keyweave_controller.control.actions import Answer, Changed, NodeEdit
-from keyweave_controller.control.events import AssociationClosed, AssociationRequested, Event
+from keyweave_controller.control.events import (
+    AssociationClosed,
+    AssociationRequested,
+    ConfigurationAbandoned,
+    Event,
+    OperatorConfigured,
+)
 from keyweave_controller.control.network import Network
 from keyweave_controller.management.manager import Management
 from keyweave_core.model.ids import NodeId, SaeId
+
+Request = AssociationRequested | AssociationClosed | OperatorConfigured | ConfigurationAbandoned
+"""Events that are answered by an `Answer` of their `request_id`."""
 
 
 class Agents(Protocol):
@@ -48,7 +57,7 @@ class Engine(Protocol):
         """Queue an event; returns at once. Order of submission is order of handling."""
         ...
 
-    async def ask(self, event: AssociationRequested | AssociationClosed) -> Answer:
+    async def ask(self, event: Request) -> Answer:
         """Submit a request and wait for its Answer. Raises DeadlineExceeded after the engine's limit."""
         ...
 

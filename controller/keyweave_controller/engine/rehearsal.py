@@ -18,13 +18,13 @@ from keyweave_controller.control.actions import (
     RefuseApplication,
     SetTimer,
 )
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     ControllerStarted,
     Event,
     InventoryNode,
     NodeLost,
     NodeRead,
-    Policy,
     StepFailed,
     StepSucceeded,
     TimerFired,

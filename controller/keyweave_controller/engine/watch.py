@@ -64,5 +64,6 @@ class _Slot:
             node_ids=waiting.node_ids | changed.node_ids,
             link_ids=waiting.link_ids | changed.link_ids,
             app_ids=waiting.app_ids | changed.app_ids,
+            configuration=waiting.configuration or changed.configuration,
         )
         self.ready.set()

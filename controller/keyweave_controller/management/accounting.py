@@ -8,8 +8,9 @@ on the line of the bill, half to even.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
+from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.events import UsageReported
 from keyweave_controller.control.state import Association, NetworkState, PathRecord
 from keyweave_core.model.application import AppStatistics
@@ -17,38 +18,6 @@ from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 PERIODS_KEPT = 512
 """End times remembered for each application; an older period than all of them counts as seen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tariff:
-    """What key costs. Amounts are in `currency` and not negative; TOML gives them as text or numbers.
-
-    Price of a line: (bits / 1 000 000 * `per_mbit` + keys * `per_key`), times 1 + `per_further_hop` for each
-    hop after the first (added, not compounded), rounded to `decimals` places. Keys that stay inside one
-    node pay as one hop.
-    """
-
-    currency: str = "EUR"
-    per_mbit: Decimal = Decimal(0)
-    per_key: Decimal = Decimal(0)
-    per_further_hop: Decimal = Decimal(0)
-    decimals: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("per_mbit", "per_key", "per_further_hop"):
-            value = getattr(self, name)
-            if not value.is_finite() or value < 0:
-                raise ValueError(f"{name} must be a finite amount of 0 or more, not {value}")
-        if not 0 <= self.decimals <= 9:
-            raise ValueError(f"decimals must be 0..9, not {self.decimals}")
-        if not self.currency or len(self.currency) > 8:
-            raise ValueError(f"currency must be 1..8 characters, not {self.currency!r}")
-
-    def price(self, *, bits: int, keys: int, hops: int) -> Decimal:
-        """What this much key over this many hops costs."""
-        plain = Decimal(bits) / 1_000_000 * self.per_mbit + keys * self.per_key
-        amount = plain * (1 + self.per_further_hop * max(0, hops - 1))
-        return amount.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(slots=True, kw_only=True)

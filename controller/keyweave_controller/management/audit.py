@@ -6,7 +6,12 @@ Rule of this file: one entry a northbound request, made when it is answered; bou
 from dataclasses import dataclass, field
 
 from keyweave_controller.control.actions import Action, Answer
-from keyweave_controller.control.events import AssociationClosed, AssociationRequested, Event
+from keyweave_controller.control.events import (
+    AssociationClosed,
+    AssociationRequested,
+    Event,
+    OperatorConfigured,
+)
 from keyweave_core.model.ids import AppId
 
 ENTRIES_KEPT = 1_000
@@ -50,6 +55,9 @@ class Audit:
                 self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
             case AssociationClosed():
                 words = f"close {event.app_id}"
+                self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
+            case OperatorConfigured(configuration=wanted):
+                words = f"configure {len(wanted.associations)} associations, {len(wanted.tenants)} tenants"
                 self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
             case _:
                 pass

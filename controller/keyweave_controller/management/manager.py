@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from keyweave_controller.control.actions import Action, Changed
+from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.events import (
     ControllerStarted,
     Event,
@@ -20,7 +21,7 @@ from keyweave_controller.control.events import (
     UsageReported,
 )
 from keyweave_controller.control.network import Network
-from keyweave_controller.management.accounting import Accounting, Bill, Tariff, UsageRecord
+from keyweave_controller.management.accounting import Accounting, Bill, UsageRecord
 from keyweave_controller.management.alarms import Alarm, AlarmChanged
 from keyweave_controller.management.audit import Audit, AuditEntry
 from keyweave_controller.management.faults import Faults, Scope
@@ -46,6 +47,8 @@ class ManagementState:
     accounting: Accounting = field(default_factory=Accounting)
     performance: Performance = field(default_factory=Performance)
     audit: Audit = field(default_factory=Audit)
+    settings_tariff: Tariff = field(default_factory=Tariff)
+    tariff: Tariff = field(default_factory=Tariff)
 
 
 class Management:
@@ -57,6 +60,9 @@ class Management:
     def handle(self, event: Event, actions: list[Action], network: Network) -> list[ManagementChange]:
         """Follow one event that `network` has just handled with `actions`; what looks different now."""
         changes: list[ManagementChange] = []
+        if isinstance(event, ControllerStarted):
+            self._state.settings_tariff = event.tariff
+        self._state.tariff = network.state.operator.tariff or self._state.settings_tariff
         changed = next((one for one in actions if isinstance(one, Changed)), Changed())
         names = self._names(event, network)
         if changed != Changed() or names:
@@ -93,9 +99,14 @@ class Management:
         """Usage by association and path, in order of first use."""
         return list(self._state.accounting.usage.values())
 
-    def bill(self, tariff: Tariff, app_ids: Iterable[AppId] | None = None) -> Bill:
-        """The bill of everything, or of some associations."""
-        return self._state.accounting.bill(tariff, app_ids)
+    @property
+    def tariff(self) -> Tariff:
+        """The prices in force: those configured, else those of the settings."""
+        return self._state.tariff
+
+    def bill(self, tariff: Tariff | None = None, app_ids: Iterable[AppId] | None = None) -> Bill:
+        """The bill of everything, or of some associations, by the prices in force or by `tariff`."""
+        return self._state.accounting.bill(tariff or self._state.tariff, app_ids)
 
     def restorations(self) -> list[Restoration]:
         """Changes of path, oldest first."""

@@ -3,7 +3,6 @@
 # ruff: noqa: N802 - methods are called as the proto calls them
 
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.management.accounting import Tariff
 from keyweave_controller.northbound import views
 from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import unary
@@ -15,12 +14,11 @@ from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 
 
 class AccountingService(pb_grpc.AccountingServicer):
-    """keyweave.v1.Accounting over the running engine; `tariff` prices the bill."""
+    """keyweave.v1.Accounting over the running engine."""
 
-    def __init__(self, engine: Engine, access: Access, tariff: Tariff) -> None:
+    def __init__(self, engine: Engine, access: Access) -> None:
         self.access = access
         self._engine = engine
-        self._tariff = tariff
 
     @unary()
     async def ListUsage(self, request: pb.ListUsageRequest, _caller: Caller) -> pb.ListUsageResponse:
@@ -34,8 +32,8 @@ class AccountingService(pb_grpc.AccountingServicer):
     async def GetBill(self, request: pb.GetBillRequest, _caller: Caller) -> pb.Bill:
         """The bill of some associations, or of all."""
         wanted = [_app_id("app_ids", text) for text in request.app_ids]
-        bill = self._engine.management.bill(self._tariff, wanted or None)
-        return views.bill(bill, self._tariff)
+        tariff = self._engine.management.tariff
+        return views.bill(self._engine.management.bill(tariff, wanted or None), tariff)
 
 
 def _app_id(field: str, text: str) -> AppId:

@@ -12,7 +12,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.management.accounting import Tariff
 from keyweave_controller.northbound.access import Access
 from keyweave_controller.northbound.accounting_service import AccountingService
 from keyweave_controller.northbound.alarm_service import AlarmService
@@ -43,11 +42,8 @@ _OPTIONS = (
 class GrpcNorthbound:
     """The endpoint of one controller. Made inside a running loop: `bind` once, `start` once, `stop` once."""
 
-    def __init__(
-        self, *, settings: GrpcSettings, tariff: Tariff, clock: Clock, new_id: Callable[[], str]
-    ) -> None:
+    def __init__(self, *, settings: GrpcSettings, clock: Clock, new_id: Callable[[], str]) -> None:
         self._settings = settings
-        self._tariff = tariff
         self._clock = clock
         self._new_id = new_id
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -80,9 +76,7 @@ class GrpcNorthbound:
             AssociationService(engine, access, self._clock, self._new_id), self._server
         )
         pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access), self._server)
-        pb_grpc.add_AccountingServicer_to_server(
-            AccountingService(engine, access, self._tariff), self._server
-        )
+        pb_grpc.add_AccountingServicer_to_server(AccountingService(engine, access), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

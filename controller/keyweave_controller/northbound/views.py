@@ -10,9 +10,9 @@ from enum import StrEnum
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyweave_controller.control.admission import available_bps, reserved_bps
-from keyweave_controller.control.events import Policy
+from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
-from keyweave_controller.management.accounting import Bill, Tariff, UsageRecord
+from keyweave_controller.management.accounting import Bill, UsageRecord
 from keyweave_controller.management.alarms import Alarm
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import NodeId

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from keyweave_controller.control.actions import Configure, ReadNode
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationRequested,
     ControllerStarted,
@@ -12,7 +13,6 @@ from keyweave_controller.control.events import (
     NodeLost,
     NodeRead,
     Notified,
-    Policy,
 )
 from keyweave_controller.control.network import Network
 from keyweave_controller.engine.rehearsal import Rehearsal

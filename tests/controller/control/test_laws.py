@@ -9,13 +9,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, planning
+from keyweave_controller.control.configuration import (
+    ConfiguredAssociation,
+    OperatorConfiguration,
+    Policy,
+    Tenant,
+)
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
+    ConfigurationAbandoned,
     LinkMeasure,
     LinksMeasured,
     Notified,
-    Policy,
+    OperatorConfigured,
     StepSucceeded,
 )
 from keyweave_controller.control.network import Network
@@ -32,6 +39,7 @@ OPERATIONS = (
     *("work",) * 4,
     *("settle",) * 8,
     *("cut", "repair", "return") * 3,
+    *("configure",) * 2,
     *("ask", "close", "empty", "measure", "lose", "stubborn", "stubborn", "mislay", "advance", "restart"),
 )
 
@@ -86,6 +94,8 @@ class History:
                     self.count += 1
                     app_id = pick.choice(live).app_id
                     show.feed(AssociationClosed(at=show.now, request_id=f"c{self.count}", app_id=app_id))
+            case "configure":
+                self.configure()
             case "cut" if links:
                 link_id = pick.choice(links)
                 show.feed(Notified(at=show.now, node_id=node_id, notification=LinkDown(link_id=link_id)))
@@ -115,6 +125,32 @@ class History:
                 show.start(connect=False)
             case _:
                 pass
+
+    def configure(self) -> None:
+        """The operator configures some of what could be, or nothing."""
+        pick, show = self.random, self.show
+        self.count += 1
+        wanted = {tuple(pick.sample(SITES, 2)) for _ in range(pick.randrange(4))}
+        configuration = OperatorConfiguration(
+            policy=Policy(usable_share=0.8) if pick.random() < 0.2 else None,
+            tenants=(Tenant(name="t", applications=("sae:A",), max_bandwidth_bps=20_000),)
+            if pick.random() < 0.3
+            else (),
+            associations=tuple(
+                ConfiguredAssociation(
+                    name=f"{a}{b}",
+                    source=f"sae:{a}",
+                    destination=f"sae:{b}",
+                    qos=AppQos(min_bandwidth_bps=pick.choice((None, 1_000, 9_000, 30_000))),
+                    priority=pick.randrange(2),
+                )
+                for a, b in sorted(wanted)
+            ),
+        )
+        show.feed(OperatorConfigured(at=show.now, request_id=f"o{self.count}", configuration=configuration))
+        if pick.random() < 0.1:
+            gone = ConfigurationAbandoned(at=show.now, request_id=f"o{self.count}", reason="gone")
+            show.feed(gone)
 
     def calm(self) -> None:
         """Everything works again and everybody is connected."""
@@ -174,6 +210,14 @@ def test_promises_hold_nothing_leaks_and_nodes_end_as_they_should(seed: int, ope
     check_held(history)
     for one in network.associations.values():
         assert one.state in (AssociationState.ACTIVE, AssociationState.CLOSED, AssociationState.REFUSED)
+    state = network.state
+    assert state.configuring is None
+    living = {(one.source, one.destination) for one in network.associations.values() if one.live}
+    assert {one.pair for one in state.operator.associations} <= living
+    nothing = OperatorConfigured(
+        at=history.show.now, request_id="nothing", configuration=OperatorConfiguration()
+    )
+    history.show.feed(nothing)
     for one in [one for one in network.associations.values() if one.live]:
         history.show.feed(
             AssociationClosed(at=history.show.now, request_id=f"x{one.app_id}", app_id=one.app_id)
@@ -181,7 +225,6 @@ def test_promises_hold_nothing_leaks_and_nodes_end_as_they_should(seed: int, ope
     history.show.settle()
     assert not any(sums(network).values())
     assert not any(node.links or node.applications for node in history.nodes.values())
-    state = network.state
     assert not state.leftovers
     assert not state.steps
     assert not state.stranded

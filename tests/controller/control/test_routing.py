@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, routing, topology
-from keyweave_controller.control.events import Policy
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.state import PathRecord
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id

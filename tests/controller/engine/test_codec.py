@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyweave_controller.control import events
+from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.engine import codec
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model import notifications
@@ -15,19 +16,28 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 st.register_type_strategy(float, finite)
 
 
-def values(kind: type) -> st.SearchStrategy:
-    if kind is events.Policy:
-        return st.builds(events.Policy, usable_share=st.floats(0.01, 1), max_relay_hops=st.integers(1, 256))
-    if kind is events.ControllerStarted:
-        return st.builds(events.ControllerStarted, policy=values(events.Policy))
-    return st.from_type(kind)
+amounts = st.decimals(min_value=0, max_value=10**9, allow_nan=False, allow_infinity=False)
+st.register_type_strategy(
+    Policy, st.builds(Policy, usable_share=st.floats(0.01, 1), max_relay_hops=st.integers(1, 256))
+)
+st.register_type_strategy(
+    Tariff,
+    st.builds(
+        Tariff,
+        currency=st.text(min_size=1, max_size=8),
+        per_mbit=amounts,
+        per_key=amounts,
+        per_further_hop=amounts,
+        decimals=st.integers(0, 9),
+    ),
+)
 
 
 @pytest.mark.parametrize("kind", typing.get_args(events.Event), ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_every_event_comes_back_equal(kind: type, data: st.DataObject) -> None:
-    event = data.draw(values(kind))
+    event = data.draw(st.from_type(kind))
     assert codec.decode(*codec.encode(event)) == event
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from keyweave_controller.control import admission, planning
 from keyweave_controller.control.actions import Changed
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
@@ -17,7 +18,6 @@ from keyweave_controller.control.events import (
     LinksMeasured,
     NodeLost,
     Notified,
-    Policy,
     UsageReported,
 )
 from keyweave_controller.control.state import AssociationState

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.events import AssociationRequested, UsageReported
 from keyweave_controller.control.state import Association, PathRecord
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id
 from keyweave_controller.management import accounting
-from keyweave_controller.management.accounting import Tariff
 from keyweave_controller.management.manager import Management, UsageChanged
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.application import AppQos, AppStatistics, PathUsage

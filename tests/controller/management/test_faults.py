@@ -1,5 +1,6 @@
 """Alarms: raised once, cleared once, with those they hurt."""
 
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationRequested,
     ControllerStarted,
@@ -10,7 +11,6 @@ from keyweave_controller.control.events import (
     NodeRead,
     NodeRejected,
     Notified,
-    Policy,
 )
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id

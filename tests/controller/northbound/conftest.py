@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_controller.control.events import InventoryNode, LinkMeasure, LinksMeasured, NodeRead, Policy
+from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.events import InventoryNode, LinkMeasure, LinksMeasured, NodeRead
 from keyweave_controller.engine.loop import ControllerEngine
-from keyweave_controller.management.accounting import Tariff
 from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.settings import CallerRole, CallerSettings, GrpcSettings
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, SaeId
@@ -189,7 +189,6 @@ async def bench(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIt
                 CallerSettings(name="viewer", role=CallerRole.VIEWER),
             ),
         ),
-        tariff=Tariff(),
         clock=clock,
         new_id=lambda: f"id-{next(numbers)}",
     )

@@ -296,7 +296,6 @@ async def test_a_port_that_is_taken_is_told(bench, server_tls):
             ca=server_tls.ca,
             listen_port=bench.port,
         ),
-        tariff=None,
         clock=SystemClock(),
         new_id=str,
     )

@@ -7,9 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_controller.control.events import Policy
+from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.state import Association, AssociationState, LinkRecord, PathRecord
-from keyweave_controller.management.accounting import Bill, BillLine, Tariff
+from keyweave_controller.management.accounting import Bill, BillLine
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType
 from keyweave_controller.northbound import views
 from keyweave_core.model.application import AppQos

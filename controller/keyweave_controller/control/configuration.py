@@ -1,0 +1,143 @@
+"""What the operator decides about the network while it runs: policy, prices, tenants, wanted associations.
+
+Rule of this file: plain frozen values that serialise to JSON and back. The settings file gives the first
+policy and tariff; one that was configured over the northbound counts instead of it, across restarts, until
+it is given back.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import SaeId
+
+MAX_NAME = 128
+"""Longest name of a tenant or a configured association, characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator decided about how the network is run."""
+
+    default_min_bandwidth_bps: int = 2_000  # reserved for an application that asked for no rate
+    max_relay_hops: int = 16  # physical links of one path
+    usable_share: float = 0.9  # of a link's secret key rate that may be promised; the rest covers relay tags
+    wait_to_restore_s: float = 30.0  # a repaired link must stay up this long before the network trusts it
+    closed_kept: int = 1_000  # closed associations kept for the bill's paths
+
+    def __post_init__(self) -> None:
+        if not 0 < self.usable_share <= 1:
+            raise ValueError(f"usable_share must be above 0 and at most 1, not {self.usable_share}")
+        if not 1 <= self.max_relay_hops <= 256:
+            raise ValueError(f"max_relay_hops must be 1..256, not {self.max_relay_hops}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What key costs. Amounts are in `currency` and not negative; TOML gives them as text or numbers.
+
+    Price of a line: (bits / 1 000 000 * `per_mbit` + keys * `per_key`), times 1 + `per_further_hop` for each
+    hop after the first (added, not compounded), rounded to `decimals` places. Keys that stay inside one
+    node pay as one hop.
+    """
+
+    currency: str = "EUR"
+    per_mbit: Decimal = Decimal(0)
+    per_key: Decimal = Decimal(0)
+    per_further_hop: Decimal = Decimal(0)
+    decimals: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("per_mbit", "per_key", "per_further_hop"):
+            value = getattr(self, name)
+            if not value.is_finite() or value < 0:
+                raise ValueError(f"{name} must be a finite amount of 0 or more, not {value}")
+        if not 0 <= self.decimals <= 9:
+            raise ValueError(f"decimals must be 0..9, not {self.decimals}")
+        if not self.currency or len(self.currency) > 8:
+            raise ValueError(f"currency must be 1..8 characters, not {self.currency!r}")
+
+    def price(self, *, bits: int, keys: int, hops: int) -> Decimal:
+        """What this much key over this many hops costs."""
+        plain = Decimal(bits) / 1_000_000 * self.per_mbit + keys * self.per_key
+        amount = plain * (1 + self.per_further_hop * max(0, hops - 1))
+        return amount.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whose applications these are, and how much of the network they may have together; None: no limit.
+
+    An association counts for the tenant of its source, the application that asks for keys.
+    `max_bandwidth_bps` bounds the sum of what their paths reserve, bit/s.
+    """
+
+    name: str
+    applications: tuple[SaeId, ...] = ()
+    max_associations: int | None = None
+    max_bandwidth_bps: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredAssociation:
+    """A key association that the configuration asks for.
+
+    `priority`: a larger one goes first. `expires_at` (seconds since 1970) ends it; the entry stays. `tenant`
+    is on whose account it runs, empty for that of the source.
+    """
+
+    name: str
+    source: SaeId
+    destination: SaeId
+    qos: AppQos = field(default_factory=AppQos)
+    priority: int = 0
+    expires_at: float | None = None
+    tenant: str = ""
+
+    @property
+    def pair(self) -> tuple[SaeId, SaeId]:
+        """Who shares keys with whom."""
+        return (self.source, self.destination)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorConfiguration:
+    """Everything that is configured over the northbound.
+
+    `policy` and `tariff` None: nobody configured them, the settings file counts. `text` is the form in which
+    the northbound got all this, and configuration of modules that the deciding code has no part in (access
+    control); nothing here reads it.
+    """
+
+    policy: Policy | None = None
+    tariff: Tariff | None = None
+    tenants: tuple[Tenant, ...] = ()
+    associations: tuple[ConfiguredAssociation, ...] = ()
+    text: str = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What contradicts itself: (entry, reason); entries read `tenant/<name>`, `association/<name>`."""
+        owners: dict[SaeId, str] = {}
+        for tenant in self.tenants:
+            for sae in tenant.applications:
+                owner = owners.setdefault(sae, tenant.name)
+                if owner != tenant.name:
+                    yield f"tenant/{tenant.name}", f"application {sae} belongs to tenant {owner} already"
+        for what, named in (("tenant", self.tenants), ("association", self.associations)):
+            for name, count in Counter(one.name for one in named).items():
+                if not 1 <= len(name) <= MAX_NAME:
+                    yield f"{what}/{name[:60]}", f"a name has 1..{MAX_NAME} characters"
+                if count > 1:
+                    yield f"{what}/{name}", "the name is given twice"
+        pairs: dict[tuple[SaeId, SaeId], str] = {}
+        tenants = {tenant.name for tenant in self.tenants}
+        for one in self.associations:
+            other = pairs.setdefault(one.pair, one.name)
+            if other != one.name:
+                text = f"{one.source} and {one.destination} are joined by association {other} already"
+                yield f"association/{one.name}", text
+            if one.tenant and one.tenant not in tenants:
+                yield f"association/{one.name}", f"there is no tenant {one.tenant}"
