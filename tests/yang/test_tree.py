@@ -161,11 +161,11 @@ def test_the_schema_in_use_holds_the_published_node(row: Row) -> None:
     if view.leaf is None:
         assert kind == ""
     elif kind.isupper():
-        assert view._node.type.bases == [(kind, "etsi-qkd-node-types")]
+        assert view.origin.type.bases == [(kind, "etsi-qkd-node-types")]
     else:
         assert view.leaf.type_name == kind.rpartition(":")[2]
     if kind == "decimal64":
-        assert view._node.type.fraction_digits == 3
+        assert view.origin.type.fraction_digits == 3
 
 
 def _leaves_of(view: NodeView, path: str = "") -> set[str]:

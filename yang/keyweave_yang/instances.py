@@ -13,7 +13,7 @@ from lxml import etree
 from yangson.exceptions import SchemaError, SemanticError, ValidationError, YangTypeError
 from yangson.instance import ArrayEntry, InstanceNode
 from yangson.instvalue import ArrayValue, ObjectValue
-from yangson.schemanode import ListNode
+from yangson.schemanode import ChoiceNode, ListNode
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.ports import Kind
@@ -176,6 +176,18 @@ def _predicates(schema: ListNode, value: Any) -> Iterator[str]:
             yield f"[{module}:{name}={_quoted(str(leaf.type.canonical_string(held)))}]"
 
 
+def _of_another_case(home: Any, name: str, module: str) -> bool:
+    """The node that a pattern refused stands in a choice and has no `when` that could be false."""
+    node = home.get_data_child(name, module)
+    in_choice = False
+    while node is not None and node is not home:
+        if node.when is not None:
+            return False
+        in_choice = in_choice or isinstance(node, ChoiceNode)
+        node = node.parent
+    return in_choice
+
+
 def refusal(error: ValidationError) -> SchemaViolation:
     """yangson's refusal as ours, with the error-tag and error-app-tag of RFC 6241 and RFC 7950 that fit."""
     path = instance_path(error.instance)
@@ -184,7 +196,12 @@ def refusal(error: ValidationError) -> SchemaViolation:
     if isinstance(error, SchemaError) and tag.endswith("member-not-allowed"):
         # Names are known by now, so what is not allowed is what a `when` excludes (RFC 7950 8.3.1).
         module, colon, name = detail.rpartition(":")
-        step = f"/{module if colon else error.instance.schema_node.ns}:{name}"
+        home = error.instance.schema_node
+        step = f"/{module if colon else home.ns}:{name}"
+        if _of_another_case(home, name, module if colon else home.ns):
+            return SchemaViolation(
+                "belongs to another case than its neighbours", path=path + step, tag="bad-element"
+            )
         return SchemaViolation(
             "does not apply: its 'when' condition is false", path=path + step, tag="unknown-element"
         )

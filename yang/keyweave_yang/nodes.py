@@ -5,15 +5,20 @@ cases are seen through. `keyweave_core.netconf.ports.SchemaNode` is the contract
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lxml import etree
+from yangson.enumerations import DefaultDeny
 from yangson.schemanode import (
     AnyContentNode,
+    CaseNode,
+    ChoiceNode,
     ContainerNode,
+    DataNode,
     LeafListNode,
     LeafNode,
     ListNode,
+    RpcActionNode,
     SchemaTreeNode,
 )
 
@@ -37,15 +42,21 @@ class Naming:
 
 
 class NodeView:
-    """One data node of the schema (also the top of a notification or of the input of an rpc)."""
+    """One data node of the schema (also the top of a notification or of the input of an rpc).
+
+    `origin` is the yangson node behind it. `deny_from` is the node that carries the extensions of NACM when
+    that is another one: those of an rpc stand at the rpc, not at its input.
+    """
 
     __slots__ = (
+        "_actions",
         "_by_tag",
         "_naming",
-        "_node",
         "_ordered",
+        "cases",
         "config",
         "default",
+        "default_deny",
         "keys",
         "kind",
         "leaf",
@@ -53,15 +64,17 @@ class NodeView:
         "module",
         "name",
         "namespace",
+        "origin",
         "presence",
         "tag",
         "user_ordered",
     )
 
-    def __init__(self, node: Any, naming: Naming):
-        self._node = node
+    def __init__(self, node: Any, naming: Naming, deny_from: Any = None):
+        self.origin = node
         self._naming = naming
         self._by_tag: dict[str, NodeView] | None = None
+        self._actions: dict[str, NodeView] | None = None
         self._ordered: tuple[NodeView, ...] = ()
         self.name: str = node.name
         self.module: str = node.ns
@@ -76,6 +89,11 @@ class NodeView:
             self.keys = tuple(naming.clark(*key) for key in node.keys)
         self.member: str = node.iname()
         """The name of the node among the members of its parent in a yangson value."""
+        self.default_deny: Literal["write", "all"] | None = _deny(deny_from or node)
+        """`nacm:default-deny-write` or `-all` at this very node (RFC 8341 3.2)."""
+        self.cases: tuple[tuple[str, str], ...] = _cases(node)
+        """The choices it stands in, the outermost first, each with its case: of two siblings that name one
+        choice with different cases only one may exist (RFC 7950 7.9)."""
         self.leaf: LeafCodec | None = None
         self.default: str | None = None
         if isinstance(node, LeafNode | LeafListNode):
@@ -94,6 +112,17 @@ class NodeView:
         if self._by_tag is None:
             self._by_tag = self._expand()
         return self._ordered
+
+    def action(self, tag: str) -> "NodeView | None":
+        """The input of the action of this Clark name that this node has (RFC 7950 7.15), or None."""
+        if self._actions is None:
+            inner = getattr(self.origin, "children", ())
+            self._actions = {
+                self._naming.clark(node.name, node.ns): operation_view(node, self._naming)
+                for node in inner
+                if isinstance(node, RpcActionNode)
+            }
+        return self._actions.get(tag)
 
     def check_leaf(self, element: etree._Element) -> None:
         """Check the value of a leaf or leaf-list element; see `SchemaNode.check_leaf`."""
@@ -118,7 +147,7 @@ class NodeView:
     def _expand(self) -> dict[str, "NodeView"]:
         if self.leaf is not None or self.kind is Kind.ANYDATA:
             return {}
-        self._ordered = tuple(NodeView(child, self._naming) for child in self._node.data_children())
+        self._ordered = tuple(NodeView(child, self._naming) for child in self.origin.data_children())
         return {view.tag: view for view in self._ordered}
 
 
@@ -132,6 +161,34 @@ def _kind(node: Any) -> Kind:
     if isinstance(node, AnyContentNode):
         return Kind.ANYDATA
     return Kind.CONTAINER
+
+
+def _deny(node: Any) -> Literal["write", "all"] | None:
+    match getattr(node, "default_deny", DefaultDeny.none):
+        case DefaultDeny.write:
+            return "write"
+        case DefaultDeny.all:
+            return "all"
+        case _:
+            return None
+
+
+def _cases(node: Any) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    parent = node.parent
+    while parent is not None and not isinstance(parent, DataNode | SchemaTreeNode):
+        if isinstance(parent, CaseNode):
+            choice = parent.parent
+            while not isinstance(choice, ChoiceNode):  # a group that a `uses` with a `when` made
+                choice = choice.parent
+            found.append((f"{choice.ns}:{choice.name}", f"{parent.ns}:{parent.name}"))
+        parent = parent.parent
+    return tuple(reversed(found))
+
+
+def operation_view(node: RpcActionNode, naming: Naming) -> NodeView:
+    """The input of an rpc or action."""
+    return NodeView(node.get_child("input", node.ns), naming, deny_from=node)
 
 
 def schema_children(tree: SchemaTreeNode, naming: Naming) -> dict[str, NodeView]:

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -22,7 +23,7 @@ from keyweave_core.netconf.ports import ModuleInfo
 from keyweave_yang.approvals import Approvals
 from keyweave_yang.catalogue import MODULES, ServerKind, Wanted
 from keyweave_yang.instances import Reader, refusal
-from keyweave_yang.nodes import Naming, NodeView, schema_children
+from keyweave_yang.nodes import Naming, NodeView, operation_view, schema_children
 from keyweave_yang.sources import Source, find_source, search_path
 
 
@@ -43,7 +44,7 @@ class ModelSchema:
             if isinstance(node, RpcActionNode):
                 tag = naming.clark(node.name, node.ns)
                 self._trees[tag] = node
-                self._operations[tag] = NodeView(node.get_child("input", node.ns), naming)
+                self._operations[tag] = operation_view(node, naming)
             elif isinstance(node, NotificationNode):
                 tag = naming.clark(node.name, node.ns)
                 self._trees[tag] = node
@@ -164,12 +165,15 @@ def load_schema(which: ServerKind = "agent") -> ModelSchema:
 
     Raises SettingsError when a module is not installed, InternalFault when yangson refuses our modules.
     """
-    folders = search_path()
-    wanted = MODULES[which]
+    return build_schema(which, MODULES[which], search_path())
+
+
+def build_schema(name: str, wanted: tuple[Wanted, ...], folders: tuple[Path, ...]) -> ModelSchema:
+    """A new schema of the modules `wanted`, found in `folders`; errors as `load_schema`."""
     sources = [find_source(module.name, folders) for module in wanted]
     library = {
         "ietf-yang-library:modules-state": {
-            "module-set-id": which,
+            "module-set-id": name,
             "module": [_entry(*pair) for pair in zip(wanted, sources, strict=True)],
         }
     }

@@ -8,7 +8,7 @@ elements in their namespaces; the order of children follows the schema where it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lxml import etree
 
@@ -71,6 +71,14 @@ class SchemaNode(Protocol):
     @property
     def user_ordered(self) -> bool:
         """True for `ordered-by user`."""
+        ...
+
+    @property
+    def default_deny(self) -> Literal["write", "all"] | None:
+        """`nacm:default-deny-write` or `-all` at this very node (RFC 8341 3.2); what is inherited is not told.
+
+        Of an rpc or action (asked of its input) and of a notification: the mark of its statement.
+        """
         ...
 
     def child(self, tag: str) -> "SchemaNode | None":
