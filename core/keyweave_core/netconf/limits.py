@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 
+_MAY_BE_ZERO = frozenset({"idle_timeout_s"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetconfLimits:
     """Every bound a peer can run into; ValueError when one makes no sense."""
 
     max_message_bytes: int = 4 * 1024 * 1024  # one message, without its framing
-    max_sessions: int = 64  # NETCONF sessions of one server; one more is refused cleanly
-    max_connections: int = 128  # transport connections, those still logging in included
+    max_elements: int = 400_000  # XML elements in one message
+    max_depth: int = 64  # elements inside one another in one message
+    max_sessions: int = 256  # NETCONF sessions of one server; one more is refused cleanly
+    max_sessions_per_user: int = 128
+    max_connections: int = 512  # transport connections of one listener, those still logging in included
+    max_connections_per_host: int = 256
+    idle_timeout_s: float = 0.0  # without an rpc or a subscription; 0: a session may idle for ever
     hello_timeout_s: float = 10.0  # from the open channel to the peer's <hello>
     login_timeout_s: float = 20.0  # from the TCP connection to the end of authentication
     pending_bytes: int = 256 * 1024  # unread input of a session that is busy, before reading is paused
@@ -23,7 +30,7 @@ class NetconfLimits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if getattr(self, name) <= 0:
+            if getattr(self, name) <= 0 and not (name in _MAY_BE_ZERO and getattr(self, name) == 0):
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
         if self.max_message_bytes < 4096:
             raise ValueError(f"max_message_bytes must be 4096 or more, not {self.max_message_bytes}")

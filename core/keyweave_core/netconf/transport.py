@@ -77,3 +77,51 @@ class Receiver(Protocol):
     def resume_writing(self) -> None:
         """The peer has caught up."""
         ...
+
+
+class SessionOpener(Protocol):
+    """What a listener asks of the server."""
+
+    def open_session(self, transport: Transport) -> Receiver:
+        """Begin a session on an authenticated connection; raises Exhausted when there are too many."""
+        ...
+
+
+class Service(Protocol):
+    """One way into a server: SSH or TLS, with the users it lets in."""
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen and return the port (port 0: a free one). Raises PeerUnreachable."""
+        ...
+
+    async def call(self, host: str, port: int) -> None:
+        """Dial a client that waits for calls (RFC 8071), and serve it to the end of the connection.
+
+        Raises OSError, a KeyweaveError or an error of the SSH library when no connection comes about.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Accept nothing new."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Drop what still stands and wait until it is gone."""
+        ...
+
+
+class Connection(Protocol):
+    """What a client keeps of its connection to a server."""
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the session."""
+        ...
+
+    async def close(self) -> None:
+        """Close in order and wait until it is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Drop it at once."""
+        ...

@@ -6,6 +6,9 @@ Rule of this file: randomness is given, so that a test can hold it still.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+Uniform = Callable[[], float]
+"""Returns numbers of [0, 1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
@@ -18,7 +21,7 @@ class Backoff:
         if not 0 < self.first_s <= self.most_s:
             raise ValueError(f"backoff wants 0 < first_s <= most_s, not {self.first_s} and {self.most_s}")
 
-    def delays(self, uniform: Callable[[], float]) -> Iterator[float]:
+    def delays(self, uniform: Uniform) -> Iterator[float]:
         """Endless delays in seconds; `uniform` returns numbers of [0, 1)."""
         delay = self.first_s
         while True:

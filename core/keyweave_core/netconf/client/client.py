@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -22,7 +23,9 @@ from keyweave_core.netconf.protocol.messages import (
 from keyweave_core.netconf.protocol.peer import Capabilities
 from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.ssh.channel import Key
-from keyweave_core.netconf.ssh.dial import ClientConnection, dial
+from keyweave_core.netconf.ssh.dial import dial
+from keyweave_core.netconf.tls.dial import dial_tls
+from keyweave_core.netconf.transport import Connection
 from keyweave_core.runtime.clock import Clock
 
 Elements: TypeAlias = Element | Iterable[Element]
@@ -38,9 +41,7 @@ class NetconfClient:
     another. Elements given are copied, elements returned are the caller's.
     """
 
-    def __init__(
-        self, session: ClientSession, connection: ClientConnection, hello: Hello, *, clock: Clock
-    ) -> None:
+    def __init__(self, session: ClientSession, connection: Connection, hello: Hello, *, clock: Clock) -> None:
         self._session = session
         self._connection = connection
         self._clock = clock
@@ -222,7 +223,7 @@ async def connect(
     clock: Clock,
     limits: NetconfLimits | None = None,
 ) -> NetconfClient:
-    """Open a session with the NETCONF server at a TCP address.
+    """Open a session with the NETCONF server at a TCP address, over SSH (RFC 6242).
 
     `key` is our private key, `host_key` the server's public one, without which nobody is trusted. Raises
     PeerUnreachable (no answer, another host key, login refused), DeadlineExceeded, MalformedMessage (no
@@ -241,6 +242,39 @@ async def connect(
         limits=limits,
         clock=clock,
     )
+    return await greet(session, connection, clock)
+
+
+async def connect_tls(
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext,
+    expected_name: str,
+    clock: Clock,
+    limits: NetconfLimits | None = None,
+) -> NetconfClient:
+    """Open a session with the NETCONF server at a TCP address, over TLS (RFC 7589).
+
+    `context` shows our certificate and verifies the server's chain; the server's certificate must carry
+    `expected_name` (URI, DNS or common name). Errors as `connect`.
+    """
+    limits = limits or NetconfLimits()
+    session = ClientSession(limits=limits, clock=clock, peer=f"{host}:{port}")
+    connection = await dial_tls(
+        host,
+        port,
+        context=context,
+        expected_name=expected_name,
+        receiver=lambda: session,
+        limits=limits,
+        clock=clock,
+    )
+    return await greet(session, connection, clock)
+
+
+async def greet(session: ClientSession, connection: Connection, clock: Clock) -> NetconfClient:
+    """Exchange hellos on a connection whose receiver is `session`; it is dropped when that fails."""
     try:
         session.attach(connection.transport)
         hello = await session.opened()

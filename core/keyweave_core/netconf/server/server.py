@@ -4,6 +4,7 @@ Rule of this file: it joins parts and owns the list of sessions; it decides noth
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, Schema
 from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID
 from keyweave_core.netconf.server.access import AccessControl, OpenAccess
+from keyweave_core.netconf.server.calling import keep_calling
 from keyweave_core.netconf.server.datastores import Datastores, Store
 from keyweave_core.netconf.server.events import EventStream
 from keyweave_core.netconf.server.library import capabilities, content_id
@@ -24,10 +26,13 @@ from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_mo
 from keyweave_core.netconf.server.session import ServerSession
 from keyweave_core.netconf.server.system import System
 from keyweave_core.netconf.ssh.channel import Key
-from keyweave_core.netconf.ssh.listen import SshListener, listen
-from keyweave_core.netconf.transport import Transport
+from keyweave_core.netconf.ssh.listen import SshService
+from keyweave_core.netconf.tls.listen import TlsService
+from keyweave_core.netconf.tls.names import NameMap
+from keyweave_core.netconf.transport import Service, Transport
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger, get_logger
+from keyweave_core.runtime.retry import Backoff, Uniform
 
 # How long `close` lets an rpc at hand come to its end.
 _CLOSE_GRACE_S = 5.0
@@ -70,7 +75,8 @@ class NetconfServer:
         )
         self._sessions: dict[int, ServerSession] = {}
         self._last_id = 0
-        self._listeners: list[SshListener] = []
+        self._services: list[Service] = []
+        self._calls: set[asyncio.Task[None]] = set()
         self.system = System(
             schema=schema,
             places=places,
@@ -105,25 +111,83 @@ class NetconfServer:
         denied to the users of `recovery`. Raises PeerUnreachable when the address cannot be had,
         SettingsError for a key that cannot be read.
         """
-        listener = await listen(
-            self,
-            host,
-            port,
-            host_keys=host_keys,
-            authorized_keys=authorized_keys,
-            passwords=passwords or {},
-            groups=groups or {},
-            recovery=recovery,
-            limits=self._limits,
-            log=self._log,
+        return await self.ssh(
+            host_keys, authorized_keys, passwords=passwords, groups=groups, recovery=recovery
+        ).listen(host, port)
+
+    def ssh(
+        self,
+        host_keys: Sequence[Key],
+        authorized_keys: Mapping[str, Sequence[Key]],
+        *,
+        passwords: Mapping[str, str] | None = None,
+        groups: Mapping[str, frozenset[str]] | None = None,
+        recovery: frozenset[str] = frozenset(),
+    ) -> Service:
+        """Sessions over SSH, to be listened for or called home with; arguments and errors as `start_ssh`."""
+        return self._keep(
+            SshService(
+                self,
+                host_keys=host_keys,
+                authorized_keys=authorized_keys,
+                passwords=passwords or {},
+                groups=groups or {},
+                recovery=recovery,
+                limits=self._limits,
+                log=self._log,
+            )
         )
-        self._listeners.append(listener)
-        return listener.port
+
+    def tls(
+        self,
+        context: ssl.SSLContext,
+        names: NameMap,
+        users: Mapping[str, frozenset[str]],
+        *,
+        recovery: frozenset[str] = frozenset(),
+    ) -> Service:
+        """Sessions over TLS (RFC 7589), to be listened for or called home with.
+
+        `context` verifies the client's certificate, `names` maps it to a user; `users` are those let in, with
+        their groups.
+        """
+        return self._keep(
+            TlsService(
+                self,
+                context=context,
+                names=names,
+                users=users,
+                recovery=recovery,
+                limits=self._limits,
+                clock=self._clock,
+                log=self._log,
+            )
+        )
+
+    def call_home(
+        self, service: Service, host: str, port: int, *, backoff: Backoff, uniform: Uniform
+    ) -> None:
+        """Keep a client called (RFC 8071) until `close`: one connection, made again whenever it ended."""
+        task = asyncio.get_running_loop().create_task(
+            keep_calling(
+                service, host, port, backoff=backoff, uniform=uniform, clock=self._clock, log=self._log
+            )
+        )
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    def _keep(self, service: Service) -> Service:
+        self._services.append(service)
+        return service
 
     def open_session(self, transport: Transport) -> ServerSession:
         """Begin a session on an authenticated transport; raises Exhausted when there are too many."""
         if len(self._sessions) >= self._limits.max_sessions:
             raise Exhausted(f"{len(self._sessions)} NETCONF sessions are open, as many as allowed")
+        name = transport.peer.username
+        held = sum(session.user.name == name for session in self._sessions.values())
+        if held >= self._limits.max_sessions_per_user:
+            raise Exhausted(f"user {name} has {held} NETCONF sessions open, as many as allowed")
         self._last_id = self._last_id % MAX_SESSION_ID + 1
         while self._last_id in self._sessions:
             self._last_id = self._last_id % MAX_SESSION_ID + 1
@@ -174,9 +238,10 @@ class NetconfServer:
 
     async def close(self) -> None:
         """Listen no more, end all sessions and wait for the rpcs at hand (at most 5 s)."""
-        listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            listener.stop()
+        services, self._services = self._services, []
+        calls = tuple(self._calls)
+        for service in services:
+            service.stop()
         sessions = list(self._sessions.values())
         for session in sessions:
             session.end("server closed")
@@ -186,8 +251,11 @@ class NetconfServer:
             waiting = asyncio.ensure_future(asyncio.wait(ends))
             await asyncio.wait((timer, waiting), return_when=asyncio.FIRST_COMPLETED)
             timer.cancel()
-        for listener in listeners:
-            await listener.wait_closed()
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        for service in services:
+            await service.wait_closed()
 
     def _forget(self, session: ServerSession) -> None:
         self._sessions.pop(session.session_id, None)

@@ -1,4 +1,4 @@
-"""The listening end of NETCONF over SSH (RFC 6242) by asyncssh.
+"""The server's end of NETCONF over SSH (RFC 6242) by asyncssh: listening, and calling home (RFC 8071).
 
 Rule of this file: a connection may open the subsystem `netconf` and nothing else: no shell, no command, no
 forwarding. Algorithms are asyncssh's defaults, whose key exchange begins with hybrids of a classical and a
@@ -7,24 +7,16 @@ post-quantum method. No file of a user's SSH set-up is read.
 
 import asyncio
 import hmac
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import asyncssh
 
 from keyweave_core.errors import Exhausted, PeerUnreachable, SettingsError
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key, ssh_peer
-from keyweave_core.netconf.transport import Peer, Receiver, Transport
+from keyweave_core.netconf.transport import Peer, Receiver, SessionOpener, Transport
 from keyweave_core.runtime.log import Logger
-
-
-class SessionOpener(Protocol):
-    """What a listener asks of the server."""
-
-    def open_session(self, transport: Transport) -> Receiver:
-        """Begin a session; raises Exhausted when there are too many."""
-        ...
 
 
 class _ServerChannel(asyncssh.SSHServerSession[bytes]):
@@ -76,7 +68,7 @@ class _ServerChannel(asyncssh.SSHServerSession[bytes]):
 class _Connection(asyncssh.SSHServer):
     """One SSH connection of a client: authentication, and channels for sessions."""
 
-    def __init__(self, listener: "SshListener") -> None:
+    def __init__(self, listener: "SshService") -> None:
         self._listener = listener
         self._connection: asyncssh.SSHServerConnection | None = None
         self._open = 0
@@ -148,22 +140,33 @@ class _Connection(asyncssh.SSHServer):
             self._connection.close()
 
 
-class SshListener:
-    """A listening socket and the connections that came of it."""
+class SshService:
+    """Serves NETCONF sessions of `opener` over SSH connections, whoever dialled.
+
+    `public_keys` and `passwords` are what each user may log in with, `groups` their groups; nothing is
+    denied to those of `recovery`.
+    """
 
     def __init__(
         self,
         opener: SessionOpener,
         *,
-        public_keys: Mapping[str, frozenset[bytes]],
+        host_keys: Sequence[Key],
+        authorized_keys: Mapping[str, Sequence[Key]],
         passwords: Mapping[str, str],
         groups: Mapping[str, frozenset[str]],
         recovery: frozenset[str],
         limits: NetconfLimits,
         log: Logger,
     ) -> None:
+        """Raises SettingsError for a key that cannot be used, or when there is no host key."""
+        if not host_keys:
+            raise SettingsError("an SSH server wants a host key")
         self.opener = opener
-        self.public_keys = public_keys
+        self.public_keys = {
+            user: frozenset(public_key(key).public_data for key in keys)
+            for user, keys in authorized_keys.items()
+        }
         self.passwords = passwords
         self.groups = groups
         self.recovery = recovery
@@ -171,16 +174,40 @@ class SshListener:
         self._log = log
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: dict[_Connection, asyncssh.SSHServerConnection] = {}
+        self._hosts: Counter[str] = Counter()
         self._stopped = False
+        self._options = asyncssh.SSHServerConnectionOptions(
+            server_factory=lambda: _Connection(self),
+            config=None,
+            server_host_keys=[private_key(key) for key in host_keys],
+            gss_host=None,
+            kbdint_auth=False,
+            allow_pty=False,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            login_timeout=limits.login_timeout_s,
+            keepalive_interval=limits.keepalive_s,
+            keepalive_count_max=limits.keepalive_misses,
+        )
 
-    @property
-    def port(self) -> int:
-        """The TCP port listened on."""
-        return self._acceptor.get_port() if self._acceptor is not None else 0
+    async def listen(self, host: str, port: int) -> int:
+        """Listen and return the port. Raises PeerUnreachable when the address cannot be had."""
+        try:
+            self._acceptor = await asyncssh.listen(host, port, options=self._options)
+        except OSError as error:
+            raise PeerUnreachable(f"cannot listen on {host}:{port}: {error}") from error
+        return self._acceptor.get_port()
 
-    def listens(self, acceptor: asyncssh.SSHAcceptor) -> None:
-        """The socket is there."""
-        self._acceptor = acceptor
+    async def call(self, host: str, port: int) -> None:
+        """Dial a client that waits for calls, and serve it to the end of the connection.
+
+        Raises OSError or asyncssh.Error when no connection comes about.
+        """
+        connection = await asyncssh.connect_reverse(host, port, options=self._options)
+        try:
+            await connection.wait_closed()
+        finally:
+            connection.abort()
 
     def password_is(self, username: str, password: str) -> bool:
         """Compare in constant time; a user without password has none that fits."""
@@ -189,19 +216,28 @@ class SshListener:
         return hmac.compare_digest((expected or "").encode(), given) and expected is not None
 
     def may_open(self) -> bool:
-        """True while the listener lives; the server counts its sessions itself."""
+        """True while the service lives; the server counts its sessions itself."""
         return not self._stopped
 
     def connected(self, connection: _Connection, ssh: asyncssh.SSHServerConnection) -> None:
-        """Count a new connection, closing it again beyond the bound."""
+        """Count a new connection, closing it again beyond the bounds."""
+        host = connection.source_host
         self._connections[connection] = ssh
-        if len(self._connections) > self._limits.max_connections or self._stopped:
-            self._log.warning("ssh connection refused", peer=connection.source_host, reason="too many")
+        self._hosts[host] += 1
+        if (
+            self._stopped
+            or len(self._connections) > self._limits.max_connections
+            or self._hosts[host] > self._limits.max_connections_per_host
+        ):
+            self._log.warning("ssh connection refused", peer=host, reason="too many")
             ssh.abort()
 
     def disconnected(self, connection: _Connection) -> None:
         """Forget a connection."""
-        self._connections.pop(connection, None)
+        if self._connections.pop(connection, None) is not None:
+            self._hosts[connection.source_host] -= 1
+            if not self._hosts[connection.source_host]:
+                del self._hosts[connection.source_host]
 
     def stop(self) -> None:
         """Accept nothing new."""
@@ -217,53 +253,3 @@ class SshListener:
         await asyncio.gather(*(ssh.wait_closed() for ssh in open_now), return_exceptions=True)
         if self._acceptor is not None:
             await self._acceptor.wait_closed()
-
-
-async def listen(
-    opener: SessionOpener,
-    host: str,
-    port: int,
-    *,
-    host_keys: Sequence[Key],
-    authorized_keys: Mapping[str, Sequence[Key]],
-    passwords: Mapping[str, str],
-    groups: Mapping[str, frozenset[str]],
-    recovery: frozenset[str],
-    limits: NetconfLimits,
-    log: Logger,
-) -> SshListener:
-    """Serve sessions of `opener` on a TCP address; errors as `NetconfServer.start_ssh`."""
-    if not host_keys:
-        raise SettingsError("an SSH server wants a host key")
-    listener = SshListener(
-        opener,
-        public_keys={
-            user: frozenset(public_key(key).public_data for key in keys)
-            for user, keys in authorized_keys.items()
-        },
-        passwords=passwords,
-        groups=groups,
-        recovery=recovery,
-        limits=limits,
-        log=log,
-    )
-    try:
-        acceptor = await asyncssh.create_server(
-            lambda: _Connection(listener),
-            host,
-            port,
-            config=None,
-            server_host_keys=[private_key(key) for key in host_keys],
-            gss_host=None,
-            kbdint_auth=False,
-            allow_pty=False,
-            agent_forwarding=False,
-            x11_forwarding=False,
-            login_timeout=limits.login_timeout_s,
-            keepalive_interval=limits.keepalive_s,
-            keepalive_count_max=limits.keepalive_misses,
-        )
-    except OSError as error:
-        raise PeerUnreachable(f"cannot listen on {host}:{port}: {error}") from error
-    listener.listens(acceptor)
-    return listener
