@@ -75,7 +75,7 @@ class SchemaNode(Protocol):
 
     @property
     def default_deny(self) -> Literal["write", "all"] | None:
-        """`nacm:default-deny-write` or `-all` at this very node (RFC 8341 3.2); what is inherited is not told.
+        """`nacm:default-deny-write` or `-all` at this very node (RFC 8341 3.2), nothing inherited.
 
         Of an rpc or action (asked of its input) and of a notification: the mark of its statement.
         """

@@ -5,6 +5,7 @@ text unless `check` says otherwise. The product's own data comes from YANG throu
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from lxml import etree
 
@@ -23,6 +24,8 @@ def plain_text(element: etree._Element) -> str:
 
 class DataNode:
     """One data node; `inner` are its children, which take over namespace and module."""
+
+    default_deny: Literal["write", "all"] | None = None
 
     def __init__(
         self,
