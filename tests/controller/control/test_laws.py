@@ -4,11 +4,12 @@ import itertools
 import json
 import random
 
+import networkx as nx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyweave_controller.control import admission, planning
+from keyweave_controller.control import admission, candidates, planning, routing, what_if
 from keyweave_controller.control.configuration import (
     ConfiguredAssociation,
     OperatorConfiguration,
@@ -292,6 +293,56 @@ def test_figures_that_were_only_shown_are_not_missed_by_a_replay(seed: int, oper
     for link_id, link in network.links.items():
         again = replayed.links[link_id]
         assert (link.status, link.skr_bps, link.faults) == (again.status, again.skr_bps, again.faults)
+
+
+@histories
+@settings(max_examples=60, deadline=None)
+def test_a_question_changes_nothing_and_a_real_failure_comes_to_the_same(
+    seed: int, operations: list[str]
+) -> None:
+    history = History(seed)
+    for operation in operations:
+        history.do(operation)
+    history.calm()
+    show, network = history.show, history.show.network
+    link_id = history.random.choice(sorted(network.links))
+    before = network.to_snapshot()
+    told = what_if.what_if(network.state, what_if.Question(fail_links=(link_id,)), at=show.now)
+    assert network.to_snapshot() == before
+    paths = {
+        one.app_id: what_if.paths_links(one) for one in network.associations.values() if what_if.counts(one)
+    }
+    assert [outcome.id for outcome in told] == list(paths)
+    for node_id in sorted(network.links[link_id].ends):
+        show.feed(Notified(at=show.now, node_id=node_id, notification=LinkDown(link_id=link_id)))
+    show.settle()
+    for outcome in told:
+        now = what_if.fate_of(network.state, outcome.id, paths[outcome.id])
+        assert (now.fate, now.links) == (outcome.fate, outcome.links)
+
+
+@given(st.integers(0, 2**32), st.sampled_from(SITES), st.sampled_from(SITES), st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_candidates_are_the_cheapest_ways_in_order(seed: int, a: str, b: str, hops: int) -> None:
+    state = History(seed).show.network.state
+    ends = {node.name: node.node_id for node in state.nodes.values()}
+    wish = candidates.PathWish(
+        source=ends[a], destination=ends[b], rate_bps=1_000, max_hops=hops, number=candidates.MOST
+    )
+    found, reasons = candidates.compute_paths(state, wish, at=1e10)
+    graph = nx.MultiGraph()
+    for link in state.links.values():
+        if admission.available_bps(link, state.policy) >= 1_000:
+            graph.add_edge(link.a, link.b, key=link.link_id, cost=routing.hop_cost(link, state, 1_000))
+    ways = list(nx.all_simple_edge_paths(graph, ends[a], ends[b], cutoff=hops)) if a != b else []
+    costs = sorted(sum(graph.edges[edge]["cost"] for edge in way) for way in ways)
+    assert [round(one.cost * routing.COST_SCALE) for one in found] == costs[: candidates.MOST]
+    assert len({one.id for one in found}) == len(found)
+    assert bool(reasons) == (len(found) < candidates.MOST)
+    if found:
+        route = routing.find_route(state, ends[a], ends[b], 1_000, at=1e10)
+        assert route is not None
+        assert len(route.links) > hops or found[0].links == route.links
 
 
 @pytest.mark.parametrize("step_id", ["", "nonsense", "1/prepare/x"])
