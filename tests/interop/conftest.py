@@ -21,6 +21,7 @@ TYPES = "urn:etsi:qkd:yang:etsi-qkd-node-types"
 KEYWEAVE = "urn:keyweave:yang:keyweave-qkd-node"
 NODE = "aaaaaaaa-0000-4000-8000-000000000001"
 LINK = "11111111-0000-4000-8000-000000000001"
+PASSWORD = "open-sesame"
 INITIAL = f"""
 <qkd_node xmlns="{ETSI}">
   <qkdn_id>{NODE}</qkdn_id>
@@ -95,7 +96,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         clock=SystemClock(),
         limits=NetconfLimits(max_message_bytes=4 * 1024 * 1024),
     )
-    port = await server.start_ssh("127.0.0.1", 0, [host], {"tester": [user.convert_to_public()]})
+    port = await server.start_ssh(
+        "127.0.0.1", 0, [host], {"tester": [user.convert_to_public()]}, passwords={"tester": PASSWORD}
+    )
     yield Place(server, device, port, user, host, key_file)
     await server.close()
     await asyncio.sleep(0)

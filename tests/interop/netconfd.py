@@ -1,8 +1,8 @@
 """netconfd (yuma123, from Debian) as an agent of somebody else, serving the modules of ETSI GS QKD 015.
 
-Rule of this file: everything netconfd needs and leaves lies in one temporary folder. There is no sshd: an
-SSH server of asyncssh bridges the subsystem `netconf` to netconfd's own `netconf-subsystem` program, one
-process a session, as sshd would start it.
+Rule of this file: what netconfd needs and leaves lies in one temporary folder, but for the id of its last
+transaction, for which it knows no place besides `~/.yuma`. There is no sshd: an SSH server of asyncssh
+bridges the subsystem `netconf` to netconfd's own `netconf-subsystem` program, one process a session.
 """
 
 import asyncio
@@ -103,10 +103,12 @@ def _write_modules(folder: Path, identities: str) -> None:
 
 
 def _start(folder: Path, target: Target) -> subprocess.Popen[bytes]:
+    # It writes the file it started from at each change, by default one in the user's home.
+    (folder / "startup-cfg.xml").write_text('<config xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"/>')
     return subprocess.Popen(
         [
             _program("netconfd") or "netconfd",
-            "--no-startup",
+            f"--startup={folder / 'startup-cfg.xml'}",
             f"--target={target}",
             f"--module={MODULES[1]}",
             f"--modpath={folder / 'modules'}:{YUMA_MODULES}",
@@ -117,8 +119,6 @@ def _start(folder: Path, target: Target) -> subprocess.Popen[bytes]:
             "--max-sessions=1024",
         ],
         cwd=folder,
-        # It keeps the id of its last transaction in the user's home.
-        env={**os.environ, "HOME": str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
