@@ -22,6 +22,8 @@ class NetconfLimits:
     pending_bytes: int = 256 * 1024  # unread input of a session that is busy, before reading is paused
     keepalive_s: float = 15.0  # quiet time before the SSH layer asks the peer for a sign of life
     keepalive_misses: int = 3  # unanswered questions before the peer counts as gone
+    max_filter_cost: int = 3_000_000  # comparisons of subtree filter and data in one use: about a second
+    max_xpath_cost: int = 30_000_000  # looks at nodes in one use of an XPath filter: about a second
     notification_log_events: int = 2000  # kept for replay and for readers that lag
     notification_log_bytes: int = 2 * 1024 * 1024
     notification_queue: int = 2000  # client: received and not yet taken

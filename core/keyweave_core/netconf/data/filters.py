@@ -13,6 +13,7 @@ How one filter element reads:
 """
 
 import copy
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from lxml import etree
@@ -21,22 +22,47 @@ from keyweave_core.errors import KeyweaveError
 from keyweave_core.netconf.ports import Kind, SchemaNode
 from keyweave_core.netconf.protocol.elements import attributes_of
 from keyweave_core.netconf.protocol.elements import element as new_element
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
 TopLookup = Callable[[str], SchemaNode | None]
 
 
+class Effort:
+    """What one use of a filter may still cost, in comparisons of a filter element with a data node."""
+
+    __slots__ = ("_left", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._left = limit
+
+    def spend(self, comparisons: int) -> None:
+        """Account for work; raises RpcError resource-denied when the bound is passed."""
+        self._left -= comparisons
+        if self._left < 0:
+            raise RpcError(
+                "resource-denied",
+                f"the filter costs more than {self._limit} comparisons with the data: ask for less at a time",
+            )
+
+
 def select(
-    filters: Iterable[etree._Element], data: Iterable[etree._Element], top: TopLookup
+    filters: Iterable[etree._Element],
+    data: Iterable[etree._Element],
+    top: TopLookup,
+    effort: Effort | None = None,
 ) -> list[etree._Element]:
     """Apply the children of a <filter> to top-level data elements.
 
     `top` gives the schema node of a top-level Clark name; where it gives None the data is filtered without
     knowledge of keys. The result shares whole top-level elements with `data`: read it, do not change it.
+    Raises RpcError resource-denied when `effort` (None: unbounded) is spent.
     """
     wanted = list(filters)
+    effort = effort or Effort(sys.maxsize)
     chosen = []
     for element in data:
-        picked = _pick(wanted, element, top(str(element.tag)))
+        picked = _pick(wanted, element, top(str(element.tag)), effort)
         if picked is not None:
             chosen.append(picked)
     return chosen
@@ -78,9 +104,10 @@ def _text(element: etree._Element) -> str:
 
 
 def _pick(
-    filters: Sequence[etree._Element], element: etree._Element, node: SchemaNode | None
+    filters: Sequence[etree._Element], element: etree._Element, node: SchemaNode | None, effort: Effort
 ) -> etree._Element | None:
     """The part of `element` that any of the filters selects: itself when whole, a new element, or None."""
+    effort.spend(len(filters))
     deeper: list[etree._Element] = []
     held: set[etree._Element] = set()  # children that a content match named
     for wanted in filters:
@@ -92,7 +119,7 @@ def _pick(
                 return element
             continue
         contents = [child for child in inner if _text(child) and not len(child)]
-        hits = _content_hits(contents, element, node)
+        hits = _content_hits(contents, element, node, effort)
         if hits is None:
             continue
         if len(contents) == len(inner):
@@ -101,15 +128,16 @@ def _pick(
         deeper += [child for child in inner if not (_text(child) and not len(child))]
     if not deeper:
         return None
-    return _assemble(element, node, deeper, held)
+    return _assemble(element, node, deeper, held, effort)
 
 
 def _content_hits(
-    contents: Iterable[etree._Element], element: etree._Element, node: SchemaNode | None
+    contents: Iterable[etree._Element], element: etree._Element, node: SchemaNode | None, effort: Effort
 ) -> list[etree._Element] | None:
     """The children that satisfy the content matches, or None when one has none (they are ANDed)."""
     hits: list[etree._Element] = []
     for wanted in contents:
+        effort.spend(1 + len(element) // 16)  # looking for a name is quick
         tag = str(wanted.tag)
         # The tag filter of lxml is quick; a name without namespace needs the slow comparison.
         candidates = element.iterchildren(tag) if tag.startswith("{") else element.iterchildren("*")
@@ -129,6 +157,7 @@ def _assemble(
     node: SchemaNode | None,
     deeper: Sequence[etree._Element],
     held: set[etree._Element],
+    effort: Effort,
 ) -> etree._Element | None:
     keys = node.keys if node is not None and node.kind is Kind.LIST else ()
     kept: list[etree._Element] = []
@@ -140,7 +169,7 @@ def _assemble(
             kept.append(child)
             only_keys = False
             continue
-        picked = _pick(deeper, child, node and node.child(tag))
+        picked = _pick(deeper, child, node and node.child(tag), effort)
         if picked is not None:
             kept.append(picked)
             only_keys = False

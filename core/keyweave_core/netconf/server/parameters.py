@@ -6,6 +6,10 @@ from typing import TypeVar
 
 from lxml import etree
 
+from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
+from keyweave_core.netconf.data.xpath import NoNodeSet, XPathSelection
+from keyweave_core.netconf.data.xpath_syntax import BadXPath
+from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element, base_info
 from keyweave_core.netconf.server.datastores import Store
@@ -110,6 +114,68 @@ def subtree_filter(found: Mapping[str, etree._Element]) -> list[etree._Element] 
             info=base_info(bad_attribute="type", bad_element="filter"),
         )
     return element.findall("*")
+
+
+def read_filter(found: Mapping[str, etree._Element], limits: NetconfLimits) -> Selection | None:
+    """The parameter <filter> as something to apply, None when there is none (RFC 6241 clauses 7.1, 8.9.5).
+
+    The attributes `type` and `select` may carry the base namespace, that of notifications or none; without
+    a type the filter is a subtree. Raises RpcError bad-attribute (another type, a select that is no XPath or
+    has a prefix nobody declared), missing-attribute (no select), invalid-value (a select without node-set).
+    """
+    element = found.get("filter")
+    if element is None:
+        return None
+    kind = _filter_attribute(element, "type")
+    if kind == "xpath":
+        select = _filter_attribute(element, "select")
+        if select is None:
+            raise _bad_attribute("missing-attribute", "an xpath filter wants a select", "select")
+        try:
+            return XPathSelection(select, element.nsmap, max_cost=limits.max_xpath_cost)
+        except NoNodeSet as fault:
+            raise _bad_attribute("invalid-value", f"select: {fault}", "select") from fault
+        except BadXPath as fault:
+            raise _bad_attribute("bad-attribute", f"select: {fault}", "select") from fault
+    if kind not in (None, "subtree"):
+        raise _bad_attribute(
+            "bad-attribute", f"filters are of type subtree or xpath, not {kind[:60]!r}", "type"
+        )
+    return SubtreeSelection(element.findall("*"), max_cost=limits.max_filter_cost)
+
+
+def read_xpath(
+    parameter: etree._Element,
+    limits: NetconfLimits,
+    *,
+    modules: Mapping[str, str] | None = None,
+    condition: bool = False,
+) -> XPathSelection:
+    """The XPath expression that a parameter holds as its text (RFC 8526, RFC 8639, RFC 8641).
+
+    Prefixes are those in scope on the element, then the module names in `modules` (name to namespace). With
+    `condition` any value will do, not just a node-set. Raises RpcError invalid-value.
+    """
+    name = etree.QName(parameter).localname
+    namespaces: dict[str | None, str] = dict(modules.items() if modules else ())
+    namespaces.update(parameter.nsmap)
+    try:
+        return XPathSelection(
+            (parameter.text or "").strip(), namespaces, max_cost=limits.max_xpath_cost, condition=condition
+        )
+    except BadXPath as fault:
+        raise bad_element("invalid-value", f"{name}: {fault}", name) from fault
+
+
+def _filter_attribute(element: etree._Element, name: str) -> str | None:
+    for tag in (name, f"{{{BASE}}}{name}", f"{{{NOTIFICATION}}}{name}"):
+        if tag in element.attrib:
+            return element.get(tag)
+    return None
+
+
+def _bad_attribute(tag: str, message: str, name: str) -> RpcError:
+    return RpcError(tag, message, type="protocol", info=base_info(bad_attribute=name, bad_element="filter"))
 
 
 def moment(found: Mapping[str, etree._Element], name: str) -> float | None:

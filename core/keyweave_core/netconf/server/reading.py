@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
-from keyweave_core.netconf.data.filters import asks_for, children_asked, select
+from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.protocol.messages import MONITORING, NETMOD_NOTIFICATION, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.server import library, monitoring
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, data_answer
-from keyweave_core.netconf.server.parameters import parameters, required, store, subtree_filter
+from keyweave_core.netconf.server.parameters import parameters, read_filter, required, store
 from keyweave_core.netconf.server.system import System
 
 
@@ -30,35 +30,34 @@ class _Reading:
         """The configuration of one datastore."""
         found = parameters(operation, "source", "filter")
         snapshot = self._system.datastores.read(store(required(found, "source")))
-        filters = subtree_filter(found)
+        selection = read_filter(found, self._system.limits)
         elements = self._system.access.readable(caller.user, snapshot.elements)
-        if filters is None:
+        if selection is None:
             return data_answer(snapshot.xml if elements is snapshot.elements else _text(elements))
-        return data_answer(_text(select(filters, elements, self._system.places.top)))
+        return data_answer(_text(selection.apply(elements, self._system.places.top)))
 
     async def get(self, caller: Caller, operation: etree._Element) -> Answer:
         """Running and state."""
-        filters = subtree_filter(parameters(operation, "filter"))
-        wanted = None if filters is None else lambda tag: asks_for(filters, tag)
-        elements = await self._system.operational(wanted)
-        elements += self._own_state(filters)
+        selection = read_filter(parameters(operation, "filter"), self._system.limits)
+        elements = await self._system.operational(None if selection is None else selection.wants)
+        elements += self._own_state(selection)
         readable = self._system.access.readable(caller.user, elements)
-        if filters is not None:
-            readable = select(filters, readable, self._system.places.top)
+        if selection is not None:
+            readable = selection.apply(readable, self._system.places.top)
         return data_answer(_text(readable))
 
-    def _own_state(self, filters: Sequence[etree._Element] | None) -> list[etree._Element]:
+    def _own_state(self, selection: Selection | None) -> list[etree._Element]:
         system = self._system
 
         def wanted(tag: str) -> bool:
-            return filters is None or asks_for(filters, tag)
+            return selection is None or selection.wants(tag)
 
         elements = []
         tag = f"{{{MONITORING}}}netconf-state"
         if wanted(tag):
             elements.append(
                 monitoring.netconf_state(
-                    None if filters is None else children_asked(filters, tag),
+                    None if selection is None else selection.children_wanted(tag),
                     capabilities=system.capabilities,
                     locks=system.datastores.locks,
                     modules=system.modules,

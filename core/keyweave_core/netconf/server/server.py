@@ -89,6 +89,7 @@ class NetconfServer:
             access=access,
             counters=self._counters,
             clock=clock,
+            limits=self._limits,
             own=OWN_NAMESPACES,
         )
         self._operations = Operations(self.system, self)

@@ -11,6 +11,7 @@ from lxml import etree
 
 from keyweave_core.netconf.data.overlay import overlay
 from keyweave_core.netconf.data.schema_paths import SchemaMap
+from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, ModuleInfo, Schema
 from keyweave_core.netconf.server.access import AccessControl
 from keyweave_core.netconf.server.datastores import Datastores, Store
@@ -34,6 +35,7 @@ class System:
     access: AccessControl
     counters: ServerCounters
     clock: Clock
+    limits: NetconfLimits
     own: frozenset[str]
 
     async def operational(self, wanted: Callable[[str], bool] | None = None) -> list[etree._Element]:
