@@ -23,7 +23,7 @@ def plain_text(element: etree._Element) -> str:
 
 
 class DataNode:
-    """One data node; `inner` are its children, which take over namespace and module."""
+    """One data node; `inner` are its children, which take over namespace and module (see `augmenting`)."""
 
     default_deny: Literal["write", "all"] | None = None
 
@@ -54,16 +54,21 @@ class DataNode:
         self._by_tag: dict[str, DataNode] = {}
         self._check = check
         self._form = form
+        self._augmenting: tuple[str, str] | None = None
+
+    def augmenting(self, namespace: str, module: str) -> "DataNode":
+        """Let this node and all below it be of another module than what they stand in."""
+        self._augmenting = (namespace, module)
+        return self
 
     def bind(self, namespace: str, module: str, *, config: bool = True) -> "DataNode":
         """Put this node and all below it into a module; state nodes make all below them state."""
+        namespace, module = self._augmenting or (namespace, module)
         self.namespace, self.module = namespace, module
         self.config = self.config and config
         self.keys = tuple(f"{{{namespace}}}{name}" for name in self._key_names)
-        self._by_tag = {
-            f"{{{namespace}}}{node.name}": node.bind(namespace, module, config=self.config)
-            for node in self._inner
-        }
+        inner = [node.bind(namespace, module, config=self.config) for node in self._inner]
+        self._by_tag = {f"{{{node.namespace}}}{node.name}": node for node in inner}
         return self
 
     def child(self, tag: str) -> SchemaNode | None:

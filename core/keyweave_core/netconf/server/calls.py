@@ -6,6 +6,7 @@ it never touches a transport.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from keyweave_core.netconf.protocol.elements import Element
@@ -14,6 +15,18 @@ from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.access import User
 from keyweave_core.netconf.server.datastores import Editor
 from keyweave_core.netconf.server.monitoring import SessionFacts
+from keyweave_core.netconf.server.outlet import Outlet
+
+
+class Termination(StrEnum):
+    """termination-reason of netconf-session-end (RFC 6470)."""
+
+    CLOSED = "closed"  # by its client, in order
+    KILLED = "killed"  # by another session
+    DROPPED = "dropped"  # the connection broke, or the peer did not read
+    TIMEOUT = "timeout"  # nothing came in time
+    BAD_HELLO = "bad-hello"
+    OTHER = "other"
 
 
 class Caller(Protocol):
@@ -24,17 +37,18 @@ class Caller(Protocol):
     editor: Editor  # both of the above, as datastores take them
 
     @property
-    def subscribed(self) -> bool:
-        """True while a subscription of RFC 5277 runs on the session."""
+    def facts(self) -> SessionFacts:
+        """What monitoring tells of the session."""
         ...
 
-    def subscribe(
-        self, filters: Sequence[Element] | None, start_s: float | None, stop_s: float | None
+    @property
+    def outlet(self) -> Outlet:
+        """Its way out for notifications."""
+        ...
+
+    def end(
+        self, reason: str, termination: Termination = Termination.OTHER, *, killed_by: int | None = None
     ) -> None:
-        """Start the one subscription of RFC 5277 that a session may have."""
-        ...
-
-    def end(self, reason: str) -> None:
         """Close the session after what was written."""
         ...
 

@@ -1,39 +1,51 @@
 """The event stream of a server (RFC 5277): one bounded log, read by any number of subscribers.
 
 Rule of this file: memory does not grow with slow readers. The log is the only queue: a subscriber is a place
-in it. Whoever keeps up is served as events are published; whoever falls so far behind that the log has
-dropped what comes next is dropped by the rule, with its session.
+in it. Whoever keeps up is served as events are published; what becomes of a reader so far behind that the
+log has dropped what comes next is for its manner to say: RFC 5277 knows no way to tell of a loss, so the
+session ends; RFC 8639 has subscription-suspended and -resumed.
 
-A subscription: replay (events from startTime on) -> replayComplete -> live -> notificationComplete at
-stopTime. Without startTime it begins live; with a stopTime that has passed it ends after the replay.
+A subscription: replay (events from the start time on) -> told that the replay is complete -> live -> told
+that all is complete at the stop time. Without a start time it begins live; with a stop time that has passed
+it ends after the replay.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from lxml import etree
 
 from keyweave_core.netconf.data.filters import select
-from keyweave_core.netconf.protocol.elements import element
+from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.protocol.messages import (
     NETMOD_NOTIFICATION,
     notification_bytes,
     parse_xml,
+    read_notification,
     to_bytes,
 )
+from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.timers import after
 from keyweave_core.runtime.clock import Clock, date_and_time
 
 STREAM = "NETCONF"
+# A timer may ring a hair before the clock that set it has come to its moment.
+_HAIR_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """One event as it is sent; `number` counts from 0 without gaps."""
+    """One event as it is sent, in its envelope; `number` counts from 0 without gaps."""
 
     number: int
     at_s: float
-    content: bytes
+    message: bytes
+
+    def content(self) -> Element:
+        """The event itself, parsed anew."""
+        return read_notification(parse_xml(self.message)).content
 
 
 class EventLog:
@@ -46,6 +58,7 @@ class EventLog:
         self._bytes = 0
         self.next_number = 0
         self.created_s = created_s
+        self.aged_s: float | None = None  # the time of the last event that was dropped
 
     @property
     def first_number(self) -> int:
@@ -54,14 +67,16 @@ class EventLog:
 
     def append(self, content: bytes, at_s: float) -> LoggedEvent:
         """Add an event, dropping the oldest as the bounds demand; the newest is always held."""
-        event = LoggedEvent(self.next_number, at_s, content)
+        event = LoggedEvent(self.next_number, at_s, notification_bytes(date_and_time(at_s), content))
         self.next_number += 1
         self._events.append(event)
-        self._bytes += len(content)
+        self._bytes += len(event.message)
         while len(self._events) > 1 and (
             len(self._events) > self._max_events or self._bytes > self._max_bytes
         ):
-            self._bytes -= len(self._events.popleft().content)
+            dropped = self._events.popleft()
+            self._bytes -= len(dropped.message)
+            self.aged_s = dropped.at_s
         return event
 
     def get(self, number: int) -> LoggedEvent | None:
@@ -74,12 +89,37 @@ class EventLog:
         return next((event.number for event in self._events if event.at_s >= at_s), self.next_number)
 
 
-class Subscription:
-    """One subscriber's place in the log.
+class Manner(Protocol):
+    """What a subscriber is told beside events: RFC 5277 and RFC 8639 differ."""
 
-    `send` writes one message at once and returns False when the peer should get no more for now; it is
-    called again after `pump`. `drop` ends the subscriber's session, with the reason. `permits` tells whether
-    the subscriber may see an event.
+    def replayed(self) -> bytes:
+        """The content that says: all that is old has been sent."""
+        ...
+
+    def completed(self) -> bytes:
+        """The content that says: the stop time has come."""
+        ...
+
+    def ended(self) -> None:
+        """`completed` was sent: the subscription is no more."""
+        ...
+
+    def lost(self) -> bool:
+        """Events were dropped before they could be sent: tell of it. False ends the subscription."""
+        ...
+
+    def found_again(self) -> None:
+        """After `lost`: the peer takes data again, from the oldest event held."""
+        ...
+
+
+Verdict = Callable[[Element], bool]
+
+
+class Subscription:
+    """One subscriber's place in the log; a `Reader` of its session's outlet.
+
+    `matches` is its filter, `permits` tells whether access control lets the subscriber see an event.
     """
 
     def __init__(
@@ -87,52 +127,85 @@ class Subscription:
         log: EventLog,
         *,
         clock: Clock,
-        send: Callable[[bytes], bool],
-        drop: Callable[[str], None],
-        filters: Sequence[etree._Element] | None,
-        permits: Callable[[etree._Element], bool] | None = None,
+        outlet: Outlet,
+        manner: Manner,
+        matches: Verdict | None = None,
+        permits: Verdict | None = None,
         start_s: float | None = None,
         stop_s: float | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
-        self._send = send
-        self._drop = drop
-        self._filters = filters
+        self._outlet = outlet
+        self._manner = manner
+        self.matches = matches
         self._permits = permits
+        self._start_s = start_s
         self._stop_s = stop_s
-        self._writable = True
         self._next = log.next_number if start_s is None else log.number_at(start_s)
         # Live begins behind the last event that was there when the subscription was made.
         self._replay_end: int | None = None if start_s is None else log.next_number
+        self._behind = False
+        self._busy = False
+        self._cancel_stop: Callable[[], None] | None = None
         self.done = False
-        self.sent = 0
+        self.sent = 0  # events, not what is told beside them
+        self.excluded = 0
 
     @property
     def stop_s(self) -> float | None:
         """Seconds since 1970 at which the subscription ends by itself."""
         return self._stop_s
 
-    def resume(self) -> None:
-        """The peer takes data again."""
-        self._writable = True
+    def start(self) -> None:
+        """Send what is old, and arm the stop time."""
+        self.set_stop(self._stop_s)
         self.pump()
 
-    def pause(self) -> None:
-        """The peer takes no data for now."""
-        self._writable = False
+    def set_stop(self, stop_s: float | None) -> None:
+        """End at another time, None: not by itself."""
+        self._call_off()
+        self._stop_s = stop_s
+        if stop_s is not None and not self.done:
+            self._cancel_stop = after(self._clock, stop_s - self._clock.now() + _HAIR_S, self.pump)
 
-    def pump(self, fresh: etree._Element | None = None) -> None:
+    def resume(self) -> None:
+        """The peer takes data again."""
+        self.pump()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self.done = True
+        self._call_off()
+
+    def pump(self, fresh: Element | None = None) -> None:
         """Send what can be sent. `fresh` is the content of the newest event, where it is at hand."""
-        if not self.done and self._next < self._log.first_number:
-            self.done = True
-            self._drop("too slow a reader of notifications")
-        while self._writable and not self.done:
+        if self._busy:  # a session that resumes while we write
+            return
+        self._busy = True
+        try:
+            self._pump(fresh)
+        finally:
+            self._busy = False
+
+    def _pump(self, fresh: Element | None) -> None:
+        log = self._log
+        if not self.done and self._next < log.first_number:
+            self._next = log.first_number
+            if not self._behind:
+                self._behind = True
+                if not self._manner.lost():
+                    self.close()
+        while not self.done and self._outlet.writable:
+            if self._behind:
+                self._behind = False
+                self._manner.found_again()
+                continue
             if self._replay_end is not None and self._next >= self._replay_end:
                 self._replay_end = None
-                self._emit(self._clock.now(), self._own("replayComplete"))
+                self._tell(self._manner.replayed())
                 continue
-            event = self._log.get(self._next)
+            event = log.get(self._next)
             if event is None or (self._stop_s is not None and event.at_s > self._stop_s):
                 if self._replay_end is not None:
                     self._replay_end = self._next  # the stop time lies within the replay
@@ -140,33 +213,36 @@ class Subscription:
                 self._end_if_due()
                 return
             self._next += 1
-            newest = fresh if self._next == self._log.next_number else None
-            if self._wants(event, newest):
-                self._emit(event.at_s, event.content)
+            if self._wants(event, fresh if self._next == log.next_number else None):
+                self.sent += 1
+                self._outlet.send(event.message)
 
     def _end_if_due(self) -> None:
         if self._stop_s is not None and self._clock.now() >= self._stop_s:
-            self.done = True
-            self._emit(self._clock.now(), self._own("notificationComplete"))
+            self.close()
+            self._tell(self._manner.completed())
+            self._manner.ended()
 
-    def _wants(self, event: LoggedEvent, content: etree._Element | None) -> bool:
-        if self._filters is None and self._permits is None:
+    def _wants(self, event: LoggedEvent, content: Element | None) -> bool:
+        if self._start_s is not None and event.at_s < self._start_s:
+            return False  # logged late
+        if self.matches is None and self._permits is None:
             return True
-        element = parse_xml(event.content) if content is None else content
-        if self._permits is not None and not self._permits(element):
-            return False
-        if self._filters is None:
-            return True
+        content = event.content() if content is None else content
         # RFC 5277 clause 3.6: a filter picks whole notifications; what it names must be in them.
-        return bool(select(self._filters, [element], _no_schema))
+        wanted = (self._permits is None or self._permits(content)) and (
+            self.matches is None or self.matches(content)
+        )
+        self.excluded += not wanted
+        return wanted
 
-    def _emit(self, at_s: float, content: bytes) -> None:
-        self.sent += 1
-        self._writable = self._send(notification_bytes(date_and_time(at_s), content)) and self._writable
+    def _tell(self, content: bytes) -> None:
+        self._outlet.send(notification_bytes(date_and_time(self._clock.now()), content))
 
-    @staticmethod
-    def _own(name: str) -> bytes:
-        return f'<{name} xmlns="{NETMOD_NOTIFICATION}"/>'.encode()
+    def _call_off(self) -> None:
+        if self._cancel_stop is not None:
+            self._cancel_stop()
+            self._cancel_stop = None
 
 
 class EventStream:
@@ -176,14 +252,14 @@ class EventStream:
         self._clock = clock
         self.log = EventLog(max_events=max_events, max_bytes=max_bytes, created_s=clock.now())
         self._subscriptions: list[Subscription] = []
-        self._watchers: list[Callable[[etree._Element], None]] = []
+        self._watchers: list[Callable[[Element], None]] = []
 
-    def watch(self, watcher: Callable[[etree._Element], None]) -> Callable[[], None]:
+    def watch(self, watcher: Callable[[Element], None]) -> Callable[[], None]:
         """Call `watcher` with the content of each event; it must not raise or wait. Returns how to stop."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
-    def publish(self, content: etree._Element, at_s: float | None = None) -> None:
+    def publish(self, content: Element, at_s: float | None = None) -> None:
         """Log an event and serve everyone who keeps up. `at_s` is now unless given."""
         self.log.append(to_bytes(content), self._clock.now() if at_s is None else at_s)
         for subscription in tuple(self._subscriptions):
@@ -194,26 +270,35 @@ class EventStream:
     def add(self, subscription: Subscription) -> None:
         """Serve a subscription from now on, its replay first."""
         self._subscriptions.append(subscription)
-        subscription.pump()
+        subscription.start()
 
     def remove(self, subscription: Subscription) -> None:
         """Serve it no more; nothing happens when it is not there."""
+        subscription.close()
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
 
-    def describe(self) -> etree._Element:
+    def describe(self) -> Element:
         """The `netconf/streams` state (RFC 5277 clause 3.2.5.1)."""
         root = element(f"{{{NETMOD_NOTIFICATION}}}netconf", {None: NETMOD_NOTIFICATION})
         streams = etree.SubElement(root, f"{{{NETMOD_NOTIFICATION}}}streams")
         stream = etree.SubElement(streams, f"{{{NETMOD_NOTIFICATION}}}stream")
-        for name, text in (
+        facts = [
             ("name", STREAM),
             ("description", "All events of this system"),
             ("replaySupport", "true"),
             ("replayLogCreationTime", date_and_time(self.log.created_s)),
-        ):
+        ]
+        if self.log.aged_s is not None:
+            facts.append(("replayLogAgedTime", date_and_time(self.log.aged_s)))
+        for name, text in facts:
             etree.SubElement(stream, f"{{{NETMOD_NOTIFICATION}}}{name}").text = text
         return root
+
+
+def subtree_matcher(filters: Sequence[Element]) -> Verdict:
+    """The question whether a subtree filter picks a notification (its content element)."""
+    return lambda content: bool(select(filters, [content], _no_schema))
 
 
 def _no_schema(_tag: str) -> None:

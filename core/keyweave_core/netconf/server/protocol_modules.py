@@ -7,7 +7,7 @@ pyang, when they are installed, and is announced without text otherwise.
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of, state_leaves
 from keyweave_core.netconf.ports import ModuleInfo, Schema, SchemaNode
@@ -18,10 +18,11 @@ from keyweave_core.netconf.protocol.messages import (
     YANG_LIBRARY,
 )
 from keyweave_core.netconf.protocol.rpc_errors import BASE
+from keyweave_core.netconf.server.push_modules import PUSH_NAMESPACES, push_modules, push_nodes
 
 BASE_FEATURES = ("writable-running", "candidate", "rollback-on-error", "validate")
 
-OWN_NAMESPACES = frozenset({BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY})
+OWN_NAMESPACES = PUSH_NAMESPACES | {BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY}
 """What the modules of these namespaces describe is made by the server, even where the schema has them too."""
 
 # name, revision, namespace, yang-version
@@ -38,6 +39,9 @@ def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
     """The schema's modules and those of the protocol, each once, by name and revision."""
     found = {(module.name, module.revision): module for module in schema.modules}
     names = {module.name for module in schema.modules}
+    files = _installed_files()
+    for module in push_modules(frozenset(names), lambda name: _text(files.get(name))):
+        found[module.name, module.revision] = module
     for name, revision, namespace, version in _MODULES:
         if name not in names:
             found[name, revision] = ModuleInfo(
@@ -46,7 +50,7 @@ def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
                 namespace=namespace,
                 yang_version=version,
                 implemented=True,
-                text=_installed_text(name),
+                text=_text(files.get(name)),
             )
     return tuple(
         dataclasses.replace(module, features=BASE_FEATURES) if module.name == "ietf-netconf" else module
@@ -54,19 +58,20 @@ def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
     )
 
 
-def _installed_text(name: str) -> str:
-    """The source of a module out of pyang's data files, '' when it is not there."""
+def _installed_files() -> Mapping[str, importlib.metadata.PackagePath]:
+    """Where the sources of modules are among pyang's data files, by name; none when it is not installed."""
     try:
         files: Sequence[importlib.metadata.PackagePath] = importlib.metadata.files("pyang") or ()
     except importlib.metadata.PackageNotFoundError:
+        return {}
+    return {file.stem: file for file in files if file.suffix == ".yang" and "modules" in file.parts}
+
+
+def _text(file: importlib.metadata.PackagePath | None) -> str:
+    try:
+        return "" if file is None else file.read_text(encoding="utf-8")
+    except OSError:
         return ""
-    for file in files:
-        if file.name == f"{name}.yang" and "modules" in file.parts:
-            try:
-                return file.read_text(encoding="utf-8")
-            except OSError:
-                return ""
-    return ""
 
 
 def protocol_nodes() -> Sequence[SchemaNode]:
@@ -146,4 +151,4 @@ def protocol_nodes() -> Sequence[SchemaNode]:
         (legacy, YANG_LIBRARY, "ietf-yang-library"),
         (streams, NETMOD_NOTIFICATION, "nc-notifications"),
     ]
-    return [node.bind(namespace, module) for node, namespace, module in bound]
+    return [*(node.bind(namespace, module) for node, namespace, module in bound), *push_nodes()]

@@ -21,6 +21,7 @@ from keyweave_core.netconf.server.datastores import Datastores, Store
 from keyweave_core.netconf.server.events import EventStream
 from keyweave_core.netconf.server.library import capabilities, content_id
 from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
+from keyweave_core.netconf.server.notices import Notices
 from keyweave_core.netconf.server.operations import Operations
 from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
 from keyweave_core.netconf.server.session import ServerSession
@@ -89,9 +90,10 @@ class NetconfServer:
             access=access,
             counters=self._counters,
             clock=clock,
-            limits=self._limits,
             own=OWN_NAMESPACES,
         )
+        self._notices = Notices(self._stream, places, self)
+        self._datastores.watch(self._notices.running_changed)
         self._operations = Operations(self.system, self)
 
     async def start_ssh(
@@ -198,12 +200,11 @@ class NetconfServer:
             operations=self._operations,
             capabilities=self.capabilities,
             namespaces=self._namespaces,
-            stream=self._stream,
-            access=self.system.access,
             totals=self._counters,
             limits=self._limits,
             clock=self._clock,
             log=self._log,
+            on_open=lambda session: self._notices.session_started(session.facts),
             on_end=self._forget,
         )
         self._sessions[session.session_id] = session
@@ -261,6 +262,7 @@ class NetconfServer:
     def _forget(self, session: ServerSession) -> None:
         self._sessions.pop(session.session_id, None)
         self._datastores.end_session(session.session_id)
+        self._notices.session_ended(session.facts, session.termination, session.killed_by)
 
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import MONITORING, Hello, errors_body, reply_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.protocol.session import Incoming, Opened, Role, Session, State, Unreadable
-from keyweave_core.netconf.server.access import AccessControl, User
-from keyweave_core.netconf.server.calls import Answer
+from keyweave_core.netconf.server.access import User
+from keyweave_core.netconf.server.calls import Answer, Termination
 from keyweave_core.netconf.server.datastores import Editor
-from keyweave_core.netconf.server.events import EventStream, Subscription
 from keyweave_core.netconf.server.monitoring import Counters, ServerCounters, SessionFacts
 from keyweave_core.netconf.server.operations import Operations
+from keyweave_core.netconf.server.outlet import Outlet
 from keyweave_core.netconf.server.parameters import RPC, operation_of
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
@@ -55,12 +55,11 @@ class ServerSession:
         operations: Operations,
         capabilities: Sequence[str],
         namespaces: dict[str, str],
-        stream: EventStream,
-        access: AccessControl,
         totals: ServerCounters,
         limits: NetconfLimits,
         clock: Clock,
         log: Logger,
+        on_open: Callable[["ServerSession"], None],
         on_end: Callable[["ServerSession"], None],
     ) -> None:
         self.session_id = session_id
@@ -70,32 +69,29 @@ class ServerSession:
         self._transport = transport
         self._operations = operations
         self._namespaces = namespaces
-        self._stream = stream
-        self._access = access
         self._totals = totals
         self._limits = limits
         self._clock = clock
         self._log = log.bind(session=session_id, user=peer.username, peer=peer.source_host)
+        self._on_open = on_open
         self._on_end = on_end
         hello = Hello(capabilities=tuple(capabilities), session_id=session_id)
         self._session = Session(Role.SERVER, hello, max_message_bytes=limits.max_message_bytes)
         self._counters = Counters()
         self._login_s = clock.now()
-        self._subscription: Subscription | None = None
+        self.outlet = Outlet(self._send_notification, self._drop)
         self._fed = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._busy = False
         self._reading_paused = False
         self._eof = False
+        self._is_open = False  # hellos were exchanged
         self.ended = False
+        self.termination = Termination.OTHER  # how it ended, once it has
+        self.killed_by: int | None = None
         self._timers: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
-
-    @property
-    def subscribed(self) -> bool:
-        """True while a subscription of this session is not complete."""
-        return self._subscription is not None and not self._subscription.done
 
     @property
     def facts(self) -> SessionFacts:
@@ -138,31 +134,36 @@ class ServerSession:
         if not self.ended:
             if error is not None or not self._eof:
                 self._totals.dropped_sessions += 1
-            self.end("connection lost" if error is None else f"connection lost: {error}")
+            why = "connection lost" if error is None else f"connection lost: {error}"
+            self.end(why, Termination.DROPPED)
         self._stop_timers()
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
         self._writable.clear()
-        if self._subscription is not None:
-            self._subscription.pause()
+        self.outlet.pause()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._writable.set()
-        if self._subscription is not None and not self.ended:
-            self._subscription.resume()
+        if not self.ended:
+            self.outlet.resume()
 
-    def end(self, reason: str) -> None:
-        """Close after what was written, and free all that the session held; once."""
+    def end(
+        self, reason: str, termination: Termination = Termination.OTHER, *, killed_by: int | None = None
+    ) -> None:
+        """Close after what was written, and free all that the session held; once.
+
+        `reason` is for the log, the rest for netconf-session-end (RFC 6470).
+        """
         if self.ended:
             return
         self.ended = True
+        self.termination = termination
+        self.killed_by = killed_by
         self._log.info("netconf session ended", reason=reason)
+        self.outlet.close()
         self._session.close()
-        if self._subscription is not None:
-            self._subscription.done = True
-            self._stream.remove(self._subscription)
         self._stop_timers()
         self._fed.set()
         self._writable.set()
@@ -173,41 +174,16 @@ class ServerSession:
         self._later(_CLOSING_S, self._transport.abort)
         self._on_end(self)
 
-    def subscribe(
-        self, filters: Sequence[etree._Element] | None, start_s: float | None, stop_s: float | None
-    ) -> None:
-        """Start the subscription; the caller has made sure that there is none."""
-        subscription = Subscription(
-            self._stream.log,
-            clock=self._clock,
-            send=self._send_notification,
-            drop=self._drop,
-            filters=filters,
-            permits=lambda content: self._access.may_receive(self.user, content),
-            start_s=start_s,
-            stop_s=stop_s,
-        )
-        if self._subscription is not None:
-            self._stream.remove(self._subscription)
-        self._subscription = subscription
-        if not self._writable.is_set():
-            subscription.pause()
-        self._stream.add(subscription)
-        if stop_s is not None:
-            # A hair later, so that the clock has surely passed the stop time.
-            self._later(max(0.0, stop_s - self._clock.now()) + 0.001, subscription.pump)
-
-    def _send_notification(self, message: bytes) -> bool:
+    def _send_notification(self, message: bytes) -> None:
         if not self.ended:
             self._transport.write(self._session.frame(message))
             self._counters.out_notifications += 1
             self._totals.common.out_notifications += 1
-        return self._writable.is_set()
 
     def _drop(self, reason: str) -> None:
         self._log.warning("netconf session dropped", reason=reason)
         self._totals.dropped_sessions += 1
-        self.end(reason)
+        self.end(reason, Termination.DROPPED)
         # A peer that does not read will not read the rest either.
         self._transport.abort()
 
@@ -227,7 +203,7 @@ class ServerSession:
     def _expire_hello(self) -> None:
         if self._session.state is State.OPENING:
             self._totals.in_bad_hellos += 1
-            self.end(f"no hello within {self._limits.hello_timeout_s} s")
+            self.end(f"no hello within {self._limits.hello_timeout_s} s", Termination.TIMEOUT)
 
     async def _work(self) -> None:
         turn = 0
@@ -236,7 +212,7 @@ class ServerSession:
                 event = self._session.next_event()
                 if event is None:
                     if self._eof:
-                        self.end("end of input")
+                        self.end("end of input", Termination.DROPPED)
                         return
                     await self._wait_for_input()
                     continue
@@ -262,17 +238,19 @@ class ServerSession:
 
     def _refuse(self, fault: MalformedMessage) -> None:
         """End the session because of what cannot be read; told to peers that know the error (base:1.1)."""
-        if self._session.chunked:
+        if self._is_open:
             self._count_bad()
+        if self._session.chunked:
             self._reply(None, errors_body(RpcError("malformed-message", str(fault), type="rpc")))
-        else:
+        if not self._is_open:
             self._totals.in_bad_hellos += 1
-        self.end(str(fault))
+        self.end(str(fault), Termination.OTHER if self._is_open else Termination.BAD_HELLO)
 
     async def _handle(self, event: Opened | Incoming | Unreadable) -> None:
         match event:
             case Opened():
                 self._stop_timers()  # the hello has come
+                self._is_open = True
                 self._totals.in_sessions += 1
                 self._log.info(
                     "netconf session open",
@@ -280,6 +258,7 @@ class ServerSession:
                     key_exchange=self._transport.peer.key_exchange,
                     cipher=self._transport.peer.cipher,
                 )
+                self._on_open(self)
             case Unreadable(fault):
                 self._count_bad()
                 self._reply(None, errors_body(RpcError("malformed-message", str(fault), type="rpc")))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from lxml import etree
 
 from keyweave_core.netconf.protocol.rpc_errors import BASE, bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry
+from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, Termination
 from keyweave_core.netconf.server.parameters import parameters, required, text_of
 
 
@@ -25,7 +25,7 @@ class _Ending:
     async def close_session(self, caller: Caller, operation: etree._Element) -> Answer:
         """Say goodbye."""
         parameters(operation)
-        return Answer(then=lambda: caller.end("closed by its client"))
+        return Answer(then=lambda: caller.end("closed by its client", Termination.CLOSED))
 
     async def kill_session(self, caller: Caller, operation: etree._Element) -> Answer:
         """End another session."""
@@ -37,5 +37,5 @@ class _Ending:
         if victim is None or number == caller.session_id:
             why = "is this session" if victim is not None else "is no session"
             raise bad_element("invalid-value", f"{text[:20]!r} {why}", "session-id")
-        victim.end(f"killed by session {caller.session_id}")
+        victim.end(f"killed by session {caller.session_id}", Termination.KILLED, killed_by=caller.session_id)
         return Answer()

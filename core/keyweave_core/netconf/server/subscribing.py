@@ -1,13 +1,18 @@
-"""Subscriptions to notifications (RFC 5277 clause 2.1.1)."""
+"""Subscriptions to notifications in their first form (RFC 5277 clause 2.1.1).
+
+Rule of this file: a session has one such subscription at most, and none beside those of RFC 8639 (RFC 8640
+clause 3). A reader too slow for the log loses its session: RFC 5277 has no other way to tell of a loss.
+"""
 
 from collections.abc import Mapping
 
 from lxml import etree
 
-from keyweave_core.netconf.protocol.messages import NOTIFICATION
+from keyweave_core.netconf.protocol.messages import NETMOD_NOTIFICATION, NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
 from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.events import STREAM
+from keyweave_core.netconf.server.events import STREAM, Subscription, Verdict, subtree_matcher
+from keyweave_core.netconf.server.outlet import Outlet
 from keyweave_core.netconf.server.parameters import moment, parameters, subtree_filter, text_of
 from keyweave_core.netconf.server.system import System
 
@@ -16,6 +21,33 @@ def operations(system: System) -> Mapping[str, Method]:
     """create-subscription."""
     group = _Subscribing(system)
     return {f"{{{NOTIFICATION}}}create-subscription": group.create_subscription}
+
+
+class _Manner:
+    """What RFC 5277 tells beside events."""
+
+    def __init__(self, system: System, outlet: Outlet) -> None:
+        self._system = system
+        self._outlet = outlet
+        self.subscription: Subscription | None = None
+
+    def replayed(self) -> bytes:
+        return f'<replayComplete xmlns="{NETMOD_NOTIFICATION}"/>'.encode()
+
+    def completed(self) -> bytes:
+        return f'<notificationComplete xmlns="{NETMOD_NOTIFICATION}"/>'.encode()
+
+    def ended(self) -> None:
+        assert self.subscription is not None  # noqa: S101 - it is what has ended
+        self._system.stream.remove(self.subscription)
+        self._outlet.detach(self.subscription)
+
+    def lost(self) -> bool:
+        self._outlet.drop("too slow a reader of notifications")
+        return False
+
+    def found_again(self) -> None:
+        """Never: its session has ended."""
 
 
 class _Subscribing:
@@ -36,6 +68,29 @@ class _Subscribing:
             raise bad_element("bad-element", "startTime is in the future", "startTime")
         if start_s is not None and stop_s is not None and stop_s < start_s:
             raise bad_element("bad-element", "stopTime is before startTime", "stopTime")
-        if caller.subscribed:
-            raise RpcError("in-use", "this session has a subscription already", type="protocol")
-        return Answer(then=lambda: caller.subscribe(filters, start_s, stop_s))
+        for reader in caller.outlet.readers:
+            if isinstance(reader, Subscription):
+                raise RpcError("in-use", "this session has a subscription already", type="protocol")
+            message = "this session has subscriptions by establish-subscription"
+            raise RpcError("operation-not-supported", message, type="protocol")
+        matches = None if filters is None else subtree_matcher(filters)
+        return Answer(then=lambda: self._start(caller, matches, start_s, stop_s))
+
+    def _start(
+        self, caller: Caller, matches: Verdict | None, start_s: float | None, stop_s: float | None
+    ) -> None:
+        access, user = self._system.access, caller.user
+        manner = _Manner(self._system, caller.outlet)
+        subscription = Subscription(
+            self._system.stream.log,
+            clock=self._system.clock,
+            outlet=caller.outlet,
+            manner=manner,
+            matches=matches,
+            permits=lambda content: access.may_receive(user, content),
+            start_s=start_s,
+            stop_s=stop_s,
+        )
+        manner.subscription = subscription
+        caller.outlet.attach(subscription)
+        self._system.stream.add(subscription)
