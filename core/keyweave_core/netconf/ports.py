@@ -173,3 +173,18 @@ class Device(Protocol):
         not one of this device (the server answers operation-not-supported).
         """
         ...
+
+
+class Keeper(Protocol):
+    """Where a configuration outlives the process, for servers whose device has such a place.
+
+    The server calls it after `Device.apply`, and not at all for a confirmed commit that is not confirmed
+    yet: so what is kept is what the next start must begin with, whatever ends this one.
+    """
+
+    async def keep(self, config: Sequence[etree._Element] | None) -> None:
+        """Have `config` on disk when this returns; None: nothing, the next start is a first one.
+
+        Raises Refused or Unavailable and leaves what was kept before.
+        """
+        ...

@@ -1,83 +1,45 @@
-"""The configuration datastores of a server: running and candidate (RFC 6241 clauses 5, 7.2 to 7.6, 8.2, 8.3).
+"""The configuration datastores of a server (RFC 6241 clauses 5, 7.2 to 7.6, 8.2 to 8.4, 8.7).
 
 Rule of this file: a snapshot is never changed, a change makes a new one; so every reader may keep what it
 was given. Running is valid at every moment. Changes go one at a time, because the device makes each real
 before the next may start; reading never waits.
+
+What is kept for the next start of the process: running after every change of it, but for a confirmed commit
+that nobody has confirmed yet; with a startup datastore, that alone.
 """
 
 import asyncio
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
 
 from lxml import etree
 
-from keyweave_core.errors import Refused, SchemaViolation
+from keyweave_core.errors import KeyweaveError, Refused, SchemaViolation
 from keyweave_core.netconf.data.edit import Operation, edit
+from keyweave_core.netconf.data.merge import merge
 from keyweave_core.netconf.data.schema_paths import SchemaMap
-from keyweave_core.netconf.ports import Device, Schema
-from keyweave_core.netconf.protocol.messages import to_bytes
+from keyweave_core.netconf.ports import Device, Keeper, Schema
+from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, base_info, from_fault
-from keyweave_core.netconf.server.access import AccessControl, User
+from keyweave_core.netconf.server.access import AccessControl
+from keyweave_core.netconf.server.candidate import Candidate
+from keyweave_core.netconf.server.confirmed import (
+    PLAIN,
+    CommitRequest,
+    ConfirmedCommit,
+    ConfirmedFact,
+)
+from keyweave_core.netconf.server.features import ServerFeatures
+from keyweave_core.netconf.server.rollback import RollBack
+from keyweave_core.netconf.server.snapshots import Editor, Lock, RunningChanged, Snapshot, Store, Test
 from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import Logger, get_logger
 
-
-class Store(StrEnum):
-    """The datastores we have."""
-
-    RUNNING = "running"
-    CANDIDATE = "candidate"
-
-
-class Test(StrEnum):
-    """test-option of edit-config (RFC 6241 clause 8.6.4.1)."""
-
-    TEST_THEN_SET = "test-then-set"
-    SET = "set"
-    TEST_ONLY = "test-only"
-
-
-class Snapshot:
-    """A configuration as top-level elements, with its text made once."""
-
-    def __init__(self, elements: Sequence[etree._Element]) -> None:
-        self.elements = tuple(elements)
-
-    @cached_property
-    def xml(self) -> bytes:
-        """The elements one after the other, as UTF-8; equal configurations mostly have equal text."""
-        return b"".join(to_bytes(element) for element in self.elements)
-
-
-@dataclass(frozen=True, slots=True)
-class Editor:
-    """Who changes a datastore: a session (0: none of NETCONF's) and the user whose rights count."""
-
-    session_id: int
-    user: User
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningChanged:
-    """Running became another configuration. `by` is None when the system did it itself."""
-
-    before: Snapshot
-    after: Snapshot
-    by: Editor | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A global lock of one datastore."""
-
-    session_id: int
-    since_s: float  # seconds since 1970
+__all__ = ["Datastores", "Editor", "Lock", "RunningChanged", "Snapshot", "Store", "Test"]
 
 
 class Datastores:
-    """Running and candidate with their locks. Sessions are known by their ids."""
+    """Running, candidate and startup with their locks. Sessions are known by their ids."""
 
     def __init__(
         self,
@@ -88,20 +50,37 @@ class Datastores:
         *,
         clock: Clock,
         access: AccessControl,
+        features: ServerFeatures | None = None,
+        keeper: Keeper | None = None,
+        log: Logger | None = None,
     ) -> None:
-        """Start with `running`; raises RpcError or SchemaViolation when it is no valid configuration."""
+        """Start with `running`, and with the same in startup.
+
+        Raises RpcError or SchemaViolation when it is no valid configuration, ValueError for a startup
+        datastore without a keeper.
+        """
+        features = features or ServerFeatures()
+        if features.startup and keeper is None:
+            raise ValueError("a startup datastore wants a keeper: it must outlive the process")
         self._schema = schema
         self._places = places
         self._device = device
+        self._keeper = keeper
         self._clock = clock
         self._access = access
+        self._log = log or get_logger("netconf")
         self._watchers: list[Callable[[RunningChanged], None]] = []
+        self._confirm_watchers: list[Callable[[ConfirmedFact], None]] = []
         self._turn = asyncio.Lock()
         self.locks: dict[Store, Lock] = {}
-        self._candidate: Snapshot | None = None  # None: the same as running
-        self._editors: dict[int, None] = {}  # sessions with changes in the candidate, in order
+        self._candidate = Candidate(places)
+        self._confirmed = ConfirmedCommit()
+        self._roll_back = RollBack(clock, self._remaining, self._attempt)
+        self._committing: dict[int, bool] = {}  # sessions inside `commit`: have they ended meanwhile?
         self._running = self._normal(running)
         schema.validate(self._running.elements)
+        self._startup = self._running if features.startup else None
+        self.stores = tuple(store for store in Store if store is not Store.STARTUP or features.startup)
         access.configured(self._running.elements)
 
     def watch(self, watcher: Callable[[RunningChanged], None]) -> Callable[[], None]:
@@ -109,10 +88,23 @@ class Datastores:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
+    def watch_confirmed(self, watcher: Callable[[ConfirmedFact], None]) -> Callable[[], None]:
+        """Call `watcher` with each turn of a confirmed commit, running being changed already.
+
+        It must not raise or wait. Returns how to stop.
+        """
+        self._confirm_watchers.append(watcher)
+        return lambda: self._confirm_watchers.remove(watcher)
+
     def read(self, store: Store) -> Snapshot:
-        """The store as it is now."""
-        if store is Store.CANDIDATE and self._candidate is not None:
-            return self._candidate
+        """The store as it is now; raises RpcError operation-not-supported when there is none."""
+        if store is Store.STARTUP:
+            if self._startup is None:
+                message = "startup is no capability of this server"
+                raise RpcError("operation-not-supported", message, type="protocol")
+            return self._startup
+        if store is Store.CANDIDATE and self._candidate.content is not None:
+            return self._candidate.content
         return self._running
 
     async def edit(
@@ -124,24 +116,19 @@ class Datastores:
         default: Operation = Operation.MERGE,
         test: Test | None = None,
     ) -> None:
-        """Apply an edit-config. Running is always validated; the candidate only when `test` asks for it.
+        """Apply an edit. The candidate is validated only when `test` asks for it, the others always.
 
         Raises RpcError; nothing was changed then.
         """
         async with self._turn:
-            self._refuse_locked(editor.session_id, target)
             base = self.read(target)
+            self._refuse_busy(editor.session_id, target)
             new = Snapshot(edit(base.elements, config, schema=self._places, default=default))
             self._access.check_changes(editor.user, base.elements, new.elements)
-            if target is Store.RUNNING or test in (Test.TEST_ONLY, Test.TEST_THEN_SET):
+            if target is not Store.CANDIDATE or test in (Test.TEST_ONLY, Test.TEST_THEN_SET):
                 self.check(new)
-            if test is Test.TEST_ONLY or new.xml == base.xml:
-                return
-            if target is Store.RUNNING:
-                await self._make_real(new, editor)
-            else:
-                self._candidate = new
-                self._editors[editor.session_id] = None
+            if test is not Test.TEST_ONLY and new.xml != base.xml:
+                await self._put(editor, target, new)
 
     async def rewrite(self, editor: Editor, make: Callable[[Snapshot], Snapshot]) -> None:
         """Make running what `make` returns for it, as one change: for edits that build on each other.
@@ -149,45 +136,84 @@ class Datastores:
         `make` may raise what `data.edit.edit` does. Raises RpcError; nothing was changed then.
         """
         async with self._turn:
-            self._refuse_locked(editor.session_id, Store.RUNNING)
+            self._refuse_busy(editor.session_id, Store.RUNNING)
             base = self._running
             new = make(base)
             self._access.check_changes(editor.user, base.elements, new.elements)
             self.check(new)
             if new.xml != base.xml:
-                await self._make_real(new, editor)
+                await self._put(editor, Store.RUNNING, new)
 
-    async def copy(self, editor: Editor, source: Snapshot | etree._Element, target: Store) -> None:
-        """Replace `target` as a whole by a snapshot or by the content of a <config> element."""
-        if not isinstance(source, Snapshot):
-            source = self.inline(source)
+    async def copy(
+        self, editor: Editor, source: Store | Sequence[etree._Element] | etree._Element, target: Store
+    ) -> None:
+        """Replace `target` as a whole by a datastore, by top-level elements or by what a <config> holds.
+
+        Of a datastore only what the user may read is copied, but for running to startup, which wants no more
+        than the right to call the operation (RFC 8341 clause 3.2.6). Raises RpcError; nothing was changed
+        then.
+        """
         async with self._turn:
-            self._refuse_locked(editor.session_id, target)
             base = self.read(target)
-            self._access.check_changes(editor.user, base.elements, source.elements)
-            if target is Store.RUNNING:
-                self.check(source)
-                await self._make_real(source, editor)
-            elif source.xml != base.xml:
-                self._candidate = source
-                self._editors[editor.session_id] = None
+            self._refuse_busy(editor.session_id, target)
+            new = self._source(editor, source, target)
+            if not (source is Store.RUNNING and target is Store.STARTUP):
+                self._access.check_changes(editor.user, base.elements, new.elements)
+            if target is not Store.CANDIDATE:
+                self.check(new)
+                if target is Store.STARTUP or new.xml != base.xml:
+                    await self._put(editor, target, new)
+            elif new.xml == self._running.xml:
+                self._candidate.forget()
+            else:
+                self._candidate.put(new, editor.session_id, self._running, whole=True)
 
-    async def commit(self, editor: Editor) -> None:
-        """Make the candidate the running configuration; without changes in it this is nothing."""
+    async def delete_startup(self, editor: Editor) -> None:
+        """Empty the startup datastore: the next start is one without any saved configuration."""
+        async with self._turn:
+            base = self.read(Store.STARTUP)
+            self._refuse_busy(editor.session_id, Store.STARTUP)
+            self._access.check_changes(editor.user, base.elements, ())
+            await self._keep(None)
+            self._startup = Snapshot(())
+
+    async def commit(self, editor: Editor, request: CommitRequest = PLAIN) -> None:
+        """Make the candidate running, for good or, by a confirmed commit, until further notice.
+
+        Raises RpcError; nothing was changed then.
+        """
+        session = editor.session_id
+        self._committing[session] = False
+        try:
+            async with self._turn:
+                if self._committing[session] and request.confirmed and request.persist is None:
+                    raise RpcError("operation-failed", "the session ended before its commit began")
+                await self._commit(editor, request)
+                if self._committing[session]:
+                    self._confirmed.session_ended(session)
+                self._roll_back.restart()
+        finally:
+            del self._committing[session]
+
+    async def cancel_commit(self, editor: Editor, persist_id: str | None = None) -> None:
+        """Bring running back to what it was before the pending confirmed commit.
+
+        Raises RpcError: there is none, it is not the caller's, or the device refuses. In the last case it is
+        tried again until it is done.
+        """
         async with self._turn:
             self._refuse_locked(editor.session_id, Store.RUNNING)
-            self._refuse_locked(editor.session_id, Store.CANDIDATE)
-            if self._candidate is not None:
-                self._access.check_changes(editor.user, self._running.elements, self._candidate.elements)
-                self.check(self._candidate)
-                await self._make_real(self._candidate, editor)
-            self._forget_changes()
+            self._confirmed.cancel(editor, persist_id)
+            try:
+                await self._restore()
+            finally:
+                self._roll_back.restart()
 
     async def discard(self, session_id: int) -> None:
         """Make the candidate equal to running again."""
         async with self._turn:
             self._refuse_locked(session_id, Store.CANDIDATE)
-            self._forget_changes()
+            self._candidate.forget()
 
     def inline(self, config: etree._Element) -> Snapshot:
         """The content of a <config> element as a whole configuration of its own; raises RpcError."""
@@ -200,25 +226,42 @@ class Datastores:
         except SchemaViolation as fault:
             raise from_fault(fault, self._places.namespaces) from fault
 
+    def validate(self, source: Store | etree._Element) -> None:
+        """Validate a datastore or the content of a <config>; RpcError also when the candidate conflicts."""
+        self.check(self.read(source) if isinstance(source, Store) else self.inline(source))
+        if source is Store.CANDIDATE:
+            self._refuse_conflict()
+
     async def change_running(self, elements: Sequence[etree._Element]) -> None:
         """Replace running on the device's own behalf: the device is not asked, locks do not count.
 
-        A candidate without changes follows. Raises RpcError; nothing was changed then. Must not be awaited
-        from within `Device.apply`, which holds the turn.
+        The candidate follows, and so does what a pending confirmed commit would restore. Raises RpcError;
+        nothing was changed then. Must not be awaited from within `Device.apply`, which holds the turn.
         """
         async with self._turn:
             new = self._normal(elements)
             self.check(new)
+            pending = self._confirmed.pending
+            if pending is not None:
+                merged = merge(self._running.elements, new.elements, pending.before.elements, self._places)
+                before = Snapshot(merged.elements)
+                self.check(before)
+                self._confirmed.rebased(before)
             self._change(new, None)
 
     def lock(self, session_id: int, store: Store) -> None:
         """Take the global lock; raises RpcError lock-denied, naming who is in the way."""
+        self.read(store)
         held = self.locks.get(store)
         if held is not None:
             raise _denied(f"{store} is locked by session {held.session_id}", held.session_id)
-        if store is Store.CANDIDATE and self._candidate is not None:
-            editor = next(iter(self._editors), 0)
-            raise _denied("the candidate has changes that are not committed", editor)
+        if store is Store.CANDIDATE and self._candidate.content is not None:
+            raise _denied("the candidate has changes that are not committed", self._candidate.editor)
+        pending = self._confirmed.pending
+        if store is Store.RUNNING and pending is not None:
+            owner = pending.by.session_id
+            if pending.due is not None or owner != session_id:
+                raise _denied("a confirmed commit is pending", owner)
         self.locks[store] = Lock(session_id, self._clock.now())
 
     def unlock(self, session_id: int, store: Store) -> None:
@@ -229,39 +272,162 @@ class Datastores:
         self._release(store)
 
     def end_session(self, session_id: int) -> None:
-        """Free what a session held when it ended, however it ended."""
+        """Free what a session held when it ended, however it ended; its confirmed commit is rolled back."""
         for store in [s for s, held in self.locks.items() if held.session_id == session_id]:
             self._release(store)
-        self._editors.pop(session_id, None)
+        self._candidate.leave(session_id)
+        if session_id in self._committing:
+            self._committing[session_id] = True
+        if self._confirmed.session_ended(session_id):
+            self._roll_back.restart()
+
+    async def close(self) -> None:
+        """Roll back what nobody has confirmed; nothing may be changed afterwards."""
+        async with self._turn:
+            self._roll_back.stop()
+            pending = self._confirmed.pending
+            if pending is None:
+                return
+            self._confirmed.abandon()
+        await self._attempt()
+
+    async def _commit(self, editor: Editor, request: CommitRequest) -> None:
+        self._refuse_locked(editor.session_id, Store.RUNNING)
+        self._refuse_locked(editor.session_id, Store.CANDIDATE)
+        self._confirmed.check_commit(editor.session_id, request)
+        self._refuse_conflict()
+        before, new = self._running, self._candidate.content
+        kept = not request.confirmed
+        if new is not None:
+            self._access.check_changes(editor.user, before.elements, new.elements)
+            self.check(new)
+            await self._make_real(new, keep=kept)
+            self._candidate.forget()
+            self._change(new, editor)
+        elif kept and self._confirmed.pending is not None:
+            await self._keep_running(before)
+        self._tell(self._confirmed.committed(editor, request, before, self._clock.monotonic()))
+
+    def _source(
+        self, editor: Editor, source: Store | Sequence[etree._Element] | etree._Element, target: Store
+    ) -> Snapshot:
+        if isinstance(source, Store):
+            snapshot = self.read(source)
+            if source is Store.RUNNING and target is Store.STARTUP:
+                return snapshot
+            readable = self._access.readable(editor.user, snapshot.elements)
+            return snapshot if readable is snapshot.elements else Snapshot(readable)
+        return self.inline(source) if isinstance(source, Element) else self._normal(source)
+
+    async def _put(self, editor: Editor, target: Store, new: Snapshot) -> None:
+        match target:
+            case Store.CANDIDATE:
+                self._candidate.put(new, editor.session_id, self._running)
+            case Store.STARTUP:
+                await self._keep(new)
+                self._startup = new
+            case Store.RUNNING:
+                await self._make_real(new, keep=self._confirmed.pending is None)
+                self._change(new, editor)
+
+    async def _make_real(self, new: Snapshot, *, keep: bool) -> None:
+        old = self._running
+        try:
+            await self._device.apply(old.elements, new.elements)
+        except (SchemaViolation, Refused) as fault:
+            raise from_fault(fault, self._places.namespaces) from fault
+        if keep:
+            try:
+                await self._keep_running(new)
+            except RpcError:
+                await self._undo(new, old)
+                raise
+
+    async def _undo(self, new: Snapshot, old: Snapshot) -> None:
+        try:
+            await self._device.apply(new.elements, old.elements)
+        except Exception as fault:  # noqa: BLE001 - the caller tells why it was to be undone; this is for the log
+            self._log.error("the device does not go back to its running configuration", reason=str(fault))
+
+    async def _keep_running(self, running: Snapshot) -> None:
+        if self._startup is None:
+            await self._keep(running)
+
+    async def _keep(self, content: Snapshot | None) -> None:
+        if self._keeper is not None:
+            try:
+                await self._keeper.keep(None if content is None else content.elements)
+            except (KeyweaveError, OSError) as fault:
+                raise RpcError("operation-failed", f"not kept for the next start: {fault}") from fault
+
+    def _change(self, new: Snapshot, editor: Editor | None) -> None:
+        change = RunningChanged(before=self._running, after=new, by=editor)
+        self._running = new
+        self._candidate.follow(new)
+        self._access.configured(new.elements)
+        for watcher in tuple(self._watchers):
+            watcher(change)
+
+    def _tell(self, fact: ConfirmedFact | None) -> None:
+        if fact is not None:
+            by = None if fact.by is None else fact.by.session_id
+            self._log.info("confirmed commit", turn=str(fact.event), session=by, timeout_s=fact.timeout_s)
+            for watcher in tuple(self._confirm_watchers):
+                watcher(fact)
+
+    def _remaining(self) -> float | None:
+        pending = self._confirmed.pending
+        if pending is None:
+            return None
+        return 0.0 if pending.due is not None else pending.deadline_s - self._clock.monotonic()
+
+    async def _attempt(self) -> bool:
+        """Roll back if it is (still) due; False when it must be tried again."""
+        async with self._turn:
+            self._confirmed.expired(self._clock.monotonic())
+            pending = self._confirmed.pending
+            if pending is None or pending.due is None:
+                return True
+            try:
+                await self._restore()
+            except Exception as fault:  # noqa: BLE001 - whatever the device raised, running must come back
+                self._log.error("roll back of a confirmed commit failed", reason=str(fault))
+                return False
+            return True
+
+    async def _restore(self) -> None:
+        """Make real what was before the pending confirmed commit. It is what is kept already."""
+        pending = self._confirmed.pending
+        if pending is None or pending.due is None:
+            return
+        if pending.before.xml != self._running.xml:
+            await self._make_real(pending.before, keep=False)
+            self._change(pending.before, pending.due.by)
+        self._tell(self._confirmed.restored())
 
     def _release(self, store: Store) -> None:
         del self.locks[store]
         if store is Store.CANDIDATE:
             # RFC 6241 clause 8.3.5.2: changes go with the lock, so that the next holder starts clean.
-            self._forget_changes()
+            self._candidate.forget()
 
-    def _forget_changes(self) -> None:
-        self._candidate = None
-        self._editors.clear()
+    def _refuse_busy(self, session_id: int, store: Store) -> None:
+        self._refuse_locked(session_id, store)
+        if store is Store.RUNNING:
+            self._confirmed.check_change(session_id)
+        elif store is Store.STARTUP and self._confirmed.pending is not None:
+            raise RpcError("in-use", "a confirmed commit is pending: nothing is saved before it is settled")
 
     def _refuse_locked(self, session_id: int, store: Store) -> None:
         held = self.locks.get(store)
         if held is not None and held.session_id != session_id:
             raise RpcError("in-use", f"{store} is locked by session {held.session_id}")
 
-    async def _make_real(self, new: Snapshot, editor: Editor) -> None:
-        try:
-            await self._device.apply(self._running.elements, new.elements)
-        except (SchemaViolation, Refused) as fault:
-            raise from_fault(fault, self._places.namespaces) from fault
-        self._change(new, editor)
-
-    def _change(self, new: Snapshot, editor: Editor | None) -> None:
-        change = RunningChanged(before=self._running, after=new, by=editor)
-        self._running = new
-        self._access.configured(new.elements)
-        for watcher in tuple(self._watchers):
-            watcher(change)
+    def _refuse_conflict(self) -> None:
+        path = self._candidate.conflict
+        if path is not None:
+            message = "changed in the candidate and, meanwhile, in running: discard-changes and edit anew"
+            raise self._places.error("operation-failed", message, path, app_tag="conflict")
 
     def _normal(self, elements: Sequence[etree._Element]) -> Snapshot:
         """Elements of any origin in the form of the store; the originals stay where they are."""

@@ -13,6 +13,7 @@ from lxml import etree
 from keyweave_core.netconf.ports import ModuleInfo
 from keyweave_core.netconf.protocol.elements import element
 from keyweave_core.netconf.protocol.messages import BASE_1_0, BASE_1_1, YANG_LIBRARY
+from keyweave_core.netconf.server.features import ServerFeatures
 
 _CAPABILITY = "urn:ietf:params:netconf:capability:"
 _DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
@@ -25,16 +26,18 @@ def content_id(schema_id: str, modules: Sequence[ModuleInfo]) -> str:
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
-def capabilities(modules: Sequence[ModuleInfo], library_id: str) -> tuple[str, ...]:
+def capabilities(modules: Sequence[ModuleInfo], library_id: str, features: ServerFeatures) -> tuple[str, ...]:
     """The capability URIs of the server's hello."""
     protocol = (
         BASE_1_0,
         BASE_1_1,
         f"{_CAPABILITY}writable-running:1.0",
         f"{_CAPABILITY}candidate:1.0",
+        f"{_CAPABILITY}confirmed-commit:1.1",
         f"{_CAPABILITY}rollback-on-error:1.0",
         f"{_CAPABILITY}validate:1.0",
         f"{_CAPABILITY}validate:1.1",
+        *((f"{_CAPABILITY}startup:1.0",) if features.startup else ()),
         f"{_CAPABILITY}notification:1.0",
         f"{_CAPABILITY}interleave:1.0",
         f"{_CAPABILITY}yang-library:1.0?revision=2019-01-04&module-set-id={library_id}",

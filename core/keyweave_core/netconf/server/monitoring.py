@@ -52,6 +52,7 @@ def netconf_state(
     wanted: frozenset[str] | None,
     *,
     capabilities: Sequence[str],
+    stores: Iterable[Store],
     locks: Mapping[Store, Lock],
     modules: Iterable[ModuleInfo],
     sessions: Iterable[SessionFacts],
@@ -68,7 +69,7 @@ def netconf_state(
         for uri in capabilities:
             _sub(part, "capability", uri)
     if asked("datastores"):
-        _datastores(_sub(root, "datastores"), locks)
+        _datastores(_sub(root, "datastores"), stores, locks)
     if asked("schemas"):
         _schemas(_sub(root, "schemas"), modules)
     if asked("sessions"):
@@ -106,8 +107,8 @@ def _bad(name: str) -> tuple[tuple[str, str], ...]:
     return base_info(bad_element=name)
 
 
-def _datastores(part: etree._Element, locks: Mapping[Store, Lock]) -> None:
-    for store in Store:
+def _datastores(part: etree._Element, stores: Iterable[Store], locks: Mapping[Store, Lock]) -> None:
+    for store in stores:
         entry = _sub(part, "datastore")
         _sub(entry, "name", store.value)
         lock = locks.get(store)

@@ -69,7 +69,7 @@ def choice(found: Mapping[str, etree._Element], name: str, kind: type[E]) -> E |
 def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store | etree._Element:
     """What a <source> or <target> names: a datastore, or with `config` also an inline <config>.
 
-    Raises RpcError missing-element, operation-not-supported (startup, url), unknown-element or bad-element.
+    Raises RpcError missing-element, operation-not-supported (url), unknown-element or bad-element.
     """
     inner = parameter.findall("*")
     role = etree.QName(parameter).localname
@@ -83,9 +83,8 @@ def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store
             return Store(name.localname)
         if name.localname == "config" and config:
             return inner[0]
-        if name.localname in ("startup", "url"):
-            message = f"{name.localname} is no capability of this server"
-            raise RpcError("operation-not-supported", message, type="protocol")
+        if name.localname == "url":
+            raise RpcError("operation-not-supported", "url is no capability of this server", type="protocol")
     raise bad_element("unknown-element", f"{role} cannot be {name.localname[:60]!r}", name.localname)
 
 

@@ -18,9 +18,8 @@ from keyweave_core.netconf.protocol.messages import (
     YANG_LIBRARY,
 )
 from keyweave_core.netconf.protocol.rpc_errors import BASE
+from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.push_modules import PUSH_NAMESPACES, push_modules, push_nodes
-
-BASE_FEATURES = ("writable-running", "candidate", "rollback-on-error", "validate")
 
 OWN_NAMESPACES = PUSH_NAMESPACES | {BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY}
 """What the modules of these namespaces describe is made by the server, even where the schema has them too."""
@@ -35,7 +34,7 @@ _MODULES = (
 )
 
 
-def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
+def all_modules(schema: Schema, features: ServerFeatures) -> tuple[ModuleInfo, ...]:
     """The schema's modules and those of the protocol, each once, by name and revision."""
     found = {(module.name, module.revision): module for module in schema.modules}
     names = {module.name for module in schema.modules}
@@ -53,7 +52,7 @@ def all_modules(schema: Schema) -> tuple[ModuleInfo, ...]:
                 text=_text(files.get(name)),
             )
     return tuple(
-        dataclasses.replace(module, features=BASE_FEATURES) if module.name == "ietf-netconf" else module
+        dataclasses.replace(module, features=features.netconf) if module.name == "ietf-netconf" else module
         for _, module in sorted(found.items())
     )
 

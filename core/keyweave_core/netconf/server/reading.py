@@ -59,6 +59,7 @@ class _Reading:
                 monitoring.netconf_state(
                     None if selection is None else selection.children_wanted(tag),
                     capabilities=system.capabilities,
+                    stores=system.datastores.stores,
                     locks=system.datastores.locks,
                     modules=system.modules,
                     sessions=self._registry.facts(),

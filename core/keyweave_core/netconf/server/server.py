@@ -13,12 +13,13 @@ from lxml import etree
 from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.ports import Device, Schema
+from keyweave_core.netconf.ports import Device, Keeper, Schema
 from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID
 from keyweave_core.netconf.server.access import AccessControl, OpenAccess
 from keyweave_core.netconf.server.calling import keep_calling
 from keyweave_core.netconf.server.datastores import Datastores, Store
 from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.library import capabilities, content_id
 from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
 from keyweave_core.netconf.server.notices import Notices
@@ -52,23 +53,37 @@ class NetconfServer:
         limits: NetconfLimits | None = None,
         log: Logger | None = None,
         access: AccessControl | None = None,
+        features: ServerFeatures | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Start with the configuration `running` (top-level elements; copied).
 
-        `access` None permits everybody everything. Raises RpcError or SchemaViolation when `running` is not
+        `access` None permits everybody everything. `keeper` is told what the next start must begin with;
+        without one the device sees to that itself. Raises RpcError or SchemaViolation when `running` is not
         valid: it is valid at every moment.
         """
         self._limits = limits or NetconfLimits()
         self._clock = clock
         self._log = log or get_logger("netconf")
+        features = features or ServerFeatures()
         places = SchemaMap(schema, protocol_nodes())
-        modules = all_modules(schema)
+        modules = all_modules(schema, features)
         library_id = content_id(schema.content_id, modules)
         self._namespaces = dict(places.namespaces)
-        self.capabilities = capabilities(modules, library_id)
+        self.capabilities = capabilities(modules, library_id, features)
         self._counters = ServerCounters(started_s=clock.now())
         access = access or OpenAccess()
-        self._datastores = Datastores(schema, places, device, running, clock=clock, access=access)
+        self._datastores = Datastores(
+            schema,
+            places,
+            device,
+            running,
+            clock=clock,
+            access=access,
+            features=features,
+            keeper=keeper,
+            log=self._log,
+        )
         self._stream = EventStream(
             clock=clock,
             max_events=self._limits.notification_log_events,
@@ -88,6 +103,7 @@ class NetconfServer:
             datastores=self._datastores,
             stream=self._stream,
             access=access,
+            features=features,
             counters=self._counters,
             clock=clock,
             own=OWN_NAMESPACES,
@@ -247,12 +263,13 @@ class NetconfServer:
         sessions = list(self._sessions.values())
         for session in sessions:
             session.end("server closed")
+        # What was committed and not confirmed does not outlive the server (RFC 6241 clause 8.4.1).
         ends = [asyncio.ensure_future(session.finished()) for session in sessions]
-        if ends:
-            timer = asyncio.ensure_future(self._clock.sleep(_CLOSE_GRACE_S))
-            waiting = asyncio.ensure_future(asyncio.wait(ends))
-            await asyncio.wait((timer, waiting), return_when=asyncio.FIRST_COMPLETED)
-            timer.cancel()
+        ends.append(asyncio.ensure_future(self._datastores.close()))
+        timer = asyncio.ensure_future(self._clock.sleep(_CLOSE_GRACE_S))
+        waiting = asyncio.ensure_future(asyncio.wait(ends))
+        await asyncio.wait((timer, waiting), return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

@@ -16,6 +16,7 @@ from keyweave_core.netconf.ports import Device, ModuleInfo, Schema
 from keyweave_core.netconf.server.access import AccessControl
 from keyweave_core.netconf.server.datastores import Datastores, Store
 from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.monitoring import ServerCounters
 from keyweave_core.runtime.clock import Clock
 
@@ -33,6 +34,7 @@ class System:
     datastores: Datastores
     stream: EventStream
     access: AccessControl
+    features: ServerFeatures
     counters: ServerCounters
     clock: Clock
     limits: NetconfLimits

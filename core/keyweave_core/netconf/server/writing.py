@@ -7,7 +7,7 @@ from lxml import etree
 from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, not_supported
-from keyweave_core.netconf.server.datastores import Snapshot, Store, Test
+from keyweave_core.netconf.server.datastores import Store, Test
 from keyweave_core.netconf.server.parameters import (
     choice,
     parameters,
@@ -41,6 +41,8 @@ class _Writing:
             operation, "target", "default-operation", "test-option", "error-option", "config", "url"
         )
         target = store(required(found, "target"))
+        if target is Store.STARTUP:
+            raise bad_element("unknown-element", "edit-config edits running or candidate", "startup")
         default = choice(found, "default-operation", Operation) or Operation.MERGE
         if default in (Operation.CREATE, Operation.DELETE, Operation.REMOVE):
             raise bad_element("invalid-value", f"{default} is no default operation", "default-operation")
@@ -62,12 +64,13 @@ class _Writing:
         source = store_or_config(required(found, "source"), config=True)
         if source == target:
             raise bad_element("invalid-value", "source and target are the same", "target")
-        content: Snapshot | etree._Element
-        content = self._system.datastores.read(source) if isinstance(source, Store) else source
-        await self._system.datastores.copy(caller.editor, content, target)
+        await self._system.datastores.copy(caller.editor, source, target)
         return Answer()
 
-    async def delete_config(self, _caller: Caller, operation: etree._Element) -> Answer:
-        """Refused: no datastore here can be deleted."""
+    async def delete_config(self, caller: Caller, operation: etree._Element) -> Answer:
+        """Empty startup; no other datastore can be deleted."""
         target = store(required(parameters(operation, "target"), "target"))
-        raise RpcError("operation-not-supported", f"{target} cannot be deleted", type="protocol")
+        if target is not Store.STARTUP:
+            raise RpcError("operation-not-supported", f"{target} cannot be deleted", type="protocol")
+        await self._system.datastores.delete_startup(caller.editor)
+        return Answer()

@@ -124,7 +124,7 @@ async def test_copies_replace_the_whole(xml: Xml, stores) -> None:
     await stores.edit(by(1), RUNNING, xml(set_version("5")))
     await stores.copy(by(1), xml("<node><id>m</id></node>"), CANDIDATE)
     assert (version(stores, CANDIDATE), version(stores, RUNNING)) == (None, "5")
-    await stores.copy(by(1), stores.read(CANDIDATE), RUNNING)
+    await stores.copy(by(1), CANDIDATE, RUNNING)
     assert version(stores, RUNNING) is None
     with pytest.raises(RpcError, match="mandatory"):
         await stores.copy(by(1), xml(""), RUNNING)

@@ -90,7 +90,7 @@ def edit(config: str, target: str = "running") -> str:
 async def test_the_hello_comes_at_once_and_names_modules_as_clients_need_it(peer) -> None:
     uris = [element.text for element in peer.hello.iter(f"{NC}capability")]
     assert (
-        f"{BASE}?module=ietf-netconf&revision=2011-06-01&features=writable-running,candidate,rollback-on-error,validate"
+        f"{BASE}?module=ietf-netconf&revision=2011-06-01&features=writable-running,candidate,confirmed-commit,rollback-on-error,validate"
         in uris
     )
     assert "urn:test:tiny?module=tiny&revision=2026-01-01" in uris
@@ -164,8 +164,8 @@ async def test_pipelined_rpcs_are_answered_in_order_also_with_the_hello(server, 
             "<delete-config><target><running/></target></delete-config>",
             ("protocol", "operation-not-supported", None),
         ),
-        ("<commit><confirmed/></commit>", ("protocol", "unknown-element", "confirmed")),
-        ("<cancel-commit/>", ("protocol", "operation-not-supported", None)),
+        ("<commit><persist>x</persist></commit>", ("protocol", "missing-element", "confirmed")),
+        ("<cancel-commit/>", ("protocol", "operation-failed", None)),
         ("<unlock><target><running/></target></unlock>", ("protocol", "operation-failed", None)),
         (
             "<kill-session><session-id>99</session-id></kill-session>",
