@@ -12,12 +12,12 @@ not depend on the controller or on each other's neighbours being there: keys flo
 
 import asyncio
 import contextlib
+import random
 import secrets
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from keyweave_agents.control.netconf_endpoint import NodeEndpoint
 from keyweave_agents.control.reporter import Reporter
@@ -30,8 +30,8 @@ from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.netconf.server.entrances import read_entrances
 from keyweave_core.netconf.server.server import NetconfServer
-from keyweave_core.netconf.ssh.channel import Key, private_key, public_key
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import client_context, server_context
@@ -43,7 +43,8 @@ class Ready:
     """Where a running agent can be reached."""
 
     node_id: NodeId
-    netconf_port: int
+    netconf_port: int | None  # None: no SSH port, the agent calls home
+    netconf_tls_port: int | None
     service_port: int
     keys_port: int
 
@@ -55,6 +56,7 @@ async def run(
     stop: asyncio.Event | None = None,
     clock: Clock | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    uniform: Callable[[], float] = random.random,
 ) -> None:
     """Run an agent until `stop` is set (without one: until SIGTERM or SIGINT), then close everything.
 
@@ -64,7 +66,7 @@ async def run(
     with contextlib.ExitStack() as held:
         until = stop if stop is not None else held.enter_context(_signals())
         try:
-            await _live(settings, ready, until, clock or SystemClock(), random_bytes)
+            await _live(settings, ready, until, clock or SystemClock(), random_bytes, uniform)
         except BaseExceptionGroup as group:
             raise _foremost(group) from group
 
@@ -73,8 +75,7 @@ def check(settings: AgentSettings) -> None:
     """Read every file that the settings name, as `run` would; SettingsError for the first that fails."""
     server_context(settings.keys_tls)
     server_context(settings.service.tls)
-    _ssh_host_key(settings)
-    _ssh_users(settings)
+    read_entrances(settings.netconf)
     _state_dir(settings)
 
 
@@ -84,10 +85,11 @@ async def _live(
     until: asyncio.Event,
     clock: Clock,
     random_bytes: Callable[[int], bytes],
+    uniform: Callable[[], float],
 ) -> None:
     node_id = settings.node.node_id
     log = get_logger("agent").bind(node_id=node_id)
-    host_key, users = _ssh_host_key(settings), _ssh_users(settings)
+    entrances = read_entrances(settings.netconf)
     _state_dir(settings)
     schema = load_schema("agent")
     keys = KeyManager(
@@ -123,7 +125,7 @@ async def _live(
             random_bytes=random_bytes,
             on_event=reporter.happened,
         )
-    netconf = NetconfServer(schema, endpoint, endpoint.start(), clock=clock)
+    netconf = NetconfServer(schema, endpoint, endpoint.start(), clock=clock, limits=settings.netconf.limits)
     service = Etsi014Server(settings.service, settings.consumers, keys, clock, node_id=node_id)
     async with asyncio.TaskGroup() as rooms:
         living = [rooms.create_task(keys.run(), name="keys")]
@@ -132,14 +134,19 @@ async def _live(
         try:
             _, keys_port = await keys.listening()
             service_port = await service.start()
-            netconf_port = await netconf.start_ssh(
-                settings.netconf.listen_host, settings.netconf.listen_port, [host_key], users
+            netconf_ports = await entrances.open(netconf, uniform)
+            log.info(
+                "ready",
+                netconf_port=netconf_ports.ssh,
+                netconf_tls_port=netconf_ports.tls,
+                service_port=service_port,
+                keys_port=keys_port,
             )
-            log.info("ready", netconf_port=netconf_port, service_port=service_port, keys_port=keys_port)
             ready(
                 Ready(
                     node_id=node_id,
-                    netconf_port=netconf_port,
+                    netconf_port=netconf_ports.ssh,
+                    netconf_tls_port=netconf_ports.tls,
                     service_port=service_port,
                     keys_port=keys_port,
                 )
@@ -181,41 +188,6 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
         else:
             flat.append(error)
     return next((error for error in flat if isinstance(error, KeyweaveError)), flat[0])
-
-
-def _ssh_host_key(settings: AgentSettings) -> Key:
-    path = settings.netconf.host_key
-    try:
-        return private_key(_read(path, "netconf.host_key"))
-    except SettingsError as error:
-        raise _of_file(path, error) from error
-
-
-def _ssh_users(settings: AgentSettings) -> Mapping[str, list[Key]]:
-    """The public keys of each user: the lines of the file that are neither empty nor comment."""
-    users: dict[str, list[Key]] = {}
-    for user in settings.netconf.users:
-        path = user.authorized_keys
-        lines = [line.strip() for line in _read(path, f"netconf.users {user.name}").splitlines()]
-        try:
-            keys: list[Key] = [public_key(line) for line in lines if line and not line.startswith("#")]
-        except SettingsError as error:
-            raise _of_file(path, error) from error
-        if not keys:
-            raise SettingsError(f"{path}: no key for user {user.name}")
-        users[user.name] = keys
-    return users
-
-
-def _of_file(path: Path, error: SettingsError) -> SettingsError:
-    return error if str(path) in str(error) else SettingsError(f"{path}: {error}")
-
-
-def _read(path: Path, what: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot read ({what}): {error}") from error
 
 
 def _state_dir(settings: AgentSettings) -> None:

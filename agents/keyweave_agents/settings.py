@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from keyweave_agents.control.settings import NetconfSettings, NodeSettings
+from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
+from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.settings import read_settings
 from keyweave_core.runtime.tls import TlsSettings
 
@@ -54,14 +55,7 @@ class AgentSettings:
         return replace(
             self,
             node=replace(self.node, state_dir=folder / self.node.state_dir),
-            netconf=replace(
-                self.netconf,
-                host_key=folder / self.netconf.host_key,
-                users=tuple(
-                    replace(user, authorized_keys=folder / user.authorized_keys)
-                    for user in self.netconf.users
-                ),
-            ),
+            netconf=self.netconf.anchored(folder),
             keys_tls=self.keys_tls.relative_to(folder),
             service=replace(self.service, tls=self.service.tls.relative_to(folder)),
         )
@@ -105,12 +99,19 @@ class AgentSettings:
             )
 
     def _check_ports(self) -> None:
+        places = [
+            ("keys", self.keys.listen_host, self.keys.listen_port),
+            ("service", self.service.listen_host, self.service.listen_port),
+        ]
+        if self.netconf.listen:
+            places.append(("netconf", self.netconf.listen_host, self.netconf.listen_port))
+        if self.netconf.tls is not None and self.netconf.tls.listen:
+            places.append(("netconf.tls", self.netconf.tls.listen_host, self.netconf.tls.listen_port))
         taken: dict[tuple[str, int], str] = {}
-        for name, table in (("netconf", self.netconf), ("keys", self.keys), ("service", self.service)):
-            address = (table.listen_host, table.listen_port)
-            if table.listen_port and address in taken:
-                raise ValueError(f"{name} and {taken[address]} both listen on {address[0]} port {address[1]}")
-            taken[address] = name
+        for name, host, port in places:
+            if port and (host, port) in taken:
+                raise ValueError(f"{name} and {taken[host, port]} both listen on {host} port {port}")
+            taken[host, port] = name
 
 
 def read_agent_settings(path: Path) -> AgentSettings:

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from keyweave_agents.app import Ready, run
-from keyweave_agents.control.settings import NetconfSettings, NetconfUser, NodeSettings
+from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.settings import KeySettings, Neighbour
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
@@ -30,6 +30,7 @@ from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Link, LinkStatus, LinkType, RelayMethod, VirtualSpec
 from keyweave_core.model.node import Node
 from keyweave_core.netconf.client.client import NetconfClient, connect
+from keyweave_core.netconf.server.settings import NetconfSettings, NetconfUser
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.tls import TlsSettings, client_context
 from keyweave_lab.pki import LabPki, SshKey

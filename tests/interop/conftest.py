@@ -13,6 +13,7 @@ from keyweave_core.errors import Refused
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.ssh.passwords import SALT_BYTES, hash_password
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_yang.schema import load_schema
 
@@ -22,6 +23,7 @@ KEYWEAVE = "urn:keyweave:yang:keyweave-qkd-node"
 NODE = "aaaaaaaa-0000-4000-8000-000000000001"
 LINK = "11111111-0000-4000-8000-000000000001"
 PASSWORD = "open-sesame"
+HASH = hash_password(PASSWORD, bytes(SALT_BYTES))
 INITIAL = f"""
 <qkd_node xmlns="{ETSI}">
   <qkdn_id>{NODE}</qkdn_id>
@@ -97,7 +99,11 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         limits=NetconfLimits(max_message_bytes=4 * 1024 * 1024),
     )
     port = await server.start_ssh(
-        "127.0.0.1", 0, [host], {"tester": [user.convert_to_public()]}, passwords={"tester": PASSWORD}
+        "127.0.0.1",
+        0,
+        [host],
+        {"tester": [user.convert_to_public()]},
+        passwords={"tester": HASH},
     )
     yield Place(server, device, port, user, host, key_file)
     await server.close()

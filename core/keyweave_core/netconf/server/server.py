@@ -106,6 +106,7 @@ class NetconfServer:
             features=features,
             counters=self._counters,
             clock=clock,
+            limits=self._limits,
             own=OWN_NAMESPACES,
         )
         self._notices = Notices(self._stream, places, self)
@@ -125,10 +126,10 @@ class NetconfServer:
     ) -> int:
         """Listen for NETCONF over SSH (RFC 6242) and return the port (of interest when `port` is 0).
 
-        Keys are asyncssh keys or their OpenSSH text; `authorized_keys` maps each user to public keys,
-        `passwords` to a password besides, `groups` to the groups access control knows them by; nothing is
-        denied to the users of `recovery`. Raises PeerUnreachable when the address cannot be had,
-        SettingsError for a key that cannot be read.
+        Keys are asyncssh keys or their OpenSSH text. `authorized_keys` maps each user to public keys,
+        `passwords` to the hash of a password besides (`ssh.passwords`), `groups` to the groups access control
+        knows them by; nothing is denied to the users of `recovery`. Raises PeerUnreachable when the address
+        cannot be had, SettingsError for a key that cannot be read.
         """
         return await self.ssh(
             host_keys, authorized_keys, passwords=passwords, groups=groups, recovery=recovery

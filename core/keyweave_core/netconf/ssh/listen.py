@@ -6,7 +6,6 @@ post-quantum method. No file of a user's SSH set-up is read.
 """
 
 import asyncio
-import hmac
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +14,7 @@ import asyncssh
 from keyweave_core.errors import Exhausted, PeerUnreachable, SettingsError
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ssh.channel import SUBSYSTEM, Key, SshTransport, private_key, public_key, ssh_peer
+from keyweave_core.netconf.ssh.passwords import password_fits
 from keyweave_core.netconf.transport import Peer, Receiver, SessionOpener, Transport
 from keyweave_core.runtime.log import Logger
 
@@ -97,8 +97,8 @@ class _Connection(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         return bool(self._listener.passwords)
 
-    def validate_password(self, username: str, password: str) -> bool:
-        return self._listener.password_is(username, password)
+    async def validate_password(self, username: str, password: str) -> bool:
+        return await self._listener.password_is(username, password)
 
     def session_requested(
         self,
@@ -143,8 +143,8 @@ class _Connection(asyncssh.SSHServer):
 class SshService:
     """Serves NETCONF sessions of `opener` over SSH connections, whoever dialled.
 
-    `public_keys` and `passwords` are what each user may log in with, `groups` their groups; nothing is
-    denied to those of `recovery`.
+    `authorized_keys` and `passwords` (hashes of `passwords.hash_password`) are what a user may log in with,
+    `groups` their groups; nothing is denied to those of `recovery`.
     """
 
     def __init__(
@@ -209,11 +209,11 @@ class SshService:
         finally:
             connection.abort()
 
-    def password_is(self, username: str, password: str) -> bool:
-        """Compare in constant time; a user without password has none that fits."""
-        expected = self.passwords.get(username)
-        given = password.encode()
-        return hmac.compare_digest((expected or "").encode(), given) and expected is not None
+    async def password_is(self, username: str, password: str) -> bool:
+        """Compare with the hash of the user's password; a user without one has none that fits."""
+        stored = self.passwords.get(username)
+        # Hashing takes milliseconds and releases the interpreter: other sessions go on.
+        return stored is not None and await asyncio.to_thread(password_fits, stored, password)
 
     def may_open(self) -> bool:
         """True while the service lives; the server counts its sessions itself."""
