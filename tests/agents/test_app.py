@@ -56,13 +56,19 @@ async def grow(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Row]]]
 Grow = Callable[[str], Awaitable[Row]]
 
 
+def of_etsi(content: etree._Element) -> list[Notification]:
+    """The notification of GS QKD 015 in an envelope; none when it is of another module."""
+    try:
+        return [decode_notification(content)]
+    except SchemaViolation:
+        return []
+
+
 async def test_keys_over_a_relay_from_the_first_request_to_both_ends(grow: Grow) -> None:
     row = await grow("abc")
     told: list[Notification] = []
     async with row.netconf("a") as client, row.application("a") as master:
-        await client.create_subscription(
-            on_notification=lambda each: told.append(decode_notification(each.content))
-        )
+        await client.create_subscription(on_notification=lambda each: told.extend(of_etsi(each.content)))
         began = time.monotonic()
         asking = asyncio.create_task(master.get(f"/{sae('c')}/enc_keys"))
 
@@ -243,9 +249,7 @@ async def test_a_lost_fibre_is_told_by_both_ends_and_its_return_too(grow: Grow) 
     row = await grow("abc")
     told: list[Notification] = []
     async with row.netconf("a") as client:
-        await client.create_subscription(
-            on_notification=lambda each: told.append(decode_notification(each.content))
-        )
+        await client.create_subscription(on_notification=lambda each: told.extend(of_etsi(each.content)))
 
         async def alarmed() -> bool:
             return any(isinstance(each, Alarm) for each in told)
