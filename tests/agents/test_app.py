@@ -26,6 +26,7 @@ from tests.agents.row import (
 )
 
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppStatus
 from keyweave_core.model.ids import AppId, SaeId
 from keyweave_core.model.link import LinkStatus, LinkType, VirtualSpec
