@@ -24,6 +24,9 @@ from keyweave_core.netconf.protocol.elements import attributes_of
 from keyweave_core.netconf.protocol.elements import element as new_element
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
+# A search among the children takes as long as so many comparisons of names.
+_SEARCH = 8
+
 TopLookup = Callable[[str], SchemaNode | None]
 
 
@@ -46,8 +49,41 @@ class Effort:
             )
 
 
+class Pattern:
+    """One element of a filter, read once: its name, attributes and value, and what stands inside."""
+
+    __slots__ = ("attributes", "contents", "deeper", "element", "leaf", "local", "tag", "text")
+
+    def __init__(self, element: etree._Element) -> None:
+        self.element = element
+        self.tag = str(element.tag)
+        # An element in no namespace stands for that name in any (clause 6.2.1).
+        self.local = None if self.tag.startswith("{") else self.tag
+        self.attributes = attributes_of(element)
+        self.text = (element.text or "").strip()
+        inner = [Pattern(child) for child in element.iterchildren("*")]
+        self.leaf = not inner
+        self.contents = tuple(pattern for pattern in inner if pattern.leaf and pattern.text)
+        self.deeper = tuple(pattern for pattern in inner if not (pattern.leaf and pattern.text))
+
+    def names(self, tag: str) -> bool:
+        """True when an element of this Clark name can match."""
+        return self.tag == tag or (self.local is not None and tag.rpartition("}")[2] == self.local)
+
+    def matches(self, element: etree._Element, tag: str) -> bool:
+        """Name and attribute match (clauses 6.2.1 and 6.2.2)."""
+        return self.names(tag) and (
+            not self.attributes or all(element.get(name) == value for name, value in self.attributes.items())
+        )
+
+
+def patterns_of(filters: Iterable[etree._Element]) -> tuple[Pattern, ...]:
+    """The children of a <filter>, read."""
+    return tuple(Pattern(element) for element in filters)
+
+
 def select(
-    filters: Iterable[etree._Element],
+    filters: Iterable[etree._Element] | Sequence[Pattern],
     data: Iterable[etree._Element],
     top: TopLookup,
     effort: Effort | None = None,
@@ -58,7 +94,7 @@ def select(
     knowledge of keys. The result shares whole top-level elements with `data`: read it, do not change it.
     Raises RpcError resource-denied when `effort` (None: unbounded) is spent.
     """
-    wanted = list(filters)
+    wanted = [item if isinstance(item, Pattern) else Pattern(item) for item in filters]
     effort = effort or Effort(sys.maxsize)
     chosen = []
     for element in data:
@@ -68,84 +104,64 @@ def select(
     return chosen
 
 
-def asks_for(filters: Iterable[etree._Element], tag: str) -> bool:
+def asks_for(filters: Iterable[Pattern], tag: str) -> bool:
     """True when any of the filter elements can select something in a top-level element of this name."""
-    return any(_tag_matches(wanted, tag) for wanted in filters)
+    return any(wanted.names(tag) for wanted in filters)
 
 
-def children_asked(filters: Iterable[etree._Element], tag: str) -> frozenset[str] | None:
+def children_asked(filters: Iterable[Pattern], tag: str) -> frozenset[str] | None:
     """Local names below a top-level element that the filters can select; None means all."""
     names: set[str] = set()
     for wanted in filters:
-        if not _tag_matches(wanted, tag):
+        if not wanted.names(tag):
             continue
-        inner = list(wanted.iterchildren("*"))
-        if not inner:
+        if wanted.leaf:
             return None
-        names.update(etree.QName(child).localname for child in inner)
+        names.update(etree.QName(child.element).localname for child in wanted.contents + wanted.deeper)
     return frozenset(names)
 
 
-def _tag_matches(wanted: etree._Element, tag: str) -> bool:
-    name = str(wanted.tag)
-    # An element in no namespace stands for that name in any (clause 6.2.1).
-    return name == tag if name.startswith("{") else tag.rpartition("}")[2] == name
-
-
-def _matches(wanted: etree._Element, element: etree._Element) -> bool:
-    """Name and attribute match (clauses 6.2.1 and 6.2.2)."""
-    return _tag_matches(wanted, str(element.tag)) and all(
-        element.get(name) == value for name, value in wanted.attrib.items()
-    )
-
-
-def _text(element: etree._Element) -> str:
-    return (element.text or "").strip()
-
-
 def _pick(
-    filters: Sequence[etree._Element], element: etree._Element, node: SchemaNode | None, effort: Effort
+    filters: Sequence[Pattern], element: etree._Element, node: SchemaNode | None, effort: Effort
 ) -> etree._Element | None:
     """The part of `element` that any of the filters selects: itself when whole, a new element, or None."""
     effort.spend(len(filters))
-    deeper: list[etree._Element] = []
+    deeper: list[Pattern] = []
     held: set[etree._Element] = set()  # children that a content match named
+    tag = str(element.tag)
     for wanted in filters:
-        if not _matches(wanted, element):
+        if not wanted.matches(element, tag):
             continue
-        inner = wanted.findall("*")
-        if not inner:
-            if not _text(wanted) or _same_value(wanted, element, node):
+        if wanted.leaf:
+            if not wanted.text or _same_value(wanted.element, element, node):
                 return element
             continue
-        contents = [child for child in inner if _text(child) and not len(child)]
-        hits = _content_hits(contents, element, node, effort)
+        hits = _content_hits(wanted.contents, element, node, effort)
         if hits is None:
             continue
-        if len(contents) == len(inner):
+        if not wanted.deeper:
             return element
         held.update(hits)
-        deeper += [child for child in inner if not (_text(child) and not len(child))]
+        deeper += wanted.deeper
     if not deeper:
         return None
     return _assemble(element, node, deeper, held, effort)
 
 
 def _content_hits(
-    contents: Iterable[etree._Element], element: etree._Element, node: SchemaNode | None, effort: Effort
+    contents: Iterable[Pattern], element: etree._Element, node: SchemaNode | None, effort: Effort
 ) -> list[etree._Element] | None:
     """The children that satisfy the content matches, or None when one has none (they are ANDed)."""
     hits: list[etree._Element] = []
     for wanted in contents:
-        effort.spend(1 + len(element) // 16)  # looking for a name is quick
-        tag = str(wanted.tag)
         # The tag filter of lxml is quick; a name without namespace needs the slow comparison.
-        candidates = element.iterchildren(tag) if tag.startswith("{") else element.iterchildren("*")
-        found = [
-            child
-            for child in candidates
-            if _matches(wanted, child) and _same_value(wanted, child, node and node.child(str(child.tag)))
-        ]
+        candidates = list(element.iterchildren("*" if wanted.local is not None else wanted.tag))
+        effort.spend(_SEARCH + len(element) // 16 + len(candidates))
+        found = []
+        for child in candidates:
+            tag = str(child.tag)
+            if wanted.matches(child, tag) and _same_value(wanted.element, child, node and node.child(tag)):
+                found.append(child)
         if not found:
             return None
         hits += found
@@ -155,13 +171,12 @@ def _content_hits(
 def _assemble(
     element: etree._Element,
     node: SchemaNode | None,
-    deeper: Sequence[etree._Element],
+    deeper: Sequence[Pattern],
     held: set[etree._Element],
     effort: Effort,
 ) -> etree._Element | None:
     keys = node.keys if node is not None and node.kind is Kind.LIST else ()
     kept: list[etree._Element] = []
-    key_elements: list[etree._Element] = []
     only_keys = True
     for child in element.iterchildren("*"):
         tag = str(child.tag)
@@ -175,7 +190,6 @@ def _assemble(
             only_keys = False
         elif tag in keys:
             kept.append(child)
-            key_elements.append(child)
     if only_keys:
         return None
     result = new_element(str(element.tag), element.nsmap, attributes_of(element))
@@ -186,7 +200,7 @@ def _assemble(
 
 
 def _same_value(wanted: etree._Element, element: etree._Element, node: SchemaNode | None) -> bool:
-    mine, theirs = _text(wanted), _text(element)
+    mine, theirs = (wanted.text or "").strip(), (element.text or "").strip()
     if node is None or node.kind not in (Kind.LEAF, Kind.LEAF_LIST):
         return mine == theirs
     if mine == theirs and ":" not in mine:

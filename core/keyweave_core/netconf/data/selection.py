@@ -7,7 +7,14 @@ allows: what would is refused with resource-denied before, or while, it is done.
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from keyweave_core.netconf.data.filters import Effort, TopLookup, asks_for, children_asked, select
+from keyweave_core.netconf.data.filters import (
+    Effort,
+    TopLookup,
+    asks_for,
+    children_asked,
+    patterns_of,
+    select,
+)
 from keyweave_core.netconf.protocol.elements import Element
 
 
@@ -40,24 +47,24 @@ class SubtreeSelection:
 
     def __init__(self, filters: Sequence[Element], *, max_cost: int) -> None:
         """`max_cost` bounds how often one filter element and one data node are compared in one use."""
-        self.filters = tuple(filters)
+        self._patterns = patterns_of(filters)
         self._max_cost = max_cost
 
     def apply(self, elements: Iterable[Element], top: TopLookup) -> list[Element]:
         """See `Selection`."""
-        return select(self.filters, elements, top, Effort(self._max_cost))
+        return select(self._patterns, elements, top, Effort(self._max_cost))
 
     def wants(self, tag: str) -> bool:
         """See `Selection`."""
-        return asks_for(self.filters, tag)
+        return asks_for(self._patterns, tag)
 
     def children_wanted(self, tag: str) -> frozenset[str] | None:
         """See `Selection`."""
-        return children_asked(self.filters, tag)
+        return children_asked(self._patterns, tag)
 
     def matches_notification(self, content: Element) -> bool:
         """See `Selection`: what the filter names must be in the notification."""
-        return bool(select(self.filters, [content], _no_schema, Effort(self._max_cost)))
+        return bool(select(self._patterns, [content], _no_schema, Effort(self._max_cost)))
 
 
 def _no_schema(_tag: str) -> None:

@@ -34,7 +34,7 @@ from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
 MAX_CHARS = 8192
 # The name of the element that plays the root node where several top-level elements are filtered.
-_ROOT = "{urn:keyweave:xpath:root}root"
+_ROOT = "root-node"
 
 
 class XPathSelection:
@@ -86,7 +86,11 @@ class XPathSelection:
         for element in root:
             element.tail = None
         selected = _owners(self._asked_of(root)(self._text_below))
-        return tops if root in selected else _pruned(list(root), selected, top)
+        if root in selected:
+            return tops
+        copies = list(root)
+        whole = {mine: theirs for mine, theirs in zip(copies, tops, strict=True) if mine in selected}
+        return [whole.get(element, element) for element in _pruned(copies, selected, top)]
 
     def wants(self, tag: str) -> bool:
         """See `selection.Selection`."""

@@ -26,5 +26,6 @@ class ServerFeatures:
             "confirmed-commit",
             "rollback-on-error",
             "validate",
+            "xpath",
             *(("startup",) if self.startup else ()),
         )

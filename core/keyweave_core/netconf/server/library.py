@@ -38,6 +38,7 @@ def capabilities(modules: Sequence[ModuleInfo], library_id: str, features: Serve
         f"{_CAPABILITY}validate:1.0",
         f"{_CAPABILITY}validate:1.1",
         *((f"{_CAPABILITY}startup:1.0",) if features.startup else ()),
+        f"{_CAPABILITY}xpath:1.0",
         f"{_CAPABILITY}notification:1.0",
         f"{_CAPABILITY}interleave:1.0",
         f"{_CAPABILITY}yang-library:1.0?revision=2019-01-04&module-set-id={library_id}",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from lxml import etree
 
-from keyweave_core.netconf.data.filters import asks_for, children_asked, select
+from keyweave_core.netconf.data.filters import asks_for, children_asked, patterns_of, select
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 
 Xml = Callable[[str], etree._Element]
@@ -108,8 +108,11 @@ def test_without_a_schema_nothing_is_known_of_keys(xml: Xml) -> None:
 
 def test_what_a_filter_can_reach_is_told_before_data_is_made(xml: Xml) -> None:
     tag = "{urn:test:tiny}node"
-    assert asks_for(xml("<node/>"), tag)
-    assert asks_for(xml('<node xmlns=""/>'), tag)
-    assert not asks_for(xml("<other/>"), tag)
-    assert children_asked(xml("<node/>"), tag) is None
-    assert children_asked(xml("<node><id/><caps><relay/></caps></node><other/>"), tag) == {"id", "caps"}
+    assert asks_for(patterns_of(xml("<node/>")), tag)
+    assert asks_for(patterns_of(xml('<node xmlns=""/>')), tag)
+    assert not asks_for(patterns_of(xml("<other/>")), tag)
+    assert children_asked(patterns_of(xml("<node/>")), tag) is None
+    assert children_asked(patterns_of(xml("<node><id/><caps><relay/></caps></node><other/>")), tag) == {
+        "id",
+        "caps",
+    }
