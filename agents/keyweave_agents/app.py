@@ -31,6 +31,7 @@ from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.netconf.server.entrances import read_entrances
+from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
@@ -125,7 +126,15 @@ async def _live(
             random_bytes=random_bytes,
             on_event=reporter.happened,
         )
-    netconf = NetconfServer(schema, endpoint, endpoint.start(), clock=clock, limits=settings.netconf.limits)
+    netconf = NetconfServer(
+        schema,
+        endpoint,
+        endpoint.start(),
+        clock=clock,
+        limits=settings.netconf.limits,
+        features=ServerFeatures(startup=settings.netconf.startup),
+        keeper=endpoint,
+    )
     service = Etsi014Server(settings.service, settings.consumers, keys, clock, node_id=node_id)
     async with asyncio.TaskGroup() as rooms:
         living = [rooms.create_task(keys.run(), name="keys")]

@@ -2,12 +2,14 @@
 
 Rule of this file: everything is checked before anything is done, and a commit is made real without a pause
 in between (no await), so no other task ever sees half of it and no cancelled session leaves half of it. What
-was committed is on disk before the answer is given.
+the server says is to outlive the process is on disk before the answer is given; a confirmed commit is not,
+so an agent that dies before it is confirmed comes up with the configuration from before.
 
     <get>       running, with what is observed now on top (`tree`)
-    commit      decode -> `apply.decide` -> key manager, modules, disk; undone when the disk takes nothing
+    commit      decode -> `apply.decide` -> key manager, modules
+    keep        disk
     rpc         refuse-application -> the requests that wait end
-    start       what was committed last, as far as it still fits the settings
+    start       what was kept last, as far as it still fits the settings
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ from keyweave_agents.control.saved import Saved, SavedConfiguration
 from keyweave_agents.control.tree import Observation, active_virtual_links, observed
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import ModuleState
-from keyweave_core.errors import InvalidInput, Refused, Unavailable
+from keyweave_core.errors import InvalidInput, Refused
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.node import Node
 from keyweave_core.netconf.protocol.messages import parse_xml
@@ -41,7 +43,7 @@ class Module(Protocol):
 
 
 class NodeEndpoint:
-    """One node as a `keyweave_core.netconf.ports.Device`.
+    """One node as a `keyweave_core.netconf.ports.Device`, and as the `Keeper` of its configuration.
 
     `own` is the initial configuration made of the settings. `start` must be called once, before the server
     that is given this device.
@@ -122,9 +124,7 @@ class NodeEndpoint:
         created = {entry.app_id: self._created.get(entry.app_id, now) for entry in wanted.applications}
         try:
             self._act(decision)
-            if decision != self._decision or wanted != self._running:
-                self._saved.save(Saved(configuration=_to_text(new), created=created))
-        except (InvalidInput, Unavailable) as error:
+        except InvalidInput as error:
             self._act(self._decision)
             raise Refused(str(error)) from error
         self._running, self._decision, self._created = wanted, decision, created
@@ -134,6 +134,16 @@ class NodeEndpoint:
             associations=len(decision.plan.associations),
             generating=len(decision.generating),
         )
+
+    async def keep(self, config: Sequence[etree._Element] | None) -> None:
+        """Write what the next start begins with; None: what the settings say. Raises Unavailable."""
+        if config is None:
+            self._saved.forget()
+            return
+        now = date_and_time(self._clock.now())
+        entries = decode_configuration(config).applications
+        created = {entry.app_id: self._created.get(entry.app_id, now) for entry in entries}
+        self._saved.save(Saved(configuration=_to_text(config), created=created))
 
     async def call(self, operation: etree._Element, user: str) -> None:
         """Carry out `refuse-application`; KeyError for every other operation."""

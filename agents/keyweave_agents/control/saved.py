@@ -73,6 +73,15 @@ class SavedConfiguration:
                 Path(temporary).unlink(missing_ok=True)
             raise Unavailable(f"{self.path}: cannot write: {error.strerror}") from error
 
+    def forget(self) -> None:
+        """Remove what was saved; it is gone from the disk when this returns. Raises Unavailable."""
+        try:
+            self.path.unlink(missing_ok=True)
+            if self.path.parent.is_dir():
+                _force(self.path.parent)
+        except OSError as error:
+            raise Unavailable(f"{self.path}: cannot remove: {error.strerror}") from error
+
 
 def _force(folder: Path) -> None:
     """The rename itself lives in the folder, so that must reach the disk too."""

@@ -19,6 +19,10 @@ from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import InterfaceStatus, KeyPool, Link, LinkStatus, LinkType, VirtualSpec
 from keyweave_core.model.node import Node, NodeStatus
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
+from keyweave_core.netconf.server.access import User
+from keyweave_core.netconf.server.datastores import Editor, Store
+from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import ManualClock
 from keyweave_yang.decode import decode_configuration
 from keyweave_yang.encode import encode_configuration, encode_refusal
@@ -176,10 +180,12 @@ async def test_it_starts_with_the_facts_and_its_first_configuration_is_valid(ben
     assert bench.keys.plans == [KeyPlan()]
 
 
-async def test_a_commit_becomes_a_plan_and_a_file(bench: Bench) -> None:
+async def test_a_commit_becomes_a_plan_and_only_what_is_kept_a_file(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
     await endpoint.apply(before, xml(WRITTEN))
+    assert not bench.folder.exists()
+    await endpoint.keep(xml(WRITTEN))
     plan = bench.keys.plans[-1]
     assert [route.link_id for route in plan.routes] == [PATH]
     assert [each.app_id for each in plan.associations] == [APP]
@@ -196,20 +202,31 @@ async def test_a_refused_commit_changes_nothing(bench: Bench) -> None:
     assert not bench.folder.exists()
 
 
-@pytest.mark.parametrize("why", ["disk", "plan"])
-async def test_what_cannot_be_made_real_is_undone(bench: Bench, why: str) -> None:
+async def test_what_cannot_be_made_real_is_undone(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
-    if why == "disk":
-        bench.folder.write_text("in the way", encoding="utf-8")
-    else:
-        bench.keys.refuses = True
+    bench.keys.refuses = True
     off = replace(WRITTEN, links=(replace(WRITTEN.links[0], enable=False), *WRITTEN.links[1:]))
     with pytest.raises(Refused):
         await endpoint.apply(before, xml(off))
     assert bench.keys.plans[-1] == KeyPlan()
     assert bench.module.enabled
     assert endpoint.running.applications == ()
+
+
+async def test_a_commit_that_the_disk_does_not_take_is_undone(bench: Bench) -> None:
+    endpoint = bench.endpoint()
+    server = NetconfServer(
+        load_schema("agent"), endpoint, endpoint.start(), clock=bench.clock, keeper=endpoint
+    )
+    bench.folder.write_text("in the way", encoding="utf-8")
+    config = etree.Element("config")
+    config.extend(xml(WRITTEN))
+    with pytest.raises(RpcError, match="not kept"):
+        await server.system.datastores.edit(Editor(1, User("tester")), Store.RUNNING, config)
+    assert endpoint.running.applications == ()
+    assert bench.keys.plans[-1] == KeyPlan()
+    assert decode_configuration(server.running()).applications == ()
 
 
 async def test_a_link_is_switched_off_and_on(bench: Bench) -> None:
@@ -225,6 +242,7 @@ async def test_a_link_is_switched_off_and_on(bench: Bench) -> None:
 async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: Bench) -> None:
     first = bench.endpoint()
     await first.apply(first.start(), xml(WRITTEN))
+    await first.keep(xml(WRITTEN))
     made = first.node().applications[0].creation_time
     await bench.clock.advance(3600)
     again = replace(bench, keys=Keys(), module=Module())
@@ -238,6 +256,7 @@ async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: B
 async def test_settings_win_over_what_was_saved(bench: Bench) -> None:
     first = bench.endpoint()
     await first.apply(first.start(), xml(WRITTEN))
+    await first.keep(xml(WRITTEN))
     moved = replace(bench, own=replace(OWN, location_id="room 2", consumers=()))
     running = decode_configuration(moved.endpoint().start())
     assert running.location_id == "room 2"
@@ -254,7 +273,10 @@ async def test_a_corrupt_file_means_a_fresh_start(bench: Bench, content: bytes) 
     endpoint = bench.endpoint()
     assert decode_configuration(endpoint.start()).applications == ()
     await endpoint.apply([], xml(WRITTEN))
+    await endpoint.keep(xml(WRITTEN))
     assert decode_configuration(bench.endpoint().start()).applications != ()
+    await endpoint.keep(None)
+    assert decode_configuration(bench.endpoint().start()).applications == ()
 
 
 async def test_state_is_valid_and_holds_what_is_observed(bench: Bench) -> None:

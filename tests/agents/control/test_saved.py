@@ -60,3 +60,11 @@ def test_a_disk_that_takes_nothing_is_unavailable_and_keeps_the_old(tmp_path: Pa
     with pytest.raises(Unavailable, match="running"):
         store.save(Saved(configuration="x", created={}))
     assert [each.name for each in tmp_path.iterdir()] == ["running.json"]
+
+
+def test_what_is_forgotten_is_gone_and_forgetting_nothing_is_fine(tmp_path: Path) -> None:
+    store = SavedConfiguration(tmp_path / "state")
+    store.forget()
+    store.save(Saved(configuration="<a/>", created={}))
+    store.forget()
+    assert store.load() is None

@@ -99,7 +99,8 @@ class NetconfSettings:
 
     `host_key` is the private SSH key of this server, unencrypted, in the form of OpenSSH or PEM.
     `listen_port` 0 takes a free port; `listen` false: no SSH port, the server calls home. `call_home_backoff`
-    spaces the attempts.
+    spaces the attempts. `startup`: a startup datastore of its own; a change of running then outlives the
+    process only after it was copied there.
     """
 
     host_key: Path
@@ -111,6 +112,7 @@ class NetconfSettings:
     call_home: tuple[CallHome, ...] = ()
     call_home_backoff: Backoff = field(default_factory=lambda: Backoff(first_s=1.0, most_s=60.0))
     limits: NetconfLimits = field(default_factory=NetconfLimits)
+    startup: bool = False
 
     def __post_init__(self) -> None:
         _check_port("listen_port", self.listen_port)
