@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keyweave_lab import cli_ask
+from keyweave_lab import cli_ask, cli_conform
 from keyweave_lab.cli_frame import DEFAULT_LAB, FAILED, Form, LabDir, Output, group, told
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ agent_app = group("The agent of one site.")
 app.add_typer(lab_app, name="lab")
 app.add_typer(controller_app, name="controller")
 app.add_typer(agent_app, name="agent")
+app.add_typer(cli_conform.conform_app, name="conform")
 cli_ask.add_verbs(app)
 
 Topology = Annotated[

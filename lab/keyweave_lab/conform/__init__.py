@@ -1,0 +1,1 @@
+"""Black-box conformance suites: what a stranger's server does, seen from outside."""

@@ -1,0 +1,174 @@
+"""The NETCONF suite: which checks there are, running them one after the other, and what came of them.
+
+Rule of this file: one check cannot spoil the next. Each has its own deadline; after one that failed the
+shared session is dropped; after every edit, and at the end, what was there before is put back.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import asyncssh
+
+from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError
+from keyweave_core.netconf.deadline import within
+from keyweave_core.runtime.clock import Clock, date_and_time
+from keyweave_lab.conform import (
+    checks_access,
+    checks_bulk,
+    checks_candidate,
+    checks_commit,
+    checks_datastores,
+    checks_defaults,
+    checks_edit,
+    checks_end,
+    checks_events,
+    checks_filter,
+    checks_framing,
+    checks_hello,
+    checks_lock,
+    checks_monitoring,
+    checks_nmda,
+    checks_notify,
+    checks_options,
+    checks_push,
+    checks_refusal,
+    checks_rpc,
+    checks_schemas,
+    checks_sessions,
+    checks_xml,
+    checks_xpath,
+)
+from keyweave_lab.conform.bench import Bench, Options
+from keyweave_lab.conform.check import Check, Failed, NotApplicable, checks_of
+from keyweave_lab.conform.editor import put_back
+from keyweave_lab.conform.report import Report, Result, Verdict, shortened
+
+CHECKS: tuple[Check, ...] = checks_of(
+    checks_hello,
+    checks_framing,
+    checks_xml,
+    checks_rpc,
+    checks_sessions,
+    checks_monitoring,
+    checks_schemas,
+    checks_filter,
+    checks_xpath,
+    checks_defaults,
+    checks_nmda,
+    checks_edit,
+    checks_refusal,
+    checks_options,
+    checks_datastores,
+    checks_candidate,
+    checks_commit,
+    checks_lock,
+    checks_notify,
+    checks_events,
+    checks_push,
+    checks_access,
+    checks_bulk,
+    checks_end,
+)
+RESTORED = "restored"
+
+Told = Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which checks to run."""
+
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    read_only: bool = False
+
+    def checks(self) -> list[Check]:
+        """Those chosen; InvalidInput for an id that no check has."""
+        for wish in (*self.only, *self.skip):
+            if not any(check.chosen_by(wish) for check in CHECKS):
+                raise InvalidInput(f"no check {wish!r}")
+        return [
+            check
+            for check in CHECKS
+            if (not self.only or any(check.chosen_by(wish) for wish in self.only))
+            and not any(check.chosen_by(wish) for wish in self.skip)
+            and not (self.read_only and check.edits)
+        ]
+
+
+async def run_suite(options: Options, choice: Choice, clock: Clock, told: Told | None = None) -> Report:
+    """Run the chosen checks; `told` hears each result as it comes.
+
+    Raises InvalidInput (an unknown id), PeerUnreachable or DeadlineExceeded when no session can be had at
+    all; what goes wrong later is a result.
+    """
+    checks = choice.checks()
+    login = options.login
+    report = Report(suite="netconf", target=f"{login.host}:{login.port}", started=date_and_time(clock.now()))
+    began = clock.monotonic()
+    bench = Bench(options, clock)
+    await bench.learn()
+    report.server = bench.facts
+
+    def add(result: Result) -> None:
+        report.results.append(result)
+        if told is not None:
+            told(result)
+
+    try:
+        for check in checks:
+            add(await _perform(check, bench))
+        if bench.original is not None:
+            add(await _restored(bench))
+    finally:
+        await bench.drop_steady()
+    report.duration_s = clock.monotonic() - began
+    return report
+
+
+async def _perform(check: Check, bench: Bench) -> Result:
+    began = bench.clock.monotonic()
+    verdict, seen = Verdict.NOT_APPLICABLE, ""
+    reasons = [reason for reason in map(bench.lacks, check.needs) if reason]
+    if reasons:
+        seen = reasons[0]
+    else:
+        verdict, seen = await _outcome(check, bench)
+    return Result(
+        id=check.id,
+        clause=check.clause,
+        expected=check.expected,
+        seen=shortened(seen),
+        result=verdict,
+        duration_s=round(bench.clock.monotonic() - began, 4),
+    )
+
+
+async def _outcome(check: Check, bench: Bench) -> tuple[Verdict, str]:
+    limit_s = bench.options.check_limit_s
+    try:
+        return Verdict.PASS, await within(bench.clock, check.run(bench), limit_s, "the check did not end")
+    except NotApplicable as reason:
+        return Verdict.NOT_APPLICABLE, str(reason)
+    except (Failed, DeadlineExceeded) as failure:
+        seen = str(failure)
+    except KeyweaveError as failure:
+        seen = f"{type(failure).__name__}: {failure}"
+    except (OSError, asyncssh.Error) as failure:
+        seen = f"connection: {str(failure) or type(failure).__name__}"
+    await bench.drop_steady()
+    return Verdict.FAIL, seen
+
+
+async def _restored(bench: Bench) -> Result:
+    """The promise of the suite as a check of its own."""
+    check = Check(
+        id=RESTORED, clause="-", expected="running is as it was before the run", run=_put_back, edits=True
+    )
+    return await _perform(check, bench)
+
+
+async def _put_back(bench: Bench) -> str:
+    bench.dirty = True
+    await put_back(bench)
+    return "as before"
