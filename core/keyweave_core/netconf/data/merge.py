@@ -112,7 +112,8 @@ class _Merge:
         if before == ours and not set(mine) - set(was):
             return merged  # the order is not ours
         earlier, theirs = _common(was, other)
-        if before != ours and earlier != theirs:
+        agreed = _common(mine, other)
+        if before != ours and earlier != theirs and agreed[0] != agreed[1]:
             self.conflicts.append(f"{path}/{node.module}:{node.name}")
         order = [mark for mark in mine if mark in merged]
         # What only the other side has goes where it stands there: behind the entry before it.
