@@ -116,9 +116,12 @@ class PathReader:
         """The data children of a node, or the top-level nodes."""
         return self.tops if node is None else node.children()
 
-    def check(self, pattern: Pattern) -> None:
-        """Raise NoSuchNode, naming the first element that leads nowhere, or BadPath for keys that do not
-        fit their lists."""
+    def check(self, pattern: Pattern) -> list[SchemaNode | None]:
+        """The schema nodes that a pattern can end at (None: the root).
+
+        Raises NoSuchNode, naming the first element that leads nowhere, or BadPath for keys that do not fit
+        their lists.
+        """
         level: dict[int, tuple[SchemaNode | None, SchemaNode | None]] = {0: (None, None)}
         for number, hop in enumerate(pattern.hops):
             following: dict[int, tuple[SchemaNode | None, SchemaNode | None]] = {}
@@ -132,6 +135,7 @@ class PathReader:
             if not following:
                 raise self._nowhere(pattern, number, [node for node, _ in level.values()])
             level = following
+        return [node for node, _ in level.values()]
 
     def _below(
         self, node: SchemaNode | None, parent: SchemaNode | None

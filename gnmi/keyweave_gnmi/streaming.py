@@ -16,7 +16,7 @@ from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.server.access import User
 from keyweave_core.runtime.clock import Clock
 from keyweave_gnmi.faults import BadValue
-from keyweave_gnmi.subscribing import Answering, Feed, SubscriptionPlan, Wish, read_plan
+from keyweave_gnmi.subscribing import Answering, Feed, Mode, SubscriptionPlan, Wish, read_plan
 from keyweave_gnmi.views import View, Views
 from keyweave_proto.gnmi import gnmi_pb2 as pb
 
@@ -28,6 +28,7 @@ _BREATH = 8
 class _Due:
     """One thing that falls due again and again."""
 
+    number: int  # of the wish in the plan
     wish: Wish
     every_s: float
     at_s: float  # monotonic
@@ -118,7 +119,8 @@ class Subscriber:
         following: tuple[Callable[[], asyncio.Event], asyncio.Event] | None,
     ) -> None:
         told = view  # what the wishes for changes were told last
-        sampled = dict.fromkeys(plan.samples, view)
+        # What each wish for samples was told last.
+        sampled = {number: view for number, wish in enumerate(plan.wishes) if wish.mode is Mode.SAMPLE}
         due = self._first_due(plan)
         event = None if following is None else following[1]
         while True:
@@ -134,18 +136,18 @@ class Subscriber:
 
     def _first_due(self, plan: SubscriptionPlan) -> list[_Due]:
         now = self._clock.monotonic()
-        due = [_Due(wish, wish.sample_s, now + wish.sample_s, heartbeat=False) for wish in plan.samples]
-        due += [
-            _Due(wish, wish.heartbeat_s, now + wish.heartbeat_s, heartbeat=True)
-            for wish in plan.wishes
+        due: list[_Due] = []
+        for number, wish in enumerate(plan.wishes):
+            if wish.mode is Mode.SAMPLE:
+                due.append(_Due(number, wish, wish.sample_s, now + wish.sample_s, heartbeat=False))
             # A sample that is always told needs no heartbeat.
-            if wish.heartbeat_s and (wish.suppress_redundant or wish in plan.on_change)
-        ]
+            if wish.heartbeat_s and (wish.suppress_redundant or wish.mode is Mode.ON_CHANGE):
+                due.append(_Due(number, wish, wish.heartbeat_s, now + wish.heartbeat_s, heartbeat=True))
         return due
 
-    async def _fall_due(self, feed: Feed, due: _Due, sampled: dict[Wish, View]) -> None:
+    async def _fall_due(self, feed: Feed, due: _Due, sampled: dict[int, View]) -> None:
         view = await self._views.operational(self._user, max_age_s=self._answering.limits.min_sample_s / 2)
-        before = sampled.get(due.wish)
+        before = sampled.get(due.number)
         if due.heartbeat or before is None or not due.wish.suppress_redundant:
             if before is not None and not due.heartbeat:
                 await self._tell(feed.gone(before, view, [due.wish]))
@@ -153,7 +155,7 @@ class Subscriber:
         else:
             await self._tell(feed.news(before, view, [due.wish]))
         if before is not None:
-            sampled[due.wish] = view
+            sampled[due.number] = view
         # One that fell behind goes on from now: samples are not caught up with.
         due.at_s = max(due.at_s + due.every_s, self._clock.monotonic())
 

@@ -58,11 +58,6 @@ class SubscriptionPlan:
         """The wishes to be told of changes."""
         return tuple(wish for wish in self.wishes if wish.mode is Mode.ON_CHANGE)
 
-    @property
-    def samples(self) -> tuple[Wish, ...]:
-        """The wishes to be told at intervals."""
-        return tuple(wish for wish in self.wishes if wish.mode is Mode.SAMPLE)
-
 
 class Answering:
     """What Get and Subscribe share: the schema of a system as they read and write it."""

@@ -25,22 +25,34 @@ _BUSY_SHARE = 10
 """A view that took long is not made again before this many times as long has passed."""
 
 
-@dataclass(frozen=True)
-class View:
-    """The data at one moment, as one user may see it. Elements are shared: read them, never change them."""
+class Data:
+    """Top-level elements, known by identity: the same object is the same data."""
 
-    elements: tuple[etree._Element, ...]
-    at_s: float  # seconds since 1970
-
-    @property
-    def at_ns(self) -> int:
-        """Nanoseconds since 1970."""
-        return round(self.at_s * 1e9)
+    def __init__(self, elements: Sequence[etree._Element]) -> None:
+        self.elements = tuple(elements)
 
     @cached_property
     def text(self) -> bytes:
         """Equal for equal data, mostly."""
         return b"".join(etree.tostring(element, with_tail=False) for element in self.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The data at one moment, as one user may see it. Elements are shared: read them, never change them."""
+
+    data: Data
+    at_s: float  # seconds since 1970
+
+    @property
+    def elements(self) -> tuple[etree._Element, ...]:
+        """The top-level elements."""
+        return self.data.elements
+
+    @property
+    def at_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        return round(self.at_s * 1e9)
 
 
 class Views:
@@ -60,13 +72,14 @@ class Views:
         self._stirred = asyncio.Event()
         self._turned = asyncio.Event()
         # Made once for all who ask, forgotten with the view that they are of.
-        self._for_user: dict[User, View] = {}
-        self._differences: dict[tuple[int, int], tuple[View, View, list[Change]]] = {}
+        self._for_user: dict[User, Data] = {}
+        self._differences: dict[tuple[int, int], tuple[Data, Data, list[Change]]] = {}
 
     def config(self, user: User) -> View:
         """Running."""
         elements = self._system.datastores.read(Store.RUNNING).elements
-        return View(self._own_left_out(self._system.access.readable(user, elements)), self._clock.now())
+        readable = self._system.access.readable(user, elements)
+        return View(Data(self._own_left_out(readable)), self._clock.now())
 
     async def operational(self, user: User, *, max_age_s: float = 0.0) -> View:
         """Running with observed state on top, begun at most `max_age_s` seconds ago."""
@@ -74,12 +87,14 @@ class Views:
 
     def as_seen_by(self, user: User, view: View) -> View:
         """The part of a whole view that a user may read."""
-        seen = self._for_user.get(user) if view is self._latest else None
+        is_latest = self._latest is not None and view.data is self._latest.data
+        seen = self._for_user.get(user) if is_latest else None
         if seen is None:
-            seen = View(tuple(self._system.access.readable(user, view.elements)), view.at_s)
-            if view is self._latest:
+            readable = self._system.access.readable(user, view.elements)
+            seen = view.data if readable is view.elements else Data(readable)
+            if is_latest:
                 self._for_user[user] = seen
-        return seen
+        return View(seen, view.at_s)
 
     def latest(self, user: User) -> View:
         """The view made last; to be called behind an event of `follow`."""
@@ -89,13 +104,14 @@ class Views:
 
     def between(self, before: View, after: View) -> list[Change]:
         """What changed from one view to another of the same user; made once for all who ask."""
-        if before is after:
+        old, new = before.data, after.data
+        if old is new:
             return []
-        key = (id(before), id(after))
+        key = (id(old), id(new))
         if key not in self._differences:
-            same = before.text == after.text
-            found = [] if same else changes(before.elements, after.elements, self._system.places)
-            self._differences[key] = (before, after, found)  # with the views, so that their ids stay theirs
+            same = old.text == new.text
+            found = [] if same else changes(old.elements, new.elements, self._system.places)
+            self._differences[key] = (old, new, found)  # with the data, so that their ids stay theirs
         return self._differences[key][2]
 
     @asynccontextmanager
@@ -136,16 +152,17 @@ class Views:
         try:
             since_s, at_s = self._making_since_s, self._clock.now()
             elements = await self._system.operational()
-            view = View(self._own_left_out(elements), at_s)
-            latest = self._latest
-            if latest is not None and latest.text == view.text:
-                # The same data: who holds the old one sees at once that nothing changed.
-                view = latest
-            else:
-                self._latest = view
+            data = Data(self._own_left_out(elements))
+            same = self._latest is not None and self._latest.data.text == data.text
+            if self._latest is not None and same:
+                data = self._latest.data  # who holds it sees at once that nothing changed
+            self._latest = view = View(data, at_s)
+            self._latest_since_s = since_s
+            if not same:
                 self._for_user.clear()
                 self._differences.clear()
-            self._latest_since_s = since_s
+                turned, self._turned = self._turned, asyncio.Event()
+                turned.set()
             return view
         finally:
             self._making = None
@@ -163,15 +180,10 @@ class Views:
     async def _make_one(self) -> None:
         began_s = self._clock.monotonic()
         self._stirred.clear()
-        before = self._latest
         try:
-            latest = await self._whole(0.0)
+            await self._whole(0.0)
         except Exception:  # noqa: BLE001 - one look that fails must not end all that follow
             self._log.exception("state cannot be read")
-        else:
-            if latest is not before:
-                turned, self._turned = self._turned, asyncio.Event()
-                turned.set()
         took_s = self._clock.monotonic() - began_s
         timer = asyncio.ensure_future(self._clock.sleep(max(self._refresh_s, took_s * _BUSY_SHARE)))
         stirred = asyncio.ensure_future(self._stirred.wait())

@@ -62,7 +62,9 @@ class SetReader:
             raise BadPath(f"{count} operations, want {self._max_paths} or less")
         deletes = [self._pattern(request.prefix, path) for path in request.delete]
         for pattern in deletes:
-            self._reader.check(pattern)
+            ends = self._reader.check(pattern)
+            if all(node is not None and not node.config for node in ends):
+                raise BadPath(f"{pattern.text}: is state of the system and cannot be deleted")
             self._refuse_key(pattern)
         replaces = [(self._target(request.prefix, each.path), each.val) for each in request.replace]
         updates = [(self._target(request.prefix, each.path), each.val) for each in request.update]
@@ -110,6 +112,8 @@ class SetReader:
                 if not whole:
                     keys = [self._reader.canonical_key(node, tag, given[tag]) for tag in node.keys]
             steps.append(Place(node, tuple(keys)))
+        if steps and not steps[-1].node.config:
+            raise BadPath(f"{where}: is state of the system and cannot be configured")
         return Target(tuple(steps), where, whole)
 
     def _refuse_key(self, pattern: Pattern) -> None:
