@@ -141,13 +141,23 @@ class OperatorConfigured:
     """The northbound replaces the operator's configuration as a whole; answered by `Answer(request_id)`.
 
     All of it takes effect or nothing: associations that are new or changed must be granted by the network
-    first. The same `request_id` asked again gets the same answer.
+    first. The same `request_id` asked again gets the same answer. `kept` False: the next start goes back to
+    what was before, unless `ConfigurationKept` follows (a commit that is still to be confirmed).
     """
 
     at: float
     request_id: str
     configuration: OperatorConfiguration
     requester: str = ""
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationKept:
+    """What is configured now is what the next start begins with; answered by `Answer(request_id)`."""
+
+    at: float
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +167,26 @@ class ConfigurationAbandoned:
     at: float
     request_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmNoted:
+    """An operator acknowledged or closed an alarm, or took that back. `state`: `alarms.OperatorState`."""
+
+    at: float
+    alarm_id: str
+    operator: str
+    state: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmsPurged:
+    """An operator took alarms off the list; one whose reason lasts is raised anew when next looked at."""
+
+    at: float
+    alarm_ids: tuple[str, ...]
+    operator: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +227,9 @@ Event = (
     | AssociationClosed
     | OperatorConfigured
     | ConfigurationAbandoned
+    | ConfigurationKept
+    | AlarmNoted
+    | AlarmsPurged
     | StepSucceeded
     | StepFailed
     | TimerFired

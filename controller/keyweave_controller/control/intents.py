@@ -16,7 +16,11 @@ a living association is opened again when every agent has been heard.
 from keyweave_controller.control import admission, associations, changes, closing, planning
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import ConfiguredAssociation, OperatorConfiguration
-from keyweave_controller.control.events import ConfigurationAbandoned, OperatorConfigured
+from keyweave_controller.control.events import (
+    ConfigurationAbandoned,
+    ConfigurationKept,
+    OperatorConfigured,
+)
 from keyweave_controller.control.state import (
     Association,
     AssociationState,
@@ -28,6 +32,7 @@ from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import SaeId
 
 _BUSY = "another change of the configuration is under way; try again"
+_UNCONFIRMED = "a commit of the configuration is still to be confirmed; try again"
 _SERVED = frozenset({AssociationState.ACTIVE, AssociationState.MOVING, AssociationState.SUSPENDED})
 _COMING = frozenset({AssociationState.REQUESTED, AssociationState.PREPARING, AssociationState.ACTIVATING})
 
@@ -46,6 +51,9 @@ def configured(turn: Turn, event: OperatorConfigured) -> None:
         if work.request_id != event.request_id:
             turn.answer(event.request_id, reasons=(_BUSY,), about=("",))
         return
+    if event.kept and state.kept is not None:
+        _refuse(turn, event.request_id, [("", _UNCONFIRMED)])
+        return
     faults = [*event.configuration.faults(), *_quality_faults(event.configuration)]
     if faults:
         _refuse(turn, event.request_id, faults)
@@ -55,6 +63,7 @@ def configured(turn: Turn, event: OperatorConfigured) -> None:
         request_id=event.request_id,
         requester=event.requester,
         wanted=event.configuration,
+        kept=event.kept,
         todo={one.name: one for one in event.configuration.associations if before.get(one.name) != one},
     )
     enforce(turn)
@@ -71,10 +80,24 @@ def abandoned(turn: Turn, event: ConfigurationAbandoned) -> None:
             turn.answer(event.request_id, answered.app_id, answered.reasons, answered.about)
 
 
+def kept(turn: Turn, event: ConfigurationKept) -> None:
+    """What is configured now outlives the process."""
+    turn.state.kept = None
+    turn.answer(event.request_id)
+
+
 def restarted(turn: Turn) -> None:
-    """The controller starts: whoever asked for a change under way has gone with the former one."""
-    if turn.state.configuring is not None:
-        _undo(turn, turn.state.configuring, [("", "the controller was restarted meanwhile")])
+    """The controller starts: whoever asked for a change under way has gone with the former one.
+
+    So has whoever was to confirm the last one: what is configured is what was kept.
+    """
+    state = turn.state
+    if state.configuring is not None:
+        _undo(turn, state.configuring, [("", "the controller was restarted meanwhile")])
+    if state.kept is not None:
+        gone, state.operator, state.kept = state.operator, state.kept, None
+        _close_gone(turn, gone, state.operator)
+        turn.touch_configuration()
 
 
 def enforce(turn: Turn) -> None:
@@ -113,12 +136,18 @@ def review(turn: Turn) -> None:
 
 
 def keep(turn: Turn) -> None:
-    """Every agent has been heard: entries that have no association get one, where they can."""
+    """Every agent has been heard: entries get the association that they lack, as far as there is room."""
     living = _living(turn)
     for one in turn.state.operator.associations:
+        association = living.get(one.pair)
         expired = one.expires_at is not None and one.expires_at <= turn.at
-        if one.pair not in living and not expired and not _open(turn, one, "the configuration"):
-            _newest(turn).configured_as = one.name
+        if association is None:
+            if not expired and not _open(turn, one, "the configuration"):
+                _newest(turn).configured_as = one.name
+        elif association.state is AssociationState.ACTIVE:
+            if (association.qos, association.priority) != (one.qos, one.priority):
+                associations.change(turn, association, one.qos, one.priority)
+            _govern(turn, association, one)
 
 
 def _verdict(association: Association | None, wanted: ConfiguredAssociation) -> tuple[str, ...] | None:
@@ -211,18 +240,25 @@ def _relieves(turn: Turn, association: Association, one: ConfiguredAssociation) 
 def _complete(turn: Turn, work: Configuring) -> None:
     """Everything was granted: what is gone is closed, and the configuration is what was wanted."""
     state, living = turn.state, _living(turn)
-    wanted = {one.pair: one for one in work.wanted.associations}
-    for gone in state.operator.associations:
-        association = living.get(gone.pair)
-        if gone.pair not in wanted and association is not None:
-            closing.close(turn, association)
-    for pair, one in wanted.items():
-        association = living.get(pair)
+    _close_gone(turn, state.operator, work.wanted)
+    for one in work.wanted.associations:
+        association = living.get(one.pair)
         if association is not None and association.state in _SERVED:
             _govern(turn, association, one)
+    before = None if work.kept else state.kept or state.operator
+    state.kept = None if before == work.wanted else before
     state.operator, state.configuring = work.wanted, None
     turn.touch_configuration()
     turn.answer(work.request_id)
+
+
+def _close_gone(turn: Turn, before: OperatorConfiguration, after: OperatorConfiguration) -> None:
+    """Close the associations of entries that are not there any more."""
+    living, wanted = _living(turn), {one.pair for one in after.associations}
+    for gone in before.associations:
+        association = living.get(gone.pair)
+        if gone.pair not in wanted and association is not None:
+            closing.close(turn, association)
 
 
 def _govern(turn: Turn, association: Association, one: ConfiguredAssociation) -> None:

@@ -23,9 +23,12 @@ from keyweave_controller.control import (
 from keyweave_controller.control.actions import Action
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
+    AlarmNoted,
+    AlarmsPurged,
     AssociationClosed,
     AssociationRequested,
     ConfigurationAbandoned,
+    ConfigurationKept,
     ControllerStarted,
     Event,
     LinksMeasured,
@@ -96,8 +99,8 @@ class Network:
                 reports.notified(turn, event)
             case LinksMeasured():
                 measures.measured(turn, event.node_id, event.links)
-            case UsageReported():
-                pass  # the bill's affair: folded by management
+            case UsageReported() | AlarmNoted() | AlarmsPurged():
+                pass  # folded by management
             case AssociationRequested():
                 associations.requested(turn, event)
             case AssociationClosed():
@@ -106,6 +109,8 @@ class Network:
                 intents.configured(turn, event)
             case ConfigurationAbandoned():
                 intents.abandoned(turn, event)
+            case ConfigurationKept():
+                intents.kept(turn, event)
             case StepSucceeded():
                 steps.succeeded(turn, event)
             case StepFailed():

@@ -252,6 +252,7 @@ class Configuring:
     request_id: str
     requester: str
     wanted: OperatorConfiguration
+    kept: bool = True
     todo: dict[str, ConfiguredAssociation] = field(default_factory=dict)
     under_way: dict[AppId, str] = field(default_factory=dict)
     opened: dict[AppId, str] = field(default_factory=dict)
@@ -266,12 +267,14 @@ class NetworkState:
     name to why its tree was refused altogether (so it has no node record of its own). `serial` counts what
     was ever opened or handed out, and makes ids unique. `stranded` want a path better than what they have.
     `policy` and `tenants` are in force, `operator` is what was configured last; while a change of it is under
-    way (`configuring`) its policy and tenants are in force already. `settings_policy` is the one of the file.
+    way (`configuring`) its policy and tenants are in force already. `kept` is the configuration that a start
+    goes back to, None when that is `operator`. `settings_policy` is the policy of the settings file.
     """
 
     policy: Policy = field(default_factory=Policy)
     settings_policy: Policy = field(default_factory=Policy)
     operator: OperatorConfiguration = field(default_factory=OperatorConfiguration)
+    kept: OperatorConfiguration | None = None
     configuring: Configuring | None = None
     tenants: dict[str, Tenant] = field(default_factory=dict)
     tenant_of: dict[SaeId, str] = field(default_factory=dict)

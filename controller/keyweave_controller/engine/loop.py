@@ -20,6 +20,7 @@ import msgspec
 from keyweave_controller.control.actions import Action, Answer, Changed
 from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.events import (
+    AlarmsPurged,
     ControllerStarted,
     Event,
     InventoryNode,
@@ -31,7 +32,7 @@ from keyweave_controller.engine.carry import Carrier
 from keyweave_controller.engine.journal import Entry, Journal
 from keyweave_controller.engine.lease import Fenced
 from keyweave_controller.engine.ports import Agents, Request
-from keyweave_controller.engine.watch import Watchers
+from keyweave_controller.engine.watch import Collected, Watchers
 from keyweave_controller.management.alarms import AlarmChanged
 from keyweave_controller.management.manager import Management, ManagementChange, UsageChanged
 from keyweave_core.errors import DeadlineExceeded, MalformedMessage, SettingsError, Unavailable
@@ -132,6 +133,10 @@ class ControllerEngine:
         """Changes from now on; a watcher that falls behind gets them merged, never lost, never unbounded."""
         return self._watchers.watch()
 
+    def collect(self) -> Collected:
+        """Changes from now on, kept merged until they are taken: for whoever is asked now and then."""
+        return self._watchers.collect()
+
     async def run(self, agents: Agents) -> None:
         """Run until cancelled, then close the store. Raises Fenced when another controller took over."""
         started = ControllerStarted(
@@ -216,7 +221,8 @@ class ControllerEngine:
         try:
             actions = self._network.handle(event)
             news = self._management.handle(event, actions, self._network)
-            if news and not any(isinstance(action, Changed) for action in actions):
+            told = any(isinstance(action, Changed) for action in actions)
+            if (news or isinstance(event, AlarmsPurged)) and not told:
                 # An alarm about an agent never read, or usage: nothing of the network changed.
                 actions.append(_of_management(news))
         except Exception:  # noqa: BLE001 - see above

@@ -11,14 +11,18 @@ from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
     ConfigurationAbandoned,
+    ConfigurationKept,
     Event,
     OperatorConfigured,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.engine.watch import Collected
 from keyweave_controller.management.manager import Management
 from keyweave_core.model.ids import NodeId, SaeId
 
-Request = AssociationRequested | AssociationClosed | OperatorConfigured | ConfigurationAbandoned
+Request = (
+    AssociationRequested | AssociationClosed | OperatorConfigured | ConfigurationAbandoned | ConfigurationKept
+)
 """Events that are answered by an `Answer` of their `request_id`."""
 
 
@@ -63,4 +67,8 @@ class Engine(Protocol):
 
     def watch(self) -> AsyncIterator[Changed]:
         """Changes from now on; a watcher that falls behind gets them merged, never lost, never unbounded."""
+        ...
+
+    def collect(self) -> Collected:
+        """Changes from now on, kept merged until they are taken: for whoever is asked now and then."""
         ...

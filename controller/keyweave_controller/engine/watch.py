@@ -36,6 +36,12 @@ class Watchers:
         self._slots.add(slot)
         return self._follow(slot)
 
+    def collect(self) -> "Collected":
+        """Changes from this call on, merged until they are taken."""
+        slot = _Slot()
+        self._slots.add(slot)
+        return Collected(slot)
+
     async def _follow(self, slot: "_Slot") -> AsyncIterator[Changed]:
         try:
             while True:
@@ -67,3 +73,15 @@ class _Slot:
             configuration=waiting.configuration or changed.configuration,
         )
         self.ready.set()
+
+
+class Collected:
+    """What changed since it was taken last; collecting ends when this object is gone."""
+
+    def __init__(self, slot: _Slot) -> None:
+        self._slot = slot
+
+    def take(self) -> Changed | None:
+        """Everything that changed since the last call, as one; None when nothing did."""
+        changed, self._slot.changed = self._slot.changed, None
+        return changed

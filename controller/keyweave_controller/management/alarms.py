@@ -31,13 +31,32 @@ class AlarmSeverity(StrEnum):
     CRITICAL = "critical"
 
 
+class OperatorState(StrEnum):
+    """What an operator has made of an alarm (`operator-state` of RFC 8632 section 4.7)."""
+
+    NONE = "none"
+    ACK = "ack"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorNote:
+    """One change of the operator's state of an alarm."""
+
+    at: float
+    operator: str
+    state: OperatorState
+    text: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Alarm:
     """One alarm. Times are seconds since 1970; `cleared_at` None while it lasts.
 
     `resource` reads `link:<id>`, `node:<id>`, `interface:<node>/<id>`, `association:<id>` or `agent:<name>`;
     `resource_name` is for people. `affected` are the associations hurt by it, kept after they have moved
-    away, because that is what the trouble did. `cause` is the alarm this one hangs under.
+    away, because that is what the trouble did. `cause` is the alarm this one hangs under. `notes` are what
+    operators made of it, oldest first.
     """
 
     alarm_id: str
@@ -51,6 +70,7 @@ class Alarm:
     cleared_at: float | None = None
     affected: tuple[AppId, ...] = ()
     cause: str | None = None
+    notes: tuple[OperatorNote, ...] = ()
 
     @property
     def active(self) -> bool:

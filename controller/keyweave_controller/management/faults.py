@@ -10,12 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from keyweave_controller.control import admission
 from keyweave_controller.control.state import Association, AssociationState, NetworkState
-from keyweave_controller.management.alarms import Alarm, AlarmChanged, AlarmSeverity, AlarmType
+from keyweave_controller.management.alarms import Alarm, AlarmChanged, AlarmSeverity, AlarmType, OperatorNote
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
 
 HISTORY_KEPT = 1_000
 """Cleared alarms kept for looking back."""
+
+NOTES_KEPT = 32
+"""Notes of operators kept with an alarm, the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,19 @@ class Faults:
                 changes.append(AlarmChanged(alarm=replace(alarm)))
         del self.history[: max(0, len(self.history) - HISTORY_KEPT)]
         return changes
+
+    def note(self, alarm_id: str, note: OperatorNote) -> list[AlarmChanged]:
+        """An operator says something of an alarm; no such alarm (any more): nothing."""
+        for alarm in (*self.active.values(), *self.history):
+            if alarm.alarm_id == alarm_id:
+                alarm.notes = (*alarm.notes, note)[-NOTES_KEPT:]
+                return [AlarmChanged(alarm=replace(alarm))]
+        return []
+
+    def purge(self, alarm_ids: frozenset[str]) -> None:
+        """Forget alarms."""
+        self.history = [alarm for alarm in self.history if alarm.alarm_id not in alarm_ids]
+        self.active = {key: one for key, one in self.active.items() if one.alarm_id not in alarm_ids}
 
     def _raise(self, trouble: Trouble, at: float) -> Alarm:
         self.raised += 1

@@ -13,6 +13,8 @@ import msgspec
 from keyweave_controller.control.actions import Action, Changed
 from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.events import (
+    AlarmNoted,
+    AlarmsPurged,
     ControllerStarted,
     Event,
     NodeLost,
@@ -22,7 +24,7 @@ from keyweave_controller.control.events import (
 )
 from keyweave_controller.control.network import Network
 from keyweave_controller.management.accounting import Accounting, Bill, UsageRecord
-from keyweave_controller.management.alarms import Alarm, AlarmChanged
+from keyweave_controller.management.alarms import Alarm, AlarmChanged, OperatorNote, OperatorState
 from keyweave_controller.management.audit import Audit, AuditEntry
 from keyweave_controller.management.faults import Faults, Scope
 from keyweave_controller.management.performance import Performance, Restoration
@@ -77,6 +79,13 @@ class Management:
         if isinstance(event, UsageReported):
             grown = self._state.accounting.report(event, network.state)
             changes.extend(UsageChanged(record=record) for record in grown)
+        if isinstance(event, AlarmNoted):
+            note = OperatorNote(
+                at=event.at, operator=event.operator, state=OperatorState(event.state), text=event.text
+            )
+            changes.extend(self._state.faults.note(event.alarm_id, note))
+        elif isinstance(event, AlarmsPurged):
+            self._state.faults.purge(frozenset(event.alarm_ids))
         self._state.audit.follow(event, actions)
         return changes
 
@@ -103,6 +112,11 @@ class Management:
     def tariff(self) -> Tariff:
         """The prices in force: those configured, else those of the settings."""
         return self._state.tariff
+
+    @property
+    def settings_tariff(self) -> Tariff:
+        """The prices of the settings."""
+        return self._state.settings_tariff
 
     def bill(self, tariff: Tariff | None = None, app_ids: Iterable[AppId] | None = None) -> Bill:
         """The bill of everything, or of some associations, by the prices in force or by `tariff`."""

@@ -1,0 +1,197 @@
+"""The NETCONF northbound: the whole network as one datastore, served by the stack that agents use, too.
+
+Rule of this file: running is what `NetworkState.operator` says, in YANG. A commit asks the deciding code and
+waits for its answer; whatever changes that configuration otherwise (gRPC) is brought into running at once.
+
+    commit   -> decode, what the client changed -> Configurator -> granted, or rpc-errors with data paths
+    kept     -> ConfigurationKept: a start begins with this, not with a commit that nobody confirmed
+    get      -> OperationalTree
+    rpc      -> QuestionCalls
+    Changed  -> notifications, and running when the configuration changed
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from keyweave_controller.control.actions import Answer
+from keyweave_controller.control.configuration import OperatorConfiguration
+from keyweave_controller.engine.ports import Engine
+from keyweave_controller.northbound import configuration_tree
+from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.configuring import Configurator
+from keyweave_controller.northbound.following import changes_of
+from keyweave_controller.northbound.notices import Notices
+from keyweave_controller.northbound.operational import OperationalTree
+from keyweave_controller.northbound.question_calls import QuestionCalls
+from keyweave_core.errors import InvalidInput, SettingsError
+from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
+from keyweave_core.netconf.server.entrances import Ports, read_entrances
+from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.server.settings import NetconfSettings
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import get_logger
+from keyweave_core.runtime.retry import Uniform
+from keyweave_yang.schema import ModelSchema, load_schema
+
+REQUESTER = "netconf"
+"""Who a configured association is said to be requested by; who committed is in the log of the server."""
+
+
+class ControllerDevice:
+    """The controller as a `keyweave_core.netconf.ports.Device`, and as the `Keeper` of its configuration."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        schema: ModelSchema,
+        configurator: Configurator,
+        agents: AgentsView,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._engine = engine
+        self._configurator = configurator
+        self._tree = OperationalTree(engine, agents)
+        self._calls = QuestionCalls(engine, schema, clock, new_id)
+
+    def configuration(self) -> list[etree._Element]:
+        """What running is to be, by the state."""
+        state, management = self._engine.network.state, self._engine.management
+        # While a change is under way its policy is in force already; running is what was granted last.
+        policy = state.operator.policy or state.settings_policy
+        tariff = state.operator.tariff or management.settings_tariff
+        return configuration_tree.encode(state.operator, policy, tariff)
+
+    async def state(self) -> Sequence[etree._Element]:
+        """What is observed now; the elements are shared, they change with the network."""
+        return self._tree.render()
+
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+        """Have the network grant what differs, or raise RpcError naming each entry that it refuses."""
+        before, after = configuration_tree.decode(old), configuration_tree.decode(new)
+
+        def wanted(current: OperatorConfiguration) -> OperatorConfiguration:
+            return configuration_tree.merged(current, before, after)
+
+        answer = await self._configurator.change(wanted, requester=REQUESTER, kept=False)
+        if answer.reasons:
+            raise refusal(answer)
+
+    async def keep(self, config: Sequence[etree._Element] | None) -> None:
+        """What was applied last outlives the process. It is the journal that keeps it."""
+        del config  # always what is running: the controller has no startup datastore
+        await self._configurator.keep()
+
+    async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
+        """Carry out an rpc of `keyweave-qkd-network`; KeyError for every other one."""
+        return await self._calls.call(operation, user)
+
+
+class NetconfNorthbound:
+    """The endpoint of one controller: made (and its files read) early, `start` once, then `follow`."""
+
+    def __init__(
+        self,
+        *,
+        settings: NetconfSettings,
+        agents: AgentsView,
+        clock: Clock,
+        new_id: Callable[[], str],
+        uniform: Uniform,
+    ) -> None:
+        """Read what the settings name. Raises SettingsError."""
+        if settings.startup:
+            raise SettingsError("netconf.startup: the controller keeps running itself, it has no startup")
+        self._settings = settings
+        self._entrances = read_entrances(settings)
+        self._agents = agents
+        self._clock = clock
+        self._new_id = new_id
+        self._uniform = uniform
+        self._log = get_logger("netconf")
+        self._engine: Engine | None = None
+        self._device: ControllerDevice | None = None
+        self._server: NetconfServer | None = None
+
+    async def start(self, engine: Engine, configurator: Configurator) -> Ports:
+        """Serve from now on. Raises PeerUnreachable when an address is not to be had."""
+        schema = load_schema("controller")
+        self._engine = engine
+        self._device = ControllerDevice(
+            engine,
+            schema=schema,
+            configurator=configurator,
+            agents=self._agents,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+        self._server = NetconfServer(
+            schema,
+            self._device,
+            self._device.configuration(),
+            clock=self._clock,
+            limits=self._settings.limits,
+            log=self._log,
+            keeper=self._device,
+        )
+        return await self._entrances.open(self._server, self._uniform)
+
+    async def follow(self) -> None:
+        """Tell subscribers what changes, and keep running as the configuration is, until cancelled."""
+        engine, device, server = self._engine, self._device, self._server
+        if engine is None or device is None or server is None:
+            return
+        async with aclosing(changes_of(engine)) as changes:
+            await anext(changes)
+            notices = Notices(engine)
+            await self._bring(device, server)  # what changed before we watched
+            async for change in changes:
+                if change.configuration:
+                    await self._bring(device, server)
+                for notification in notices.news(change, server.running()):
+                    server.publish(notification)
+
+    async def stop(self) -> None:
+        """Let nobody in and end all sessions; a commit that nobody confirmed is taken back."""
+        if self._server is not None:
+            await self._server.close()
+
+    async def _bring(self, device: ControllerDevice, server: NetconfServer) -> None:
+        """Make running what is configured, unless it says the same already."""
+        wanted = device.configuration()
+        if configuration_tree.decode(wanted) == configuration_tree.decode(server.running()):
+            return
+        try:
+            await server.change_running(wanted)
+        except InvalidInput as error:
+            self._log.error("running does not take what is configured", reason=str(error))
+
+
+def refusal(answer: Answer) -> RpcError:
+    """The errors of a commit that was not granted, one for each reason, with the path of its entry."""
+    errors: list[RpcError] = []
+    for place, reason in enumerate(answer.reasons):
+        about = answer.about[place] if place < len(answer.about) else ""
+        path, namespaces = qualify_path(configuration_tree.entry_path(about), configuration_tree.NAMESPACES)
+        errors.append(
+            RpcError(
+                # The deciding code names bandwidth in bit/s exactly when it is that what lacks.
+                "resource-denied" if "bit/s" in reason else "operation-failed",
+                reason.removeprefix(f"{about}: "),
+                path=path,
+                namespaces=namespaces,
+                others=tuple(errors) if place == len(answer.reasons) - 1 else (),
+            )
+        )
+    return errors[-1]
+
+
+if TYPE_CHECKING:
+    from keyweave_core.netconf.ports import Device, Keeper
+
+    def _is_device(device: ControllerDevice) -> tuple[Device, Keeper]:
+        return device, device
