@@ -1,38 +1,118 @@
-"""Validation that remembers: the same verdict as without memory, and only where that is sound."""
+"""Validation that remembers: which parts it may approve, and the traps it must not fall into."""
 
-import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.yang import strategies
-from tests.yang.samples import ALPHA, FIBRE, NODE, PATH, link_xml, node_xml, wire
+from lxml import etree
+from tests.yang.controller_samples import CONFIGURATION, association, associations, tenant, tenants
+from tests.yang.made import schema_of
+from tests.yang.samples import FIBRE, NODE, link_xml, node_xml, wire
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.node import Node
-from keyweave_yang.approvals import SELF_CONTAINED, Approvals
+from keyweave_yang.approvals import Approvals, Lookup, Rule, read_rules
 from keyweave_yang.encode import encode_configuration
 from keyweave_yang.schema import ModelSchema, load_schema
-from keyweave_yang.sources import find_source, our_folders
 
 
 @pytest.fixture
 def fresh() -> ModelSchema:
     """A schema that has seen nothing yet."""
-    known = load_schema("agent")
+    return forgetful(load_schema("agent"))
+
+
+def forgetful(known: ModelSchema) -> ModelSchema:
     return ModelSchema(known._model, tuple(known.modules))
 
 
-def test_the_lists_named_stand_for_themselves() -> None:
-    """No constraint of the modules reaches out of an entry: what the shortcut rests on."""
-    for name in ("etsi-qkd-sdn-node", "etsi-qkd-node-types", "keyweave-qkd-node"):
-        text = find_source(name, our_folders()).text
-        assert not re.search(r"^\s*(must|unique|path|type instance-identifier)\b", text, re.MULTILINE)
-        conditions = re.findall(r'^\s*when "([^"]+)"', text, re.MULTILINE)
-        # each looks at the type of its own link: beside it, or one step up from a child of the entry
-        assert all(re.fullmatch(r"(\.\./)?(etsi-qkdn:)?qkdl_type = '[^']+'", found) for found in conditions)
-    assert {tag.rpartition("}")[2] for tag in SELF_CONTAINED} == {"qkd_app", "qkd_interface", "qkd_link"}
+def found(schema: ModelSchema) -> dict[str, tuple[str, ...]]:
+    """What may be approved, by data path: 'entry' or 'tree', 'plain', 'needed', names of the surroundings."""
+    rules = read_rules(schema._model.schema)
+    told: dict[str, tuple[str, ...]] = {}
+    for kind, parts in (("entry", rules.entries), ("tree", rules.trees)):
+        for node, rule in parts.items():
+            marks = [kind, *(["plain"] if rule.plain else []), *(["needed"] if rule.needed else [])]
+            told[node.data_path()] = (*marks, *(one.name for one in rule.surroundings))
+    return told
+
+
+def test_what_may_be_approved_at_an_agent() -> None:
+    root = "/etsi-qkd-sdn-node:qkd_node"
+    assert found(load_schema("agent")) == {
+        "/ietf-netconf-acm:nacm/groups/group": ("entry", "plain"),
+        "/ietf-netconf-acm:nacm/rule-list": ("entry",),
+        f"{root}/qkd_applications/qkd_app": ("entry", "plain"),
+        f"{root}/qkd_interfaces/qkd_interface": ("entry", "plain"),
+        f"{root}/qkd_links/qkd_link": ("entry",),  # conditions, all of them inside the link
+    }
+
+
+def test_what_may_be_approved_at_the_controller() -> None:
+    told = found(load_schema("controller"))
+    own = {path: marks for path, marks in told.items() if path.startswith("/keyweave")}
+    assert own == {
+        # An association stays valid while the tenants stay the same; a tenant depends on its neighbours.
+        "/keyweave-qkd-network:key-associations/association": ("entry", "tenants"),
+        "/keyweave-qkd-network:tenants": ("tree", "needed"),
+        "/keyweave-qkd-network:policy": ("tree",),
+        "/keyweave-qkd-network:tariff": ("tree",),
+    }
+    assert told["/ietf-alarms:alarms"] == ("tree",)
+
+
+def test_what_depends_on_its_neighbours_is_never_approved(tmp_path: Path) -> None:
+    text = (Path(__file__).parent / "hard.yang").read_text()
+    assert found(schema_of(tmp_path, hard=text)) == {
+        "/hard:switch": ("tree", "needed"),
+        "/hard:plain/row": ("entry", "plain"),
+        "/hard:inner/own-must": ("entry",),
+        # unique, counts, a choice, references among siblings: as a whole only
+        "/hard:lone": ("tree",),
+        "/hard:targets": ("tree", "needed"),
+        "/hard:pointers/pointer": ("entry", "switch", "targets"),
+    }
+
+
+def test_a_condition_that_is_not_understood_forbids_everything(tmp_path: Path) -> None:
+    text = """module wild {
+      yang-version 1.1;
+      namespace "urn:wild";
+      prefix w;
+      container a { list e { key "k"; leaf k { type uint8; } } }
+      container b { leaf x { type uint8; must "count(//w:e) < 3"; } }
+    }"""
+    schema = schema_of(tmp_path, wild=text)
+    assert found(schema) == {}
+    entries = "".join(f"<e><k>{number}</k></e>" for number in range(3))
+    config = [
+        etree.fromstring(f'<a xmlns="urn:wild">{entries}</a>'),
+        etree.fromstring('<b xmlns="urn:wild"><x>1</x></b>'),
+    ]
+    for _ in range(2):
+        with pytest.raises(SchemaViolation, match="must-violation"):
+            schema.validate(config)
+    schema.validate(config[:1])
+
+
+def test_an_instance_identifier_may_point_at_anything(tmp_path: Path) -> None:
+    text = """module points {
+      yang-version 1.1;
+      namespace "urn:points";
+      prefix p;
+      container a { list e { key "k"; leaf k { type uint8; } } }
+      leaf at { type instance-identifier; }
+    }"""
+    schema = schema_of(tmp_path, points=text)
+    assert found(schema) == {}
+    box = etree.fromstring('<a xmlns="urn:points"><e><k>1</k></e></a>')
+    good, bad = (
+        etree.fromstring(f"<at xmlns='urn:points' xmlns:q='urn:points'>/q:a/q:e[q:k=\"{key}\"]</at>")
+        for key in (1, 2)
+    )
+    schema.validate([box, good])
+    with pytest.raises(SchemaViolation) as caught:
+        schema.validate([box, bad])
+    assert caught.value.app_tag == "instance-required"
 
 
 def test_a_second_look_costs_no_conversion(fresh: ModelSchema) -> None:
@@ -80,34 +160,38 @@ def test_what_surrounds_the_entries_is_always_checked(fresh: ModelSchema) -> Non
     config.remove(config[0])
     with pytest.raises(SchemaViolation, match="qkdn_id"):
         fresh.validate([config])
+    with pytest.raises(SchemaViolation, match="qkd_node") as caught:
+        fresh.validate([])
+    assert caught.value.tag == "data-missing"
 
 
-@settings(max_examples=40, deadline=None)
-@given(strategies.nodes, st.data())
-def test_the_verdict_is_that_of_a_first_look(node: Node, data: st.DataObject) -> None:
-    known = load_schema("agent")
-    config = wire(encode_configuration(node))
-    known.validate([config])
-    leaves = [leaf for leaf in config.iter() if len(leaf) == 0]
-    spoilt = data.draw(st.sampled_from(leaves))
-    spoilt.text = data.draw(st.sampled_from(["", "x", "1", "true", ALPHA, PATH, "etsi-qkd-node-types:VIRT"]))
-
-    def verdict(schema: ModelSchema) -> str:
-        try:
-            schema.validate([config])
-        except SchemaViolation as error:
-            return f"{error} {error.tag}"
-        return "valid"
-
-    assert verdict(known) == verdict(ModelSchema(known._model, tuple(known.modules)))
+def test_an_association_is_looked_at_again_when_tenants_change() -> None:
+    schema = forgetful(load_schema("controller"))
+    held = associations(association("<tenant>bank</tenant>"))
+    schema.validate([held, tenants(tenant("bank"))])
+    seen = len(schema._approvals)
+    schema.validate([held, tenants(tenant("bank"), tenant("city"))])
+    assert len(schema._approvals) == seen + 2  # the tree of tenants, and the association beside it
+    for gone in ([held], [held, tenants(tenant("city"))]):
+        with pytest.raises(SchemaViolation) as caught:
+            schema.validate(gone)
+        assert caught.value.app_tag == "instance-required"
 
 
-def test_memory_is_bounded() -> None:
-    approvals = Approvals(most=2)
-    digests = [
-        approvals.digest(encode_configuration(replace(NODE, version=str(number)))) for number in range(5)
-    ]
-    for digest in digests:
-        approvals.add([digest])
-    assert len(approvals) <= 2
-    assert digests[-1] in approvals
+def test_memory_is_bounded_and_keeps_what_is_in_use() -> None:
+    approvals = Approvals(most=4)
+    rule = Rule(mark=b"qkd_node ")
+    for number in range(20):
+        for text in ("kept", str(number)):
+            lookup = Lookup(read_rules(load_schema()._model.schema), approvals, lambda _node: ())
+            lookup.approved(rule, encode_configuration(replace(NODE, version=text)))
+            assert (text == "kept" and number > 0) == (not lookup.unseen)
+            lookup.keep()
+    assert len(approvals) <= 8
+
+
+def test_a_whole_configuration_is_remembered_by_its_parts() -> None:
+    schema = forgetful(load_schema("controller"))
+    schema.validate(CONFIGURATION)
+    # two associations, one rule list; the trees of policy, tenants, tariff and alarms
+    assert len(schema._approvals) == 7

@@ -1,43 +1,184 @@
-"""List entries that have passed validation before, so that an edit costs what it touches.
+"""What has passed validation before, so that an edit costs what it touches.
 
-Rule of this file: only lists whose entries stand for themselves may be named: no must, leafref or unique
-inside, and no `when` that looks outside the entry. Then an entry that was valid once is valid wherever it
-stands, and what is left to check among entries is that their keys differ. 015 has such lists only.
+Rule of this file: a part of a configuration may be approved when nothing in it can become wrong while its own
+text, and that of the trees that it looks at, stay the same. Which parts those are is read off the schema
+(`reach`), never written down by hand:
+
+    an entry of a list    no condition outside looks into the list, and those inside look no further than the
+                          entry and other top-level trees; no neighbour counts (unique, min- and max-elements,
+                          choice). Approved entries are left out of the tree: what is left to check among
+                          entries is that their keys differ.
+    a top-level tree      that has no such list, whatever its conditions look at
+
+A test proves on random configurations and edits that the verdict is that of a first look at everything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from lxml import etree
+from yangson.schemanode import ListNode, SchemaTreeNode
 
-from keyweave_yang.namespaces import etsi
+from keyweave_yang.reach import (
+    Condition,
+    Node,
+    conditions,
+    data_nodes,
+    inside,
+    is_plain,
+    stands_free,
+    top_of,
+)
 
-SELF_CONTAINED = frozenset(etsi(name) for name in ("qkd_app", "qkd_interface", "qkd_link"))
-"""The lists of the agent's schema that hold to the rule (proved by a test over their modules)."""
+_MOST = 32_768
 
-_MOST = 16_384
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How a part may be approved. `surroundings` are the other top-level nodes that its conditions look at.
+
+    `plain`: what breaks no rule of names, values, keys and repetitions is valid. `needed`: the conditions of
+    others look at it (a tree; an entry never is).
+    """
+
+    mark: bytes
+    surroundings: tuple[Node, ...] = ()
+    plain: bool = False
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The parts of a schema that may be approved, by their yangson nodes."""
+
+    entries: dict[Node, Rule] = field(default_factory=dict)
+    trees: dict[Node, Rule] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.trees)
+
+
+def read_rules(schema: SchemaTreeNode) -> Rules:
+    """Which parts of the configuration of `schema` may be approved."""
+    found = conditions(schema)
+    tops = [node for node in schema.data_children() if node.config]
+    ordinary = all(isinstance(top.parent, SchemaTreeNode) and top.when is None for top in tops)
+    if not ordinary or any(one.reach is None for one in found):
+        return Rules()
+    rules = Rules()
+    for top in tops:
+        before = len(rules.entries)
+        for node in data_nodes(top):
+            if isinstance(node, ListNode) and not any(inside(node, known) for known in rules.entries):
+                rule = _entry_rule(node, found)
+                if rule is not None:
+                    rules.entries[node] = rule
+        if len(rules.entries) == before:
+            rules.trees[top] = _tree_rule(top, found)
+    return rules
+
+
+def _entry_rule(node: ListNode, found: list[Condition]) -> Rule | None:
+    if not stands_free(node) or _looked_into(node, found):
+        return None
+    outer = _looked_at(node, found)
+    home = top_of(node)
+    if any(top_of(one) is home for one in outer):
+        return None
+    return Rule(mark=_mark(node), surroundings=_tops(outer), plain=is_plain(node))
+
+
+def _tree_rule(node: Node, found: list[Condition]) -> Rule:
+    return Rule(
+        mark=_mark(node), surroundings=_tops(_looked_at(node, found)), needed=_looked_into(node, found)
+    )
+
+
+def _looked_into(part: Node, found: list[Condition]) -> bool:
+    outside = (one for one in found if not inside(one.context, part))
+    return any(inside(node, part) for one in outside for node in one.reach or ())
+
+
+def _looked_at(part: Node, found: list[Condition]) -> list[Node]:
+    within = (one for one in found if inside(one.context, part))
+    return [node for one in within for node in one.reach or () if not inside(node, part)]
+
+
+def _tops(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    return tuple(sorted({top_of(node) for node in nodes}, key=lambda node: str(node.iname())))
+
+
+def _mark(node: Node) -> bytes:
+    return f"{node.data_path()} ".encode()
 
 
 class Approvals:
-    """Digests of entries that are known to be valid; forgets everything when it has grown too large."""
+    """Digests of parts that are known to be valid.
 
-    def __init__(self, tags: frozenset[str] = SELF_CONTAINED, most: int = _MOST):
-        self.tags = tags
+    Two generations: when the younger is full it becomes the older, which is forgotten then. What is met
+    again moves to the younger, so a configuration of up to `most` parts is never forgotten while in use.
+    """
+
+    def __init__(self, most: int = _MOST):
         self._most = most
-        self._digests: set[bytes] = set()
-
-    def digest(self, element: etree._Element) -> bytes:
-        """What tells this entry from every other: its text with all namespaces in scope."""
-        return blake2b(etree.tostring(element, with_tail=False), digest_size=16).digest()
+        self._young: set[bytes] = set()
+        self._old: set[bytes] = set()
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._digests
+        if digest in self._young:
+            return True
+        if digest not in self._old:
+            return False
+        self.add((digest,))
+        return True
 
     def __len__(self) -> int:
-        return len(self._digests)
+        return len(self._young | self._old)
 
     def add(self, digests: Iterable[bytes]) -> None:
-        """Remember entries of a configuration that was found valid."""
-        if len(self._digests) >= self._most:
-            self._digests.clear()
-        self._digests.update(digests)
+        """Remember parts of a configuration that was found valid."""
+        for digest in digests:
+            if len(self._young) >= self._most:
+                self._young, self._old = set(), self._young
+            self._young.add(digest)
+
+
+class Lookup:
+    """One validation's use of what is known: `of` tells the elements of a top-level node, by yangson node.
+
+    `unseen` holds the digests of the parts that were not known; they are to be added when all is valid.
+    """
+
+    def __init__(self, rules: Rules, known: Approvals, of: Callable[[Node], Iterable[etree._Element]]):
+        self.rules = rules
+        self._known = known
+        self._of = of
+        self._around: dict[Node, bytes] = {}
+        self.unseen: list[bytes] = []
+
+    def approved(self, rule: Rule, element: etree._Element) -> bool:
+        """This part was valid before, with these surroundings."""
+        # The text has all namespaces in scope: the same letters may mean something else elsewhere.
+        digest = blake2b(rule.mark, digest_size=16)
+        digest.update(etree.tostring(element, with_tail=False))
+        for node in rule.surroundings:
+            digest.update(self._surrounding(node))
+        key = digest.digest()
+        if key in self._known:
+            return True
+        self.unseen.append(key)
+        return False
+
+    def keep(self) -> None:
+        """All was valid: remember what was new."""
+        self._known.add(self.unseen)
+
+    def _surrounding(self, node: Node) -> bytes:
+        digest = self._around.get(node)
+        if digest is None:
+            whole = blake2b(digest_size=16)
+            for element in self._of(node):
+                whole.update(etree.tostring(element, with_tail=False))
+            digest = self._around[node] = whole.digest()
+        return digest

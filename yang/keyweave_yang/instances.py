@@ -1,11 +1,12 @@
 """XML data as yangson instances, and yangson's refusals as ours.
 
 Rule of this file: the walk goes by the schema, so an unknown element, a wrong value and a leaf given twice
-are found with the path of the element; what needs the whole tree (when, mandatory, keys) is yangson's.
+are found with the path of the element, and so are missing or repeated keys; what needs the whole tree (when,
+must, mandatory) is yangson's.
 Paths are written with module names as prefixes: /etsi-qkd-sdn-node:qkd_node/...
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from yangson.schemanode import ChoiceNode, ListNode
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.ports import Kind
-from keyweave_yang.approvals import Approvals
+from keyweave_yang.approvals import Lookup
 from keyweave_yang.namespaces import is_element
 from keyweave_yang.nodes import Naming, NodeView
 
@@ -29,23 +30,23 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - yangson compares naive times; ou
 class Reader:
     """Turns elements into yangson values, for one validation.
 
-    With `config_only`, a state node is refused. With `approvals`, entries approved before are left out of
-    the value once their key is seen to be theirs alone; `unseen` holds the digests of the others.
+    With `config_only`, a state node is refused. With `lookup`, entries that were approved before, and those
+    that only this reader can find fault with, are left out of the value.
     """
 
-    def __init__(self, naming: Naming, *, config_only: bool = False, approvals: Approvals | None = None):
+    def __init__(self, naming: Naming, *, config_only: bool = False, lookup: Lookup | None = None):
         self._naming = naming
         self._config_only = config_only
-        self._approvals = approvals
-        self._keys: dict[str, set[tuple[str, ...]]] = {}
-        self.unseen: list[bytes] = []
+        self._lookup = lookup
+        self._rules = lookup.rules.entries if lookup is not None else {}
 
     def read(self, find: Finder, elements: Iterable[etree._Element], path: str = "") -> ObjectValue:
         """The members that `elements` make below a node whose children `find` knows.
 
         `path` is the path of that node. Raises SchemaViolation with the path of the element at fault.
         """
-        members = ObjectValue({}, _EPOCH)
+        members: dict[str, Any] = {}
+        met: dict[NodeView, set[Any]] = {}  # keys of the entries of each list, values of each leaf-list
         for element in elements:
             if not is_element(element):
                 continue
@@ -56,50 +57,61 @@ class Reader:
                 raise SchemaViolation(
                     "is state of the node and cannot be written", path=_step(path, view), tag="invalid-value"
                 )
-            self._add(members, view, element, path)
-        return members
+            if view.kind is Kind.LIST:
+                value = self._entry(view, element, path, met)
+                if value is not None:
+                    _entries(members, view).append(value)
+            elif view.kind is Kind.LEAF_LIST:
+                value = self._leaf(view, element, path)
+                if view.config:  # state may repeat itself (RFC 7950 7.7)
+                    values = met.setdefault(view, set())
+                    if value in values:
+                        raise _repeated(_step(path, view))
+                    values.add(value)
+                _entries(members, view).append(value)
+            elif view.member in members:
+                raise SchemaViolation("is there twice", path=_step(path, view), tag="bad-element")
+            elif view.leaf is not None:
+                members[view.member] = self._leaf(view, element, path)
+            else:
+                members[view.member] = self._inner(view, element, _step(path, view))
+        return ObjectValue(members, _EPOCH)
 
-    def _add(self, members: ObjectValue, view: NodeView, element: etree._Element, path: str) -> None:
-        kind = view.kind
-        if kind is Kind.LIST and self._approved(view, element, path):
-            return
-        if kind is Kind.LIST or kind is Kind.LEAF_LIST:
-            entries = members.get(view.member)
-            if entries is None:
-                entries = members[view.member] = ArrayValue([], _EPOCH)
-            entries.append(self._value(view, element, path))
-        elif view.member in members:
-            raise SchemaViolation("is there twice", path=_step(path, view), tag="bad-element")
-        else:
-            members[view.member] = self._value(view, element, path)
-
-    def _approved(self, view: NodeView, element: etree._Element, path: str) -> bool:
-        if self._approvals is None or view.tag not in self._approvals.tags:
-            return False
-        keys = _key_values(view, element)
-        if len(keys) == len(view.keys):
-            seen = self._keys.setdefault(f"{path} {view.tag}", set())
-            if keys in seen:
-                raise _same_key(_step(path, view), ", ".join(keys))
-            seen.add(keys)
-        digest = self._approvals.digest(element)
-        if digest in self._approvals:
-            return True
-        self.unseen.append(digest)
-        return False
-
-    def _value(self, view: NodeView, element: etree._Element, path: str) -> Any:
+    def _leaf(self, view: NodeView, element: etree._Element, path: str) -> Any:
         codec = view.leaf
-        if codec is not None:
-            try:
-                return codec.read(element)
-            except SchemaViolation as error:
-                raise SchemaViolation(error.reason, path=_step(path, view), tag=error.tag) from None
+        try:
+            return None if codec is None else codec.read(element)
+        except SchemaViolation as error:
+            raise SchemaViolation(error.reason, path=_step(path, view), tag=error.tag) from None
+
+    def _entry(
+        self, view: NodeView, element: etree._Element, path: str, met: dict[NodeView, set[Any]]
+    ) -> ObjectValue | None:
+        """The value of a list entry; None when nothing is left to check in it."""
+        keys: list[str] = []
+        for tag in view.keys:
+            leaf, key = view.child(tag), element.find(tag)
+            if leaf is None or key is None:
+                raise SchemaViolation(
+                    f"list entry without its key {tag.rpartition('}')[2]}",
+                    path=_step(path, view),
+                    tag="missing-element",
+                )
+            keys.append(leaf.canonical(key))
+        if keys:
+            seen, mine = met.setdefault(view, set()), tuple(keys)
+            if mine in seen:
+                raise _same_key(_step(path, view), ", ".join(keys))
+            seen.add(mine)
+        rule = self._rules.get(view.origin)
+        if rule is not None and self._lookup is not None and self._lookup.approved(rule, element):
+            return None
+        value = self._inner(view, element, _step(path, view) + _predicates_of(view, keys))
+        return None if rule is not None and rule.plain else value
+
+    def _inner(self, view: NodeView, element: etree._Element, here: str) -> ObjectValue:
         if view.kind is Kind.ANYDATA:
             return ObjectValue({}, _EPOCH)
-        here = _step(path, view)
-        if view.kind is Kind.LIST:
-            here += key_predicates(view, element)
         if element.text is not None and element.text.strip():
             raise SchemaViolation("text where elements belong", path=here, tag="bad-element")
         return self.read(view.child, element, here)
@@ -123,20 +135,22 @@ def _step(path: str, view: NodeView) -> str:
     return f"{path}/{view.module}:{view.name}"
 
 
-def key_predicates(view: NodeView, element: etree._Element) -> str:
-    """The keys of a list entry as predicates of a path; a missing key is left out."""
-    text = ""
-    for tag in view.keys:
-        key = element.find(tag)
-        key_view = view.child(tag)
-        if key is not None and key_view is not None:
-            text += f"[{key_view.module}:{key_view.name}={_quoted(key_view.canonical(key))}]"
-    return text
+def _entries(members: dict[str, Any], view: NodeView) -> list[Any]:
+    entries: list[Any] | None = members.get(view.member)
+    if entries is None:
+        entries = members[view.member] = ArrayValue([], _EPOCH)
+    return entries
 
 
-def _key_values(view: NodeView, element: etree._Element) -> tuple[str, ...]:
-    found = ((view.child(tag), element.find(tag)) for tag in view.keys)
-    return tuple(leaf.canonical(key) for leaf, key in found if leaf is not None and key is not None)
+def _predicates_of(view: NodeView, keys: Sequence[str]) -> str:
+    """The keys of a list entry as predicates of a path."""
+    names = (tag[1:].partition("}") for tag in view.keys)
+    held = zip((name for _, _, name in names), keys, strict=True)
+    return "".join(f"[{view.module}:{name}={_quoted(value)}]" for name, value in held)
+
+
+def _repeated(path: str) -> SchemaViolation:
+    return SchemaViolation("a value is there twice", path=path, tag="bad-element")
 
 
 def _same_key(path: str, key: str) -> SchemaViolation:
@@ -212,7 +226,7 @@ def refusal(error: ValidationError) -> SchemaViolation:
     if isinstance(error, SemanticError) and tag == "non-unique-key":
         return _same_key(path, detail)
     if isinstance(error, SemanticError) and tag == "repeated-leaf-list-value":
-        return SchemaViolation("a value is there twice", path=path, tag="bad-element")
+        return _repeated(path)
     if isinstance(error, SemanticError) and tag == "instance-required":
         # RFC 7950 15.5: what a leafref points at is not there.
         return SchemaViolation(
