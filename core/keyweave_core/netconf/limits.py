@@ -1,6 +1,6 @@
 """Bounds of a NETCONF server or client, in one frozen value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MAY_BE_ZERO = frozenset({"idle_timeout_s"})
 
@@ -26,9 +26,24 @@ class NetconfLimits:
     max_xpath_cost: int = 30_000_000  # looks at nodes in one use of an XPath filter: about a second
     notification_log_events: int = 2000  # kept for replay and for readers that lag
     notification_log_bytes: int = 2 * 1024 * 1024
+    subscription_filter_cost: int = 100_000  # as max_filter_cost, for what filters every event or update
+    subscription_xpath_cost: int = 1_000_000  # as max_xpath_cost, likewise
+    max_subscriptions: int = 1000  # dynamic subscriptions of one server (RFC 8639)
+    max_subscriptions_per_session: int = 64
+    suspension_timeout_s: float = 300.0  # a suspended subscription is terminated after
+    push_min_period_s: float = 0.1  # the shortest period of a periodic subscription
+    push_poll_s: float = 1.0  # operational is compared this often while somebody watches it
+    push_spacing_s: float = 0.05  # and never more often than this, whatever happens
+    push_update_bytes: int = 4 * 1024 * 1024  # the content of one push-update or push-change-update
     notification_queue: int = 2000  # client: received and not yet taken
     rpc_timeout_s: float = 30.0  # client: from an rpc to its reply
     connect_timeout_s: float = 15.0  # client: TCP, SSH and hello together
+
+    def for_subscriptions(self) -> "NetconfLimits":
+        """These bounds for filters of subscriptions: what is applied often must be cheaper."""
+        return replace(
+            self, max_filter_cost=self.subscription_filter_cost, max_xpath_cost=self.subscription_xpath_cost
+        )
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

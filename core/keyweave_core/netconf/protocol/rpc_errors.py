@@ -7,6 +7,7 @@ name serves as the prefix), and the map from module to namespace goes with it.
 
 import re
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -22,12 +23,16 @@ _SEGMENT = re.compile(
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
+Structure: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""A container of error-info: its Clark name, and Clark name and text of each leaf in it."""
+
+
 class RpcError(InvalidInput):
     """An rpc was answered with an error, or is to be.
 
     `path` names the node as '/module:name/...[module:key='value']' ('' for none), `namespaces` maps the
-    prefixes in it. `info` holds (tag, text) pairs, the tag in Clark form. `others` are further errors of the
-    same reply.
+    prefixes in it. `info` holds (tag, text) pairs, the tag in Clark form; `structures` (tag, pairs) where the
+    standard puts a structure into error-info. `others` are further errors of the same reply.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class RpcError(InvalidInput):
         path: str = "",
         namespaces: Mapping[str, str] | None = None,
         info: tuple[tuple[str, str], ...] = (),
+        structures: "tuple[Structure, ...]" = (),
         others: "tuple[RpcError, ...]" = (),
     ) -> None:
         super().__init__(f"{tag}: {message}" + (f" (at {path})" if path else ""))
@@ -52,6 +58,7 @@ class RpcError(InvalidInput):
         self.path = path
         self.namespaces = dict(namespaces or {})
         self.info = info
+        self.structures = structures
         self.others = others
 
 
@@ -146,10 +153,14 @@ def error_element(error: RpcError) -> etree._Element:
         path = etree.SubElement(element, f"{{{BASE}}}error-path", nsmap=dict(error.namespaces))
         path.text = _printable(error.path)
     put("error-message", error.message).set(f"{{{XML}}}lang", "en")
-    if error.info:
+    if error.info or error.structures:
         info = put("error-info", "")
         for tag, text in error.info:
             etree.SubElement(info, tag).text = _printable(text)
+        for tag, leaves in error.structures:
+            structure = etree.SubElement(info, tag, nsmap={"e": etree.QName(tag).namespace or BASE})
+            for name, text in leaves:
+                etree.SubElement(structure, name).text = _printable(text)
     return element
 
 

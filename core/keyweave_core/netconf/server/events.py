@@ -11,13 +11,13 @@ it ends after the replay.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from lxml import etree
 
-from keyweave_core.netconf.data.filters import select
+from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.protocol.messages import (
     NETMOD_NOTIFICATION,
@@ -26,6 +26,7 @@ from keyweave_core.netconf.protocol.messages import (
     read_notification,
     to_bytes,
 )
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.outlet import Outlet
 from keyweave_core.netconf.server.timers import after
 from keyweave_core.runtime.clock import Clock, date_and_time
@@ -296,10 +297,13 @@ class EventStream:
         return root
 
 
-def subtree_matcher(filters: Sequence[Element]) -> Verdict:
-    """The question whether a subtree filter picks a notification (its content element)."""
-    return lambda content: bool(select(filters, [content], _no_schema))
+def matcher(selection: Selection) -> Verdict:
+    """The question whether a filter picks a notification (its content element)."""
 
+    def matches(content: Element) -> bool:
+        try:
+            return selection.matches_notification(content)
+        except RpcError:
+            return False  # an event so large that the filter would cost too much
 
-def _no_schema(_tag: str) -> None:
-    return None
+    return matches

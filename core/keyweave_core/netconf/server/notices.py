@@ -15,10 +15,11 @@ from keyweave_core.netconf.data.changes import Change, ChangeKind, changes
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.server.calls import Registry, Termination
-from keyweave_core.netconf.server.datastores import Editor, RunningChanged
+from keyweave_core.netconf.server.confirmed import ConfirmedFact
 from keyweave_core.netconf.server.events import EventStream
 from keyweave_core.netconf.server.monitoring import SessionFacts
 from keyweave_core.netconf.server.push_modules import NOTICES
+from keyweave_core.netconf.server.snapshots import Editor, RunningChanged
 
 MAX_EDITS = 100
 """More edits than these are told as one of each top-level node."""
@@ -57,6 +58,16 @@ class Notices:
             target = etree.SubElement(edit, f"{{{NOTICES}}}target", nsmap=used)
             target.text = where
             _sub(edit, "operation", operation)
+        self._stream.publish(root)
+
+    def confirmed_commit(self, fact: ConfirmedFact) -> None:
+        """netconf-confirmed-commit; a watcher of the datastores."""
+        root = _root("netconf-confirmed-commit")
+        if fact.by is not None:
+            self._session_of(root, fact.by)
+        _sub(root, "confirm-event", fact.event.value)
+        if fact.timeout_s is not None:
+            _sub(root, "timeout", str(fact.timeout_s))
         self._stream.publish(root)
 
     def _changed_by(self, root: Element, by: Editor | None) -> None:

@@ -14,13 +14,15 @@ from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
 from keyweave_core.netconf.server import committing, locking, reading, schemas, subscribing, writing
 from keyweave_core.netconf.server import sessions as ending
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, not_supported
+from keyweave_core.netconf.server.subscriptions import operations as dynamic
+from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
 from keyweave_core.netconf.server.system import System
 
 
 class Operations:
     """Every operation of the server, by name."""
 
-    def __init__(self, system: System, registry: Registry) -> None:
+    def __init__(self, system: System, registry: Registry, book: SubscriptionBook) -> None:
         self._system = system
         self._table: dict[str, Method] = {
             **reading.operations(system, registry),
@@ -30,6 +32,7 @@ class Operations:
             **ending.operations(registry),
             **schemas.operations(system),
             **subscribing.operations(system),
+            **dynamic.operations(system, book),
         }
         self._callable = {m.namespace for m in system.schema.modules if m.implemented}
 

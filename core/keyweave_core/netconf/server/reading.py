@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from lxml import etree
 
 from keyweave_core.netconf.data.selection import Selection
-from keyweave_core.netconf.protocol.messages import MONITORING, NETMOD_NOTIFICATION, to_bytes
+from keyweave_core.netconf.protocol.messages import MONITORING, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.server import library, monitoring
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, data_answer
@@ -67,8 +67,7 @@ class _Reading:
                 )
             )
         elements += [e for e in (self._library, self._modules_state) if wanted(str(e.tag))]
-        if wanted(f"{{{NETMOD_NOTIFICATION}}}netconf"):
-            elements.append(system.stream.describe())
+        elements += [make() for tag, make in system.own_state.items() if wanted(tag)]
         return elements
 
 

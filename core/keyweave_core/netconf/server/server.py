@@ -14,7 +14,7 @@ from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, Keeper, Schema
-from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID
+from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID, NETMOD_NOTIFICATION
 from keyweave_core.netconf.server.access import AccessControl, OpenAccess
 from keyweave_core.netconf.server.calling import keep_calling
 from keyweave_core.netconf.server.datastores import Datastores, Store
@@ -25,7 +25,10 @@ from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
 from keyweave_core.netconf.server.notices import Notices
 from keyweave_core.netconf.server.operations import Operations
 from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
+from keyweave_core.netconf.server.push_modules import SUBSCRIBED
 from keyweave_core.netconf.server.session import ServerSession
+from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
+from keyweave_core.netconf.server.subscriptions.observer import Observer
 from keyweave_core.netconf.server.system import System
 from keyweave_core.netconf.ssh.channel import Key
 from keyweave_core.netconf.ssh.listen import SshService
@@ -111,7 +114,17 @@ class NetconfServer:
         )
         self._notices = Notices(self._stream, places, self)
         self._datastores.watch(self._notices.running_changed)
-        self._operations = Operations(self.system, self)
+        self._datastores.watch_confirmed(self._notices.confirmed_commit)
+        self.observer = Observer(self.system, limits=self._limits, log=self._log)
+        book = SubscriptionBook(self.system, self.observer, limits=self._limits)
+        self.system.own_state.update(
+            {
+                f"{{{NETMOD_NOTIFICATION}}}netconf": self._stream.describe,
+                f"{{{SUBSCRIBED}}}streams": book.streams,
+                f"{{{SUBSCRIBED}}}subscriptions": book.subscriptions,
+            }
+        )
+        self._operations = Operations(self.system, self, book)
 
     async def start_ssh(
         self,
@@ -235,6 +248,10 @@ class NetconfServer:
         """
         self._stream.publish(notification, at_s)
 
+    def touch(self) -> None:
+        """What the device observes may have changed: whoever watches it is told sooner than by polling."""
+        self.observer.touch()
+
     def running(self) -> list[etree._Element]:
         """The running configuration as top-level elements. They are shared: read them, never change them."""
         return list(self._datastores.read(Store.RUNNING).elements)
@@ -257,6 +274,7 @@ class NetconfServer:
 
     async def close(self) -> None:
         """Listen no more, end all sessions and wait for the rpcs at hand (at most 5 s)."""
+        self.observer.close()
         services, self._services = self._services, []
         calls = tuple(self._calls)
         for service in services:

@@ -11,9 +11,9 @@ from lxml import etree
 from keyweave_core.netconf.protocol.messages import NETMOD_NOTIFICATION, NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
 from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.events import STREAM, Subscription, Verdict, subtree_matcher
+from keyweave_core.netconf.server.events import STREAM, Subscription, Verdict, matcher
 from keyweave_core.netconf.server.outlet import Outlet
-from keyweave_core.netconf.server.parameters import moment, parameters, subtree_filter, text_of
+from keyweave_core.netconf.server.parameters import moment, parameters, read_filter, text_of
 from keyweave_core.netconf.server.system import System
 
 
@@ -53,6 +53,7 @@ class _Manner:
 class _Subscribing:
     def __init__(self, system: System) -> None:
         self._system = system
+        self._costs = system.limits.for_subscriptions()
 
     async def create_subscription(self, caller: Caller, operation: etree._Element) -> Answer:
         """Start the one subscription of a session."""
@@ -60,7 +61,7 @@ class _Subscribing:
         name = text_of(found, "stream")
         if name is not None and name != STREAM:
             raise bad_element("invalid-value", f"no stream {name[:60]!r}", "stream")
-        filters = subtree_filter(found)
+        selection = read_filter(found, self._costs)
         start_s, stop_s = moment(found, "startTime"), moment(found, "stopTime")
         if stop_s is not None and start_s is None:
             raise bad_element("missing-element", "stopTime wants a startTime", "startTime")
@@ -73,7 +74,7 @@ class _Subscribing:
                 raise RpcError("in-use", "this session has a subscription already", type="protocol")
             message = "this session has subscriptions by establish-subscription"
             raise RpcError("operation-not-supported", message, type="protocol")
-        matches = None if filters is None else subtree_matcher(filters)
+        matches = None if selection is None else matcher(selection)
         return Answer(then=lambda: self._start(caller, matches, start_s, stop_s))
 
     def _start(

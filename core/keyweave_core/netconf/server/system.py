@@ -5,7 +5,7 @@ sessions, messages or filters' syntax.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lxml import etree
 
@@ -23,7 +23,10 @@ from keyweave_core.runtime.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What operations work on. `own` are the namespaces of data that the server makes itself."""
+    """What operations work on. `own` are the namespaces of data that the server makes itself.
+
+    `own_state` makes such data when somebody asks for it, by the Clark name of its top-level element.
+    """
 
     schema: Schema
     places: SchemaMap
@@ -39,6 +42,7 @@ class System:
     clock: Clock
     limits: NetconfLimits
     own: frozenset[str]
+    own_state: dict[str, Callable[[], etree._Element]] = field(default_factory=dict)
 
     async def operational(self, wanted: Callable[[str], bool] | None = None) -> list[etree._Element]:
         """Running with what the device observes on top, as top-level elements; not the server's own state.

@@ -3,8 +3,9 @@
 import pytest
 from lxml import etree
 
+from keyweave_core.netconf.data.selection import SubtreeSelection
 from keyweave_core.netconf.protocol.messages import notification_bytes, parse_xml, read_notification
-from keyweave_core.netconf.server.events import EventLog, EventStream, Subscription, subtree_matcher
+from keyweave_core.netconf.server.events import EventLog, EventStream, Subscription, Verdict, matcher
 from keyweave_core.netconf.server.outlet import Outlet
 from keyweave_core.runtime.clock import ManualClock, date_and_time
 
@@ -13,6 +14,10 @@ START = 1_700_000_000.0
 
 def event(name: str, inner: str = "") -> etree._Element:
     return parse_xml(f'<{name} xmlns="urn:e">{inner}</{name}>'.encode())
+
+
+def subtree(filters: list[etree._Element]) -> Verdict:
+    return matcher(SubtreeSelection(filters, max_cost=1000))
 
 
 class Reader:
@@ -119,12 +124,12 @@ async def test_a_stop_time_in_the_past_is_replay_only(stream, clock) -> None:
 
 def test_a_filter_picks_whole_notifications_by_what_is_in_them(stream, clock) -> None:
     by_name, by_value = Reader(), Reader()
-    subscribe(stream, clock, by_name, matches=subtree_matcher([event("down")]))
+    subscribe(stream, clock, by_name, matches=subtree([event("down")]))
     subscribe(
         stream,
         clock,
         by_value,
-        matches=subtree_matcher([event("down", "<link>1</link>"), event("up")]),
+        matches=subtree([event("down", "<link>1</link>"), event("up")]),
         start_s=START - 9,
     )
     for name, link in (("down", 1), ("down", 2), ("up", 1)):

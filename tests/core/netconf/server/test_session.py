@@ -377,6 +377,8 @@ async def test_get_lays_state_over_configuration_and_makes_only_what_is_asked(pe
         "yang-library",
         "modules-state",
         "netconf",
+        "streams",
+        "subscriptions",
     ]
 
 
