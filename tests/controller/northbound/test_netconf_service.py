@@ -1,0 +1,414 @@
+"""The controller over NETCONF: our client, real SSH, simulated agents."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from keyweave_controller.control.configuration import OperatorConfiguration, Policy, Tenant
+from keyweave_controller.control.events import InventoryNode, Notified
+from keyweave_controller.engine.loop import ControllerEngine
+from keyweave_controller.engine.simulation import (
+    SimulatedAgents,
+    SimulatedNode,
+    Span,
+    simulate,
+    simulated_id,
+    simulated_link_id,
+)
+from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.configuring import Configurator
+from keyweave_controller.northbound.markup import al, kwn, nt, nw
+from keyweave_controller.northbound.netconf_service import NetconfNorthbound
+from keyweave_core.errors import SettingsError
+from keyweave_core.model.link import LinkStatus
+from keyweave_core.model.notifications import Event, LinkReport
+from keyweave_core.netconf.client.client import NetconfClient, connect
+from keyweave_core.netconf.protocol.messages import parse_xml
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
+from keyweave_core.netconf.server.settings import NetconfSettings, NetconfUser
+from keyweave_core.netconf.ssh.channel import private_key, public_key
+from keyweave_core.runtime.clock import SystemClock
+from keyweave_lab.pki import LabPki
+from keyweave_yang.schema import load_schema
+
+A, B, C = (simulated_id(name) for name in "ABC")
+AB = simulated_link_id("A", "B")
+BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
+KWN = 'xmlns="urn:keyweave:yang:keyweave-qkd-network"'
+
+
+def xml(text: str) -> etree._Element:
+    return parse_xml(text.encode())
+
+
+def entry(name: str = "one", source: str = "sae:a", destination: str = "sae:c", more: str = "") -> str:
+    return (
+        f"<association><name>{name}</name><source>{source}</source>"
+        f"<destination>{destination}</destination>{more}</association>"
+    )
+
+
+def associations(*entries: str) -> etree._Element:
+    return xml(f"<key-associations {KWN}>{''.join(entries)}</key-associations>")
+
+
+def deleted(name: str = "one") -> etree._Element:
+    return xml(
+        f'<key-associations {KWN}><association xmlns:nc="{BASE}" nc:operation="delete">'
+        f"<name>{name}</name></association></key-associations>"
+    )
+
+
+def rate(bps: int) -> str:
+    return f"<qos><min-bandwidth-bps>{bps}</min-bandwidth-bps></qos>"
+
+
+class Site:
+    """A controller over three simulated nodes in a line, 100 kbit/s each, and its NETCONF endpoint."""
+
+    def __init__(self, folder: Path, pki: LabPki) -> None:
+        self.folder = folder
+        self.keys = {name: pki.ssh_key(f"user-{name}") for name in ("operator", "viewer")}
+        self.host = pki.ssh_key("host-controller")
+        spans = [Span(a="A", b="B", skr_bps=100_000), Span(a="B", b="C", skr_bps=100_000)]
+        served = {"A": ("sae:a", "sae:a2"), "B": ("sae:b",), "C": ("sae:c",)}
+        self.nodes: dict[str, SimulatedNode] = simulate(spans, served)
+        self.port = 0
+        self.clock = SystemClock()
+        self.ask_limit_s = 5.0
+
+    @property
+    def settings(self) -> NetconfSettings:
+        return NetconfSettings(
+            host_key=self.host.private_key,
+            users=tuple(
+                NetconfUser(
+                    name=name,
+                    authorized_keys=key.public_key,
+                    groups=(name,),
+                )
+                for name, key in self.keys.items()
+            ),
+            listen_port=0,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Site"]:
+        """The controller lives inside; what is stored survives."""
+        numbers = itertools.count()
+        self.engine = ControllerEngine(
+            store_url=f"sqlite:///{self.folder / 'store.sqlite'}",
+            clock=self.clock,
+            policy=Policy(closed_kept=50),
+            inventory=tuple(InventoryNode(name=node.name) for node in self.nodes.values()),
+            ask_limit_s=self.ask_limit_s,
+        )
+        agents = SimulatedAgents(self.nodes, self.clock, self.engine.submit)
+        life = asyncio.create_task(self.engine.run(agents))
+        await asyncio.sleep(0)
+        agents.connect_all()
+        await self.until(lambda: self.engine.network.nodes and not self.engine.network.state.settling)
+        self.configurator = Configurator(
+            self.engine, self.clock, lambda: f"{self.engine.epoch}-{next(numbers)}"
+        )
+        northbound = NetconfNorthbound(
+            settings=self.settings,
+            agents=AgentsView(()),
+            clock=self.clock,
+            new_id=lambda: f"n{self.engine.epoch}-{next(numbers)}",
+            uniform=lambda: 0.5,
+        )
+        ports = await northbound.start(self.engine, self.configurator)
+        self.port = ports.ssh or 0
+        following = asyncio.create_task(northbound.follow())
+        try:
+            yield self
+        finally:
+            await northbound.stop()
+            for task in (following, life):
+                task.cancel()
+            await asyncio.gather(following, life, return_exceptions=True)
+
+    @asynccontextmanager
+    async def client(self, user: str = "operator") -> AsyncIterator[NetconfClient]:
+        client = await connect(
+            "127.0.0.1",
+            self.port,
+            username=user,
+            host_key=public_key(self.host.public_key.read_text()),
+            key=private_key(self.keys[user].private_key.read_text()),
+            clock=self.clock,
+        )
+        async with client:
+            yield client
+
+    @staticmethod
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def site(tmp_path: Path, pki: LabPki) -> Site:
+    return Site(tmp_path, pki)
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncIterator[NetconfClient]:
+    async with site.running(), site.client() as client:
+        yield client
+
+
+async def shown(client: NetconfClient, name: str = "one") -> etree._Element | None:
+    """The entry of an association in <get>."""
+    tops = await client.get(xml(f"<key-associations {KWN}/>"))
+    for top in tops:
+        for one in top.iterchildren(kwn("association")):
+            if one.findtext(kwn("name")) == name:
+                return one
+    return None
+
+
+async def configured(client: NetconfClient) -> list[str]:
+    """Which top-level trees have configuration; the policy of the settings is one."""
+    return [str(top.tag) for top in await client.get_config() if len(top)]
+
+
+def status(element: etree._Element | None) -> str | None:
+    return None if element is None else element.findtext(f"{kwn('state')}/{kwn('status')}")
+
+
+async def test_an_association_is_configured_seen_active_and_deleted(
+    site: Site, client: NetconfClient
+) -> None:
+    await client.edit_config("candidate", associations(entry(more=rate(5_000) + "<priority>3</priority>")))
+    assert not site.engine.network.associations
+    await client.commit()
+    one = await shown(client)
+    assert status(one) == "active"
+    assert one is not None
+    assert one.findtext(f"{kwn('state')}/{kwn('path')}/{kwn('bandwidth-bps')}") == "5000"
+    assert [node.text for node in one.iterfind(f"{kwn('state')}/{kwn('path')}/{kwn('node-name')}")] == [
+        "A",
+        "B",
+        "C",
+    ]
+    assert kwn("key-associations") in await configured(client)
+    await client.edit_config("running", deleted())
+    assert await shown(client) is None
+    await site.until(lambda: not any(node.applications for node in site.nodes.values()))
+    assert kwn("key-associations") not in await configured(client)
+
+
+async def test_a_refusal_names_the_entry_and_changes_nothing(site: Site, client: NetconfClient) -> None:
+    wanted = associations(
+        entry("fits", more=rate(1_000)),
+        entry("large", "sae:b", "sae:c", rate(200_000)),
+        entry("far", "sae:x"),
+    )
+    await client.edit_config("candidate", wanted)
+    with pytest.raises(RpcError) as caught:
+        await client.commit()
+    errors = [caught.value, *caught.value.others]
+    assert {error.tag for error in errors} == {"resource-denied", "operation-failed"}
+    paths = {error.path.rpartition("[")[2] for error in errors}
+    assert any("'large'" in path for path in paths)
+    assert any("'far'" in path for path in paths)
+    assert any("lacks" in error.message for error in errors)
+    assert await configured(client) == [kwn("policy")]
+    await site.until(lambda: not any(one.live for one in site.engine.network.associations.values()))
+    assert not any(node.links for node in site.nodes.values())
+
+
+async def test_a_change_of_qualities_is_an_update(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", associations(entry(more=rate(5_000))))
+    before = next(iter(site.engine.network.associations))
+    await client.edit_config("running", associations(entry(more=rate(9_000))))
+    assert site.engine.network.associations[before].reserved_bps == 9_000
+    assert len(site.engine.network.associations) == 1
+
+
+async def test_policy_tenants_and_tariff_take_effect_at_once(site: Site, client: NetconfClient) -> None:
+    (policy,) = await client.get_config()
+    assert policy.findtext(kwn("closed-kept")) == "50"  # of the settings
+    await client.edit_config(
+        "running",
+        [
+            xml(f"<policy {KWN}><max-relay-hops>1</max-relay-hops></policy>"),
+            xml(f"<tariff {KWN}><currency>CHF</currency><per-mbit>0.50</per-mbit></tariff>"),
+            xml(
+                f"<tenants {KWN}><tenant><name>bank</name><application>sae:a</application>"
+                "<max-associations>0</max-associations></tenant></tenants>"
+            ),
+        ],
+    )
+    with pytest.raises(RpcError, match="2 links apart"):
+        await client.edit_config("running", associations(entry("far", "sae:a2")))
+    with pytest.raises(RpcError, match="tenant bank has 0 key associations of at most 0"):
+        await client.edit_config("running", associations(entry("near", "sae:a", "sae:b")))
+    bill = await client.rpc(xml(f"<get-bill {KWN}/>"))
+    assert bill.findtext(f"{kwn('currency')}") == "CHF"
+    assert site.engine.network.policy == Policy(max_relay_hops=1, closed_kept=50)
+
+
+async def test_everything_shown_is_valid(site: Site, client: NetconfClient) -> None:
+    await client.edit_config(
+        "running",
+        [
+            associations(entry()),
+            xml(
+                f"<tenants {KWN}><tenant><name>bank</name><application>sae:a</application></tenant></tenants>"
+            ),
+        ],
+    )
+    report = LinkReport(link_id=AB, status=LinkStatus.OFF)
+    site.engine.submit(Notified(at=site.clock.now(), node_id=A, notification=Event(link=report)))
+    await site.until(site.engine.management.alarms)
+    tops = {top.tag: top for top in await client.get()}
+    ours = [
+        tops[tag]
+        for tag in (nw("networks"), al("alarms"), *map(kwn, ("key-associations", "tenants", "inventory")))
+    ]
+    load_schema("controller").validate_data(ours)
+    network = tops[nw("networks")].find(nw("network"))
+    assert len(network.findall(nw("node"))) == 3
+    assert len(network.findall(nt("link"))) == 4
+    assert {one.findtext(al("resource")) for one in tops[al("alarms")].iter(al("alarm"))} >= {f"link:{AB}"}
+    tenant = tops[kwn("tenants")].find(kwn("tenant"))
+    assert tenant.findtext(f"{kwn('state')}/{kwn('associations')}") == "1"
+    assert status(await shown(client)) == "suspended"
+
+
+async def test_a_restart_keeps_what_was_confirmed_and_nothing_else(site: Site) -> None:
+    async with site.running(), site.client() as client:
+        await client.edit_config("running", associations(entry()))
+        await client.edit_config("candidate", associations(entry("two", "sae:b")))
+        await client.rpc(xml(f'<commit xmlns="{BASE}"><confirmed/><persist>x</persist></commit>'))
+        assert status(await shown(client, "two")) == "active"
+        assert [one.name for one in site.engine.network.state.kept.associations] == ["one"]
+        events = site.engine.seq
+    assert events
+    async with site.running(), site.client() as client:
+        assert status(await shown(client, "one")) == "active"
+        assert await shown(client, "two") is None
+        (policy, configured) = await client.get_config()
+        assert policy.tag == kwn("policy")
+        assert [one.findtext(kwn("name")) for one in configured] == ["one"]
+
+
+async def test_a_confirmed_commit_is_taken_back_when_its_session_ends(
+    site: Site, client: NetconfClient
+) -> None:
+    async with site.client() as other:
+        await other.edit_config("candidate", associations(entry()))
+        await other.rpc(xml(f'<commit xmlns="{BASE}"><confirmed/></commit>'))
+        assert status(await shown(client)) == "active"
+    await site.until(lambda: not any(one.live for one in site.engine.network.associations.values()))
+    assert site.engine.network.state.kept is None
+
+
+async def test_what_another_interface_configures_is_in_running(site: Site, client: NetconfClient) -> None:
+    answer = await site.configurator.change(
+        lambda now: OperatorConfiguration(
+            policy=now.policy, tenants=(Tenant(name="bank"),), associations=now.associations
+        ),
+        requester="gui",
+    )
+    assert not answer.reasons
+    async with asyncio.timeout(5):
+        while kwn("tenants") not in [top.tag for top in await client.get_config()]:
+            await asyncio.sleep(0.01)
+    await client.edit_config("running", associations(entry()))
+    assert [tenant.name for tenant in site.engine.network.state.operator.tenants] == ["bank"]
+
+
+async def test_a_change_that_takes_too_long_is_taken_back(site: Site) -> None:
+    site.ask_limit_s = 0.2
+    site.nodes[B].latency_s = 1.0
+    async with site.running(), site.client() as client:
+        with pytest.raises(RpcError, match="in time"):
+            await client.edit_config("running", associations(entry()))
+        assert site.engine.network.state.operator == OperatorConfiguration()
+
+
+async def test_questions(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", associations(entry(more=rate(5_000))))
+    app_id = next(iter(site.engine.network.associations))
+    reply = await client.rpc(
+        xml(
+            f"<compute-paths {KWN}><source>A</source><destination>sae:c</destination>"
+            "<number>3</number></compute-paths>"
+        )
+    )
+    (path,) = reply.iterchildren(kwn("path"))
+    assert path.findtext(kwn("hops")) == "2"
+    assert path.findtext(kwn("bottleneck-bps")) == "85000"
+    assert "no more than 1" in (reply.findtext(kwn("reason")) or "")
+    reply = await client.rpc(
+        xml(
+            f"<what-if {KWN}><fail-link>{AB}</fail-link><add-demand><id>d</id><source>sae:b</source>"
+            "<destination>sae:c</destination></add-demand></what-if>"
+        )
+    )
+    assert reply.findtext(f"{kwn('lost')}/{kwn('id')}") == app_id
+    assert reply.findtext(f"{kwn('carried')}/{kwn('id')}") == "d"
+    for text, path in (
+        (
+            f"<compute-paths {KWN}><source>A</source><destination>Z</destination></compute-paths>",
+            "destination",
+        ),
+        (f"<what-if {KWN}><fail-link>{AB[:-1]}0</fail-link></what-if>", "fail-link"),
+        (f"<compute-paths {KWN}><source>A</source></compute-paths>", ""),
+    ):
+        with pytest.raises(RpcError) as caught:
+            await client.rpc(xml(text))
+        assert path in caught.value.path
+
+
+async def test_only_what_is_not_configured_can_be_closed_by_rpc(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", associations(entry()))
+    app_id = next(iter(site.engine.network.associations))
+    with pytest.raises(RpcError, match="configured as one"):
+        await client.rpc(xml(f"<close-association {KWN}><app-id>{app_id}</app-id></close-association>"))
+    with pytest.raises(RpcError, match="there is no association"):
+        await client.rpc(xml(f"<close-association {KWN}><app-id>{A}</app-id></close-association>"))
+
+
+async def test_changes_are_notified_once(site: Site, client: NetconfClient) -> None:
+    schema = load_schema("controller")
+    async with site.client() as listener:
+        await listener.create_subscription()
+        await client.edit_config("running", associations(entry()))
+        report = LinkReport(link_id=AB, status=LinkStatus.OFF, message="digger")
+        site.engine.submit(Notified(at=site.clock.now(), node_id=A, notification=Event(link=report)))
+        seen: dict[str, list[etree._Element]] = {}
+        async with asyncio.timeout(10):
+            async for notification in listener.notifications():
+                content = notification.content
+                if etree.QName(content).namespace in (
+                    etree.QName(kwn("x")).namespace,
+                    etree.QName(al("x")).namespace,
+                ):
+                    schema.validate_notification(content)
+                    seen.setdefault(str(content.tag), []).append(content)
+                alarms = seen.get(al("alarm-notification"), [])
+                if len(alarms) >= 2:
+                    break
+        told = [one.findtext(kwn("status")) for one in seen[kwn("association-changed")]]
+        assert told[-2:] == ["active", "suspended"]
+        assert [one.findtext(kwn("status")) for one in seen[kwn("link-changed")]] == ["off"]
+        assert seen[kwn("link-changed")][0].findtext(kwn("down-reason")) == "digger"
+
+
+def test_a_startup_datastore_is_not_for_controllers(site: Site) -> None:
+    settings = NetconfSettings(host_key=site.host.private_key, users=site.settings.users, startup=True)
+    with pytest.raises(SettingsError, match="startup"):
+        NetconfNorthbound(
+            settings=settings, agents=AgentsView(()), clock=site.clock, new_id=str, uniform=lambda: 0.5
+        )
