@@ -53,6 +53,10 @@ class AccessControl(Protocol):
         """Running is another one now: rules in it hold from here on."""
         ...
 
+    def state(self) -> Sequence[etree._Element]:
+        """What it has to tell of itself (counters), as top-level state elements."""
+        ...
+
 
 class OpenAccess:
     """Everything is permitted to everybody who could log in."""
@@ -77,3 +81,7 @@ class OpenAccess:
 
     def configured(self, running: Sequence[etree._Element]) -> None:
         """There are no rules."""
+
+    def state(self) -> Sequence[etree._Element]:
+        """Nothing."""
+        return ()

@@ -293,9 +293,9 @@ class ServerSession:
             answer.then()
 
     def _audit(self, root: etree._Element, error: RpcError | None) -> None:
-        """One line for every rpc that changes something or tried to."""
+        """One line for every rpc that changes something or tried to, or was denied."""
         name = _name_of(root)
-        if name not in _READING:
+        if name not in _READING or (error is not None and error.tag == "access-denied"):
             outcome = "ok" if error is None else f"{error.tag}: {error.message}"
             message_id = (root.get("message-id") or "")[:100]
             self._log.info("netconf operation", operation=name, message_id=message_id, outcome=outcome)

@@ -56,7 +56,7 @@ class System:
         ):
             elements: Sequence[etree._Element] = self.datastores.read(Store.RUNNING).elements
         else:
-            state = await self.device.state()
+            state = [*await self.device.state(), *self.access.state()]
             elements = overlay(self.datastores.read(Store.RUNNING).elements, state, self.places.top)
         return [
             element
