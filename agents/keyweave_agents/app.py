@@ -4,7 +4,7 @@
        |                  ^
        +--events--> control --KeyControl
                        |
-                    NETCONF server
+                    NETCONF server, and gNMI beside it where the settings want it
 
 Rule of this file: everything that lives is a task of one group; nothing here decides anything. The rooms do
 not depend on the controller or on each other's neighbours being there: keys flow on while either is away.
@@ -46,6 +46,7 @@ class Ready:
     node_id: NodeId
     netconf_port: int | None  # None: no SSH port, the agent calls home
     netconf_tls_port: int | None
+    gnmi_port: int | None  # None: not in the settings
     service_port: int
     keys_port: int
 
@@ -77,6 +78,8 @@ def check(settings: AgentSettings) -> None:
     server_context(settings.keys_tls)
     server_context(settings.service.tls)
     read_entrances(settings.netconf)
+    if settings.gnmi is not None:
+        server_context(settings.gnmi.files)
     _state_dir(settings)
 
 
@@ -140,14 +143,17 @@ async def _live(
         living = [rooms.create_task(keys.run(), name="keys")]
         living += [rooms.create_task(module.run(), name="module") for module in modules.values()]
         living.append(rooms.create_task(reporter.run(netconf.publish), name="reports"))
+        closing = contextlib.AsyncExitStack()
         try:
             _, keys_port = await keys.listening()
             service_port = await service.start()
             netconf_ports = await entrances.open(netconf, uniform)
+            gnmi_port = await _open_gnmi(settings, netconf, closing)
             log.info(
                 "ready",
                 netconf_port=netconf_ports.ssh,
                 netconf_tls_port=netconf_ports.tls,
+                gnmi_port=gnmi_port,
                 service_port=service_port,
                 keys_port=keys_port,
             )
@@ -156,6 +162,7 @@ async def _live(
                     node_id=node_id,
                     netconf_port=netconf_ports.ssh,
                     netconf_tls_port=netconf_ports.tls,
+                    gnmi_port=gnmi_port,
                     service_port=service_port,
                     keys_port=keys_port,
                 )
@@ -164,12 +171,26 @@ async def _live(
             log.info("stopping")
         finally:
             # Who asks from outside goes first: no request then meets a room that is half closed.
+            await closing.aclose()
             await netconf.close()
             await service.close()
             for task in living:
                 task.cancel()
             # Without associations the key manager wipes the keys it held for them.
             keys.configure(KeyPlan())
+
+
+async def _open_gnmi(
+    settings: AgentSettings, netconf: NetconfServer, closing: contextlib.AsyncExitStack
+) -> int | None:
+    """Serve over gNMI what the NETCONF server serves; the port, None when the settings do not want it."""
+    if settings.gnmi is None:
+        return None
+    from keyweave_gnmi.server import open_gnmi  # gRPC is loaded for those who use it
+
+    server, port = await open_gnmi(settings.gnmi, settings.netconf, netconf.system)
+    closing.push_async_callback(server.close)
+    return port
 
 
 @contextlib.contextmanager

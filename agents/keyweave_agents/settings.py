@@ -16,6 +16,7 @@ from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.settings import read_settings
 from keyweave_core.runtime.tls import TlsSettings
+from keyweave_gnmi.settings import GnmiSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class LogSettings:
 class AgentSettings:
     """The whole file. `keys_tls` is what key managers show each other, `service.tls` what applications see.
 
+    Without `gnmi` there is no gNMI server, and nothing of it is loaded.
+
     Raises ValueError where two tables contradict each other, naming both.
     """
 
@@ -40,6 +43,7 @@ class AgentSettings:
     service: ServiceSettings
     consumers: tuple[ConsumerSettings, ...] = ()
     modules: tuple[ModuleSettings, ...] = ()
+    gnmi: GnmiSettings | None = None
     log: LogSettings = LogSettings()
 
     def __post_init__(self) -> None:
@@ -58,6 +62,7 @@ class AgentSettings:
             netconf=self.netconf.anchored(folder),
             keys_tls=self.keys_tls.relative_to(folder),
             service=replace(self.service, tls=self.service.tls.relative_to(folder)),
+            gnmi=self.gnmi and self.gnmi.anchored(folder),
         )
 
     def _check_neighbours(self) -> None:
@@ -107,6 +112,8 @@ class AgentSettings:
             places.append(("netconf", self.netconf.listen_host, self.netconf.listen_port))
         if self.netconf.tls is not None and self.netconf.tls.listen:
             places.append(("netconf.tls", self.netconf.tls.listen_host, self.netconf.tls.listen_port))
+        if self.gnmi is not None:
+            places.append(("gnmi", self.gnmi.listen_host, self.gnmi.listen_port))
         taken: dict[tuple[str, int], str] = {}
         for name, host, port in places:
             if port and (host, port) in taken:

@@ -1,45 +1,57 @@
 """Who calls: from the certificate that TLS has proved to the user whose rights count.
 
-Rule of this file: the name comes from the certificate and never from a message or a header. A certificate of
-the right authority is not enough: its name must be on the list.
+Rule of this file: the name comes from the certificate and never from a message or a header, by the same
+cert-to-name entries as for NETCONF over TLS. A certificate of the right authority is not enough: the name
+must be that of a user.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import ssl
+from collections.abc import Iterable, Mapping
 
 from keyweave_core.netconf.server.access import User
+from keyweave_core.netconf.tls.names import NameMap
 from keyweave_gnmi.faults import NotAllowed
-from keyweave_gnmi.settings import GnmiUser, NameSource
 
 Properties = Mapping[str, Iterable[bytes]]
 """The authentication context of a gRPC call."""
 
-_SOURCES = {
-    NameSource.COMMON_NAME: "x509_common_name",
-    NameSource.ALTERNATIVE_NAME: "x509_subject_alternative_name",
-}
+_REMEMBERED = 256
 
 
 class Callers:
-    """The users of one server."""
+    """The users of one server: names with their groups; nothing is denied to those of `recovery`."""
 
-    def __init__(self, users: Sequence[GnmiUser], source: NameSource) -> None:
+    def __init__(
+        self,
+        names: NameMap,
+        groups: Mapping[str, frozenset[str]],
+        *,
+        recovery: frozenset[str] = frozenset(),
+    ) -> None:
+        self._names = names
         self._users = {
-            user.certificate_name or user.name: User(
-                user.name, groups=frozenset(user.groups), recovery=user.recovery
-            )
-            for user in users
+            name: User(name, groups=members, recovery=name in recovery) for name, members in groups.items()
         }
-        self._source = source
+        self._known: dict[bytes, str | None] = {}
 
     def identify(self, properties: Properties) -> User:
-        """The user behind a call; NotAllowed when the certificate has no name or none on the list."""
-        names = [
-            value.decode("utf-8", errors="replace").strip()
-            for value in properties.get(_SOURCES[self._source], ())
-        ]
-        for name in names:
-            user = self._users.get(name)
-            if user is not None:
-                return user
-        shown = names[0][:100] if names and names[0] else "without a name"
-        raise NotAllowed(f"certificate {shown!r}: not on the list of users")
+        """The user behind a call; NotAllowed when the certificate gives no name, or that of nobody."""
+        pem = next(iter(properties.get("x509_pem_cert", ())), b"")
+        name = self._name(pem) if pem else None
+        if name is None:
+            raise NotAllowed("the client certificate gives no name")
+        user = self._users.get(name)
+        if user is None:
+            raise NotAllowed(f"certificate {name[:100]!r}: not on the list of users")
+        return user
+
+    def _name(self, pem: bytes) -> str | None:
+        """The name in a certificate; those seen before are not read again."""
+        if pem not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            try:
+                self._known[pem] = self._names.user_of(ssl.PEM_cert_to_DER_cert(pem.decode("ascii")))
+            except ValueError:  # a certificate that OpenSSL takes and our parser does not
+                self._known[pem] = None
+        return self._known[pem]

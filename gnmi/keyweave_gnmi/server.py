@@ -3,14 +3,17 @@
 Rule of this file: a client without a certificate of the configured authority never gets as far as a method.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
 
 from keyweave_core.errors import SettingsError
+from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.netconf.server.system import System
+from keyweave_core.netconf.tls.names import NameMap, authorities_of
 from keyweave_core.runtime.log import Logger, get_logger
-from keyweave_core.runtime.tls import TlsSettings
+from keyweave_core.runtime.tls import TlsSettings, server_context
 from keyweave_gnmi.callers import Callers
 from keyweave_gnmi.limits import GnmiLimits
 from keyweave_gnmi.service import GnmiService
@@ -26,14 +29,22 @@ class GnmiServer:
         settings: GnmiSettings,
         system: System,
         *,
-        limits: GnmiLimits | None = None,
+        groups: Mapping[str, frozenset[str]],
+        recovery: frozenset[str] = frozenset(),
         log: Logger | None = None,
     ) -> None:
+        """`groups` are the users let in besides those of the settings, `recovery` who is denied nothing.
+
+        Raises SettingsError for a file that cannot be used.
+        """
         self._settings = settings
-        self._limits = limits or GnmiLimits()
-        self._log = log or get_logger("gnmi")
-        callers = Callers(settings.users, settings.identity)
-        self.service = GnmiService(system, callers, self._limits, self._log)
+        self._limits = settings.limits
+        server_context(settings.files)  # tells what is wrong with the files in words; gRPC would not
+        names = NameMap(settings.cert_to_name, authorities_of(read_file(settings.ca)))
+        own = {user.name: frozenset(user.groups) for user in settings.users}
+        trusted = {user.name for user in settings.users if user.recovery}
+        callers = Callers(names, {**groups, **own}, recovery=recovery | trusted)
+        self.service = GnmiService(system, callers, self._limits, log or get_logger("gnmi"))
         self._server = grpc.aio.server(
             options=server_options(self._limits), maximum_concurrent_rpcs=self._limits.max_calls
         )
@@ -41,14 +52,14 @@ class GnmiServer:
     async def start(self) -> int:
         """Listen, and return the port (of interest when the settings say 0).
 
-        Raises SettingsError when a file cannot be used or the port is not to be had.
+        Raises SettingsError when the port is not to be had.
         """
-        where = f"{_bracketed(self._settings.listen_host)}:{self._settings.listen_port}"
-        credentials = server_credentials(self._settings.tls)
+        host = self._settings.listen_host
+        where = f"{f'[{host}]' if ':' in host else host}:{self._settings.listen_port}"
         try:
-            port = self._server.add_secure_port(where, credentials)
+            port = self._server.add_secure_port(where, server_credentials(self._settings.files))
         except RuntimeError as error:
-            raise SettingsError(f"gnmi: cannot listen on {where}, or the certificate is no use") from error
+            raise SettingsError(f"gnmi: cannot listen on {where}") from error
         pb_grpc.add_gNMIServicer_to_server(self.service, self._server)
         await self._server.start()
         return int(port)
@@ -57,6 +68,17 @@ class GnmiServer:
         """Take no new calls, give running ones a moment, close."""
         await self._server.stop(self._limits.grace_s)
         await self.service.views.close()
+
+
+async def open_gnmi(
+    settings: GnmiSettings, netconf: NetconfSettings, system: System
+) -> tuple[GnmiServer, int]:
+    """Serve over gNMI what a NETCONF server serves, to its users: the server and its port.
+
+    For programs with a table `[gnmi]` beside their `[netconf]`. Raises SettingsError.
+    """
+    server = GnmiServer(settings, system, groups=netconf.groups, recovery=netconf.recovery)
+    return server, await server.start()
 
 
 def server_options(limits: GnmiLimits) -> list[tuple[str, int]]:
@@ -87,7 +109,3 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot read: {error.strerror or error}") from error
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -1,66 +1,69 @@
-"""The table `[gnmi]` of a settings file, for agent and controller.
+"""The table `[gnmi]` of an agent and of the controller.
 
-Rule of this file: it loads nothing of gRPC, so a program reads its settings without paying for it.
+Rule of this file: it loads nothing of gRPC, so a program reads its settings without paying for it. Bounds are
+checked where the value is made; files are named here and read elsewhere.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from keyweave_core.netconf.tls.names import CertToName
 from keyweave_core.runtime.tls import TlsSettings
-
-_MAX_NAME = 256
-
-
-class NameSource(StrEnum):
-    """Which name of a client certificate tells the user."""
-
-    COMMON_NAME = "common-name"
-    ALTERNATIVE_NAME = "alternative-name"  # any subjectAltName, the first that is on the list
+from keyweave_gnmi.limits import GnmiLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnmiUser:
-    """One user of the gNMI server.
+    """`[[gnmi.users]]`: a user who comes over gNMI alone; those of `[netconf]` need not be repeated.
 
-    `certificate_name` is what the client certificate says ('' takes `name`), `groups` are the access control
-    groups besides those that the configuration gives; nothing is denied to a user with `recovery`.
+    `groups` are what access control (RFC 8341) knows the user by; nothing is denied to one with `recovery`.
     """
 
     name: str
-    certificate_name: str = ""
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("operator",)
     recovery: bool = False
 
     def __post_init__(self) -> None:
-        for what, text in (("name", self.name), ("certificate_name", self.certificate_name or self.name)):
-            if not 1 <= len(text) <= _MAX_NAME or not text.isprintable():
-                raise ValueError(f"user {what} {text[:60]!r}: want 1..{_MAX_NAME} printable characters")
+        for what, text in (("user name", self.name), *(("group", group) for group in self.groups)):
+            if not 1 <= len(text) <= 64 or not text.isprintable() or " " in text:
+                raise ValueError(f"{what} {text[:60]!r}: want 1..64 printable characters, no space")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnmiSettings:
-    """Where the gNMI server listens and whom it lets in. `listen_port` 0 takes a free port.
+    """`[gnmi]`: gNMI over mutual TLS. Clients show certificates of `ca`.
 
-    Both ends always show certificates. 9339 is the port registered for gNMI.
+    `cert_to_name` maps them to names of users (RFC 7407), tried in order; without entries the common name is
+    the user. 9339 is the port registered for gNMI, 0 takes a free one.
     """
 
-    tls: TlsSettings
-    users: tuple[GnmiUser, ...]
+    certificate: Path
+    private_key: Path
+    ca: Path
     listen_host: str = "127.0.0.1"
     listen_port: int = 9339
-    identity: NameSource = NameSource.COMMON_NAME
+    cert_to_name: tuple[CertToName, ...] = ()
+    users: tuple[GnmiUser, ...] = ()
+    limits: GnmiLimits = field(default_factory=GnmiLimits)
 
     def __post_init__(self) -> None:
         if not 0 <= self.listen_port <= 65535:
             raise ValueError(f"listen_port {self.listen_port}: not a port (0 takes a free one)")
-        if not self.users:
-            raise ValueError("no users: nobody could call")
-        names = [user.certificate_name or user.name for user in self.users]
+        names = [user.name for user in self.users]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"users: certificate {name} is named twice")
+                raise ValueError(f"user {name} is named twice")
 
-    def relative_to(self, folder: Path) -> "GnmiSettings":
-        """The same settings with relative paths taken from `folder` (where the settings file lies)."""
-        return replace(self, tls=self.tls.relative_to(folder))
+    @property
+    def files(self) -> TlsSettings:
+        """The certificates, as credentials are made of them."""
+        return TlsSettings(certificate=self.certificate, private_key=self.private_key, ca=self.ca)
+
+    def anchored(self, folder: Path) -> "GnmiSettings":
+        """The same settings with relative paths taken from `folder`."""
+        return replace(
+            self,
+            certificate=folder / self.certificate,
+            private_key=folder / self.private_key,
+            ca=folder / self.ca,
+        )

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.gnmi.node import INITIAL, NODE, Device, Target, settings
+from tests.gnmi.node import INITIAL, NODE, USERS, Device, Target, settings
 
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_core.netconf.server.server import NetconfServer
@@ -32,7 +32,7 @@ def limits() -> GnmiLimits:
 async def target(pki: LabPki, limits: GnmiLimits) -> AsyncIterator[Target]:
     device = Device()
     netconf = NetconfServer(load_schema(), device, [parse_xml(INITIAL.encode())], clock=SystemClock())
-    server = GnmiServer(settings(pki.node("alpha", NODE)), netconf.system, limits=limits)
+    server = GnmiServer(settings(pki.node("alpha", NODE), limits), netconf.system, groups=USERS)
     port = await server.start()
     yield Target(netconf=netconf, server=server, device=device, port=port, pki=pki)
     await server.close()

@@ -12,8 +12,9 @@ from keyweave_core.netconf.server.datastores import Store
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_gnmi.client import ClientLimits, GnmiClient
+from keyweave_gnmi.limits import GnmiLimits
 from keyweave_gnmi.server import GnmiServer
-from keyweave_gnmi.settings import GnmiSettings, GnmiUser
+from keyweave_gnmi.settings import GnmiSettings
 from keyweave_lab.pki import LabPki
 
 ETSI = "urn:etsi:qkd:yang:etsi-qkd-node"
@@ -90,6 +91,15 @@ class Target:
         )
 
 
-def settings(tls: TlsSettings) -> GnmiSettings:
-    """A server on a free port of the loopback that knows `controller`."""
-    return GnmiSettings(tls=tls, listen_port=0, users=(GnmiUser(name="controller"),))
+USERS = {"controller": frozenset({"operator"})}
+
+
+def settings(tls: TlsSettings, limits: GnmiLimits | None = None) -> GnmiSettings:
+    """A server on a free port of the loopback."""
+    return GnmiSettings(
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        ca=tls.ca,
+        listen_port=0,
+        limits=limits or GnmiLimits(),
+    )

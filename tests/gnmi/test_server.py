@@ -1,11 +1,13 @@
 """Server and client over real mutual TLS: Capabilities, Get and Set, and every refusal of them."""
 
 import asyncio
+import datetime as dt
 import json
+from dataclasses import replace
 
 import grpc
 import pytest
-from tests.gnmi.node import AT_LINK, LINK, NODE, OTHER, Target, settings
+from tests.gnmi.node import AT_LINK, LINK, NODE, OTHER, USERS, Target, settings
 
 from keyweave_core.errors import DeadlineExceeded, Exhausted, Refused, SchemaViolation, SettingsError
 from keyweave_core.netconf.server.datastores import Store
@@ -242,8 +244,6 @@ async def test_a_certificate_that_is_not_on_the_list_is_told_so(target: Target) 
 async def test_a_certificate_of_another_authority_gets_no_connection(
     target: Target, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    import datetime as dt
-
     other = LabPki(tmp_path_factory.mktemp("other") / "pki", now=dt.datetime.now(dt.UTC))
     with pytest.raises(DeadlineExceeded, match="no connection"):
         async with target.client(other.operator("controller")):
@@ -251,10 +251,8 @@ async def test_a_certificate_of_another_authority_gets_no_connection(
 
 
 async def test_a_port_that_is_taken_is_told(target: Target, pki: LabPki) -> None:
-    from dataclasses import replace
-
     again = replace(settings(pki.node("alpha", NODE)), listen_port=target.port)
-    second = GnmiServer(again, target.netconf.system)
+    second = GnmiServer(again, target.netconf.system, groups=USERS)
     with pytest.raises(SettingsError, match=str(target.port)):
         await second.start()
     await second.close()

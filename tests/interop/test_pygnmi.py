@@ -59,11 +59,16 @@ class Gnmi:
 @pytest.fixture
 async def gnmi(place: Place, tmp_path: Path) -> AsyncIterator[Gnmi]:
     pki = LabPki(tmp_path / "pki", now=dt.datetime.now(dt.UTC))
-    server = GnmiServer(
-        GnmiSettings(tls=pki.node("alpha", NODE), users=(GnmiUser(name="pygnmi"),), listen_port=0),
-        place.server.system,
+    tls = pki.node("alpha", NODE)
+    settings = GnmiSettings(
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        ca=tls.ca,
+        users=(GnmiUser(name="pygnmi"),),
+        listen_port=0,
         limits=GnmiLimits(refresh_s=0.1),
     )
+    server = GnmiServer(settings, place.server.system, groups={})
     yield Gnmi(await server.start(), pki)
     await server.close()
 
