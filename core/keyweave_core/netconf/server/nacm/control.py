@@ -21,7 +21,7 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Kind, Schema, SchemaNode
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.elements import element as new_element
-from keyweave_core.netconf.protocol.messages import NETMOD_NOTIFICATION, NOTIFICATION, to_bytes
+from keyweave_core.netconf.protocol.messages import MONITORING, NETMOD_NOTIFICATION, NOTIFICATION, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError
 from keyweave_core.netconf.server.access import User
 from keyweave_core.netconf.server.nacm.pruning import pruned
@@ -43,6 +43,17 @@ from keyweave_core.runtime.log import Logger, get_logger
 _CLOSE_SESSION = f"{{{BASE}}}close-session"
 _ACTION = "{urn:ietf:params:xml:ns:yang:1}action"
 _SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+_YANG = "urn:ietf:params:xml:ns:yang"
+# Operations of the protocol are of these modules even where the schema lacks them.
+_PROTOCOL_MODULES = {
+    BASE: "ietf-netconf",
+    NOTIFICATION: "notifications",
+    NETMOD_NOTIFICATION: "nc-notifications",
+    MONITORING: "ietf-netconf-monitoring",
+    _SUBSCRIBED: "ietf-subscribed-notifications",
+    f"{_YANG}:ietf-yang-push": "ietf-yang-push",
+    f"{_YANG}:ietf-netconf-nmda": "ietf-netconf-nmda",
+}
 # Denied unless a rule permits it: RFC 8341 clause 3.4.4 step 11, and marks of modules the schema may lack.
 _DENIED_OPERATIONS = frozenset(
     {f"{{{BASE}}}kill-session", f"{{{BASE}}}delete-config", f"{{{_SUBSCRIBED}}}kill-subscription"}
@@ -80,7 +91,9 @@ class Nacm:
     def __init__(self, schema: MarkedSchema, *, log: Logger | None = None) -> None:
         self._schema = schema
         self._places = SchemaMap(schema, protocol_nodes())
-        self._modules: Mapping[str, str] = {uri: name for name, uri in self._places.namespaces.items()}
+        self._modules: Mapping[str, str] = _PROTOCOL_MODULES | {
+            uri: name for name, uri in self._places.namespaces.items()
+        }
         self._log = log or get_logger("nacm")
         self._rules = Rules()
         self._text: bytes | None = b""
