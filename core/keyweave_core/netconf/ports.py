@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 
 from lxml import etree
 
+DEFAULT = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
+"""The attribute of a leaf that is there only because its default is in use (RFC 6243 clause 6)."""
+
 
 class Kind(Enum):
     """What a schema node is, as far as editing and filtering care."""
@@ -89,6 +92,10 @@ class SchemaNode(Protocol):
         """All data children in schema order."""
         ...
 
+    def action(self, tag: str) -> "SchemaNode | None":
+        """The input of the action of this Clark name at this node (RFC 7950 clause 7.15), or None."""
+        ...
+
     def check_leaf(self, element: etree._Element) -> None:
         """Check the value of a LEAF or LEAF_LIST element, identityref prefixes resolved by its nsmap.
 
@@ -147,6 +154,13 @@ class Schema(Protocol):
         """
         ...
 
+    def with_defaults(self, data: Sequence[etree._Element]) -> Sequence[etree._Element]:
+        """A copy of top-level data of this schema with every default in use that it lacks (RFC 7950 clause
+        7.6.1): not where another case of a choice is there or a `when` is false. What is added says so by
+        DEFAULT="true".
+        """
+        ...
+
 
 class Device(Protocol):
     """The managed system behind a server."""
@@ -168,6 +182,9 @@ class Device(Protocol):
 
     async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
         """Carry out an <rpc> operation of a module of its own; None means: an empty reply (<ok/>).
+
+        An <action> of RFC 7950 comes as the whole element (namespace urn:ietf:params:xml:ns:yang:1) with the
+        path of an instance that is there; its input stands at the end of that path.
 
         Raises Refused or SchemaViolation for an error the caller is told; KeyError when the operation is
         not one of this device (the server answers operation-not-supported).

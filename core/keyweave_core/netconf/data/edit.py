@@ -25,7 +25,7 @@ from lxml import etree
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.data.ordering import YANG, place
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
-from keyweave_core.netconf.ports import Kind, SchemaNode
+from keyweave_core.netconf.ports import DEFAULT, Kind, SchemaNode
 from keyweave_core.netconf.protocol.elements import element as new_element
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, base_info
 
@@ -113,6 +113,11 @@ class _Edit:
         identity: tuple[str, ...],
     ) -> None:
         existing = self._find(target, node, identity)
+        if operation not in (Operation.DELETE, Operation.REMOVE) and self._means_default(element, node, path):
+            # RFC 6243 clause 4.5.2: back to the default, which is in use when nothing is set.
+            if existing is not None and operation is Operation.CREATE:
+                raise self._schema.error("data-exists", f"{node.name} exists already", path)
+            operation = Operation.REMOVE
         if operation in (Operation.DELETE, Operation.REMOVE):
             if existing is not None:
                 self._drop(target, existing, node, identity)
@@ -232,7 +237,7 @@ class _Edit:
                 bad_element=node.name,
             )
         for name in element.attrib:
-            if name != OPERATION and not (node.user_ordered and name in _ORDER_ATTRIBUTES):
+            if name not in (OPERATION, DEFAULT) and not (node.user_ordered and name in _ORDER_ATTRIBUTES):
                 plain = etree.QName(str(name)).localname
                 raise self._schema.error(
                     "unknown-attribute",
@@ -251,6 +256,22 @@ class _Edit:
         if operation is Operation.NONE:
             raise self._bad_operation(element, path, f"no operation {str(given)[:60]!r}")
         return operation
+
+    def _means_default(self, element: etree._Element, node: SchemaNode, path: str) -> bool:
+        """Does the element carry default="true"? Then its value must be the default."""
+        given = element.get(DEFAULT)
+        if given is None or given in ("false", "0"):
+            return False
+        if given not in ("true", "1"):
+            where, used = self._schema.located(path)
+            info = base_info(bad_attribute="default", bad_element=node.name)
+            message = f"default is true or false, not {given[:60]!r}"
+            raise RpcError("bad-attribute", message, path=where, namespaces=used, info=info)
+        if node.kind is not Kind.LEAF or node.default is None or node.canonical(element) != node.default:
+            raise self._schema.error(
+                "invalid-value", "said to be the default, which it is not", path, bad_element=node.name
+            )
+        return True
 
     def _bad_operation(self, element: etree._Element, path: str, message: str) -> RpcError:
         where, used = self._schema.located(path)

@@ -52,6 +52,7 @@ class DataNode:
         self._key_names = tuple(keys)
         self._inner = inner
         self._by_tag: dict[str, DataNode] = {}
+        self._actions: dict[str, DataNode] = {}
         self._check = check
         self._form = form
         self._augmenting: tuple[str, str] | None = None
@@ -78,6 +79,15 @@ class DataNode:
     def children(self) -> Sequence[SchemaNode]:
         """All data children."""
         return self._inner
+
+    def action(self, tag: str) -> SchemaNode | None:
+        """The input of an action of this node, or None."""
+        return self._actions.get(tag)
+
+    def with_actions(self, *inputs: "DataNode") -> "DataNode":
+        """Give the bound node actions; each input carries the name of its action and is bound as well."""
+        self._actions = {f"{{{node.namespace}}}{node.name}": node for node in inputs}
+        return self
 
     def check_leaf(self, element: etree._Element) -> None:
         """Raise SchemaViolation when the value is refused."""

@@ -16,6 +16,7 @@ from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, error_elem
 NOTIFICATION = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 NETMOD_NOTIFICATION = "urn:ietf:params:xml:ns:netmod:notification"
 MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 YANG_LIBRARY = "urn:ietf:params:xml:ns:yang:ietf-yang-library"
 BASE_1_0 = "urn:ietf:params:netconf:base:1.0"
 BASE_1_1 = "urn:ietf:params:netconf:base:1.1"

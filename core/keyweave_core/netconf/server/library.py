@@ -18,6 +18,7 @@ from keyweave_core.netconf.server.features import ServerFeatures
 _CAPABILITY = "urn:ietf:params:netconf:capability:"
 _DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
 _SET = "all"
+_DEFAULTS = "basic-mode=explicit&also-supported=report-all,report-all-tagged,trim"
 
 
 def content_id(schema_id: str, modules: Sequence[ModuleInfo]) -> str:
@@ -39,6 +40,8 @@ def capabilities(modules: Sequence[ModuleInfo], library_id: str, features: Serve
         f"{_CAPABILITY}validate:1.1",
         *((f"{_CAPABILITY}startup:1.0",) if features.startup else ()),
         f"{_CAPABILITY}xpath:1.0",
+        f"{_CAPABILITY}with-defaults:1.0?{_DEFAULTS}",
+        f"{_CAPABILITY}with-operational-defaults:1.0?{_DEFAULTS}",
         f"{_CAPABILITY}notification:1.0",
         f"{_CAPABILITY}interleave:1.0",
         f"{_CAPABILITY}yang-library:1.0?revision=2019-01-04&module-set-id={library_id}",
@@ -59,8 +62,11 @@ def _module_uri(module: ModuleInfo) -> str:
     return uri
 
 
-def yang_library(modules: Sequence[ModuleInfo], library_id: str) -> etree._Element:
-    """The `yang-library` container: one module set, one schema, the two conventional datastores."""
+def yang_library(modules: Sequence[ModuleInfo], library_id: str, stores: Sequence[str]) -> etree._Element:
+    """The `yang-library` container: one module set and one schema for all datastores.
+
+    `stores` are the configuration datastores; intended and operational are there besides (RFC 8342).
+    """
     root = element(f"{{{YANG_LIBRARY}}}yang-library", {None: YANG_LIBRARY})
     module_set = _sub(root, "module-set")
     _sub(module_set, "name", _SET)
@@ -74,7 +80,7 @@ def yang_library(modules: Sequence[ModuleInfo], library_id: str) -> etree._Eleme
     schema = _sub(root, "schema")
     _sub(schema, "name", _SET)
     _sub(schema, "module-set", _SET)
-    for name in ("running", "candidate"):
+    for name in (*stores, "intended", "operational"):
         datastore = _sub(root, "datastore")
         leaf = etree.SubElement(datastore, f"{{{YANG_LIBRARY}}}name", nsmap={"ds": _DATASTORES})
         leaf.text = f"ds:{name}"

@@ -11,7 +11,16 @@ from lxml import etree
 
 from keyweave_core.netconf.protocol.messages import OK, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
-from keyweave_core.netconf.server import committing, locking, reading, schemas, subscribing, writing
+from keyweave_core.netconf.server import (
+    actions,
+    committing,
+    locking,
+    nmda,
+    reading,
+    schemas,
+    subscribing,
+    writing,
+)
 from keyweave_core.netconf.server import sessions as ending
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, not_supported
 from keyweave_core.netconf.server.subscriptions import operations as dynamic
@@ -26,6 +35,8 @@ class Operations:
         self._system = system
         self._table: dict[str, Method] = {
             **reading.operations(system, registry),
+            **nmda.operations(system, registry),
+            **actions.operations(system),
             **writing.operations(system),
             **committing.operations(system),
             **locking.operations(system),

@@ -1,6 +1,6 @@
 """Reading an <rpc> and the parameters of its operation, each complaint in the form of RFC 6241 appendix A."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -10,12 +10,14 @@ from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
 from keyweave_core.netconf.data.xpath import NoNodeSet, XPathSelection
 from keyweave_core.netconf.data.xpath_syntax import BadXPath
 from keyweave_core.netconf.limits import NetconfLimits
-from keyweave_core.netconf.protocol.messages import NOTIFICATION
+from keyweave_core.netconf.protocol.messages import NMDA, NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element, base_info
 from keyweave_core.netconf.server.datastores import Store
 from keyweave_core.runtime.clock import parse_date_and_time
 
 RPC = f"{{{BASE}}}rpc"
+DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
+_NAMED = frozenset({"running", "candidate", "startup", "intended", "operational"})
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -25,20 +27,25 @@ def parameters(operation: etree._Element, *known: str) -> dict[str, etree._Eleme
 
     Raises RpcError unknown-element for a name that is not in `known` or not of the operation's namespace
     (a filter may be of the base namespace anywhere: clients send it so), bad-element for a second of a kind.
+    A Clark name in `known` is a parameter that another module adds; one that ends in '*' may be repeated and
+    is left to its reader, who finds the first here.
     """
     own = etree.QName(operation).namespace
     found: dict[str, etree._Element] = {}
     for child in operation.iterchildren("*"):
         name = etree.QName(child)
         local = name.localname
-        if local not in known or not (
-            name.namespace == own or (local == "filter" and name.namespace == BASE)
-        ):
+        expected = str(child.tag) in known or (
+            (local in known or f"{local}*" in known)
+            and (name.namespace == own or (local == "filter" and name.namespace == BASE))
+        )
+        if not expected:
             operation_name = etree.QName(operation).localname
             raise bad_element("unknown-element", f"{operation_name} has no parameter {local[:100]!r}", local)
-        if local in found:
+        if local not in found:
+            found[local] = child
+        elif f"{local}*" not in known:
             raise bad_element("bad-element", f"parameter {local} stands here twice", local)
-        found[local] = child
     return found
 
 
@@ -85,6 +92,8 @@ def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store
             return inner[0]
         if name.localname == "url":
             raise RpcError("operation-not-supported", "url is no capability of this server", type="protocol")
+    if name.namespace == NMDA and name.localname == "datastore":  # RFC 8526 clause 3.2
+        return writable_store(inner[0])
     raise bad_element("unknown-element", f"{role} cannot be {name.localname[:60]!r}", name.localname)
 
 
@@ -93,6 +102,30 @@ def store(parameter: etree._Element) -> Store:
     found = store_or_config(parameter)
     assert isinstance(found, Store)  # noqa: S101 - without `config` there is no other answer
     return found
+
+
+def identity_in(element: etree._Element, namespace: str) -> str | None:
+    """The local name of the identity that the text of `element` names, None unless it is of `namespace`."""
+    prefix, _, name = (element.text or "").strip().rpartition(":")
+    return name if element.nsmap.get(prefix or None) == namespace else None
+
+
+def named_datastore(parameter: etree._Element) -> str:
+    """The local name of a datastore of ietf-datastores that a parameter names; RpcError invalid-value."""
+    name = identity_in(parameter, DATASTORES)
+    if name not in _NAMED:
+        raise bad_element("invalid-value", f"no datastore {(parameter.text or '')[:60]!r} here", "datastore")
+    return str(name)
+
+
+def writable_store(parameter: etree._Element, stores: Sequence[Store] = tuple(Store)) -> Store:
+    """As `named_datastore`, for what must be one of `stores`."""
+    name = named_datastore(parameter)
+    if name not in stores:
+        raise bad_element(
+            "invalid-value", f"{name} is no configuration datastore of this server", "datastore"
+        )
+    return Store(name)
 
 
 def subtree_filter(found: Mapping[str, etree._Element]) -> list[etree._Element] | None:

@@ -9,11 +9,14 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 
+from keyweave_core.netconf.data.defaults import WITH_DEFAULTS
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of, state_leaves
+from keyweave_core.netconf.data.origin import ORIGIN
 from keyweave_core.netconf.ports import ModuleInfo, Schema, SchemaNode
 from keyweave_core.netconf.protocol.messages import (
     MONITORING,
     NETMOD_NOTIFICATION,
+    NMDA,
     NOTIFICATION,
     YANG_LIBRARY,
 )
@@ -21,16 +24,31 @@ from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.push_modules import PUSH_NAMESPACES, push_modules, push_nodes
 
-OWN_NAMESPACES = PUSH_NAMESPACES | {BASE, MONITORING, NOTIFICATION, NETMOD_NOTIFICATION, YANG_LIBRARY}
+_METADATA = "urn:ietf:params:xml:ns:yang:ietf-yang-metadata"  # imported for its extension alone
+
+OWN_NAMESPACES = PUSH_NAMESPACES | {
+    BASE,
+    MONITORING,
+    NETMOD_NOTIFICATION,
+    NMDA,
+    NOTIFICATION,
+    ORIGIN,
+    WITH_DEFAULTS,
+    YANG_LIBRARY,
+}
 """What the modules of these namespaces describe is made by the server, even where the schema has them too."""
 
-# name, revision, namespace, yang-version
-_MODULES = (
-    ("ietf-netconf", "2011-06-01", BASE, "1"),
-    ("ietf-netconf-monitoring", "2010-10-04", MONITORING, "1"),
-    ("ietf-yang-library", "2019-01-04", YANG_LIBRARY, "1.1"),
-    ("nc-notifications", "2008-07-14", NETMOD_NOTIFICATION, "1"),
-    ("notifications", "2008-07-14", NOTIFICATION, "1"),
+# name, revision, namespace, yang-version, features
+_MODULES: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    ("ietf-netconf", "2011-06-01", BASE, "1", ()),
+    ("ietf-netconf-monitoring", "2010-10-04", MONITORING, "1", ()),
+    ("ietf-netconf-nmda", "2019-01-07", NMDA, "1.1", ("origin", "with-defaults")),
+    ("ietf-netconf-with-defaults", "2011-06-01", WITH_DEFAULTS, "1", ()),
+    ("ietf-origin", "2018-02-14", ORIGIN, "1.1", ()),
+    ("ietf-yang-library", "2019-01-04", YANG_LIBRARY, "1.1", ()),
+    ("ietf-yang-metadata", "2016-08-05", _METADATA, "1", ()),
+    ("nc-notifications", "2008-07-14", NETMOD_NOTIFICATION, "1", ()),
+    ("notifications", "2008-07-14", NOTIFICATION, "1", ()),
 )
 
 
@@ -41,14 +59,15 @@ def all_modules(schema: Schema, features: ServerFeatures) -> tuple[ModuleInfo, .
     files = _installed_files()
     for module in push_modules(frozenset(names), lambda name: _text(files.get(name))):
         found[module.name, module.revision] = module
-    for name, revision, namespace, version in _MODULES:
+    for name, revision, namespace, version, supported in _MODULES:
         if name not in names:
             found[name, revision] = ModuleInfo(
                 name=name,
                 revision=revision,
                 namespace=namespace,
                 yang_version=version,
-                implemented=True,
+                implemented=namespace != _METADATA,
+                features=supported,
                 text=_text(files.get(name)),
             )
     return tuple(

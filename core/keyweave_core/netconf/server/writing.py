@@ -1,9 +1,10 @@
 """Changing configuration: edit-config, copy-config, delete-config (RFC 6241 clauses 7.2 to 7.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
+from keyweave_core.netconf.data.defaults import WITH_DEFAULTS, Mode, reported
 from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element
 from keyweave_core.netconf.server.calls import Answer, Caller, Method, not_supported
@@ -59,12 +60,18 @@ class _Writing:
 
     async def copy_config(self, caller: Caller, operation: etree._Element) -> Answer:
         """Replace a datastore by another, or by a configuration given."""
-        found = parameters(operation, "target", "source")
+        found = parameters(operation, "target", "source", f"{{{WITH_DEFAULTS}}}with-defaults")
         target = store(required(found, "target"))
         source = store_or_config(required(found, "source"), config=True)
         if source == target:
             raise bad_element("invalid-value", "source and target are the same", "target")
-        await self._system.datastores.copy(caller.editor, source, target)
+        mode = choice(found, "with-defaults", Mode)
+        content: Store | Sequence[etree._Element] | etree._Element = source
+        if isinstance(source, Store) and mode not in (None, Mode.EXPLICIT):
+            system = self._system
+            held = system.access.readable(caller.user, system.datastores.read(source).elements)
+            content = reported(held, mode, system.schema)
+        await self._system.datastores.copy(caller.editor, content, target)
         return Answer()
 
     async def delete_config(self, caller: Caller, operation: etree._Element) -> Answer:
