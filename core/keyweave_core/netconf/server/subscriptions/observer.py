@@ -39,6 +39,7 @@ class Observer:
         self._workers: dict[Datastore, asyncio.Task[None]] = {}
         self._latest: dict[Datastore, Scene] = {}
         self._taking: asyncio.Task[Scene] | None = None
+        self._failing = False
         self._stale = True  # operational may be another one than the latest
         self._touched = asyncio.Event()
         self._committed = asyncio.Event()
@@ -124,8 +125,11 @@ class Observer:
             self._latest[Datastore.OPERATIONAL] = scene
             if not self._followers[Datastore.OPERATIONAL]:
                 after(self._clock, self._spacing_s, self._drop_unwatched)
+            self._failing = False
         except Exception:  # noqa: BLE001 - a device that fails once must not end what watches it
-            self._log.exception("observed state could not be read")
+            if not self._failing:  # one line an outage, not one a look
+                self._log.exception("observed state could not be read")
+            self._failing = True
             self._stale = True
             scene = self._scene(self._system.datastores.read(Store.RUNNING).elements, complete=False)
         self._taking = None
