@@ -32,6 +32,8 @@ from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.netconf.server.entrances import read_entrances
 from keyweave_core.netconf.server.features import ServerFeatures
+from keyweave_core.netconf.server.nacm.control import Nacm
+from keyweave_core.netconf.server.nacm.initial import initial_nacm
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
@@ -118,6 +120,7 @@ async def _live(
         saved=SavedConfiguration(settings.node.state_dir),
         schema=schema,
         clock=clock,
+        beginning=[initial_nacm()],
     )
     reporter = Reporter(endpoint, keys, schema=schema, clock=clock)
     for module in settings.modules:
@@ -135,6 +138,7 @@ async def _live(
         endpoint.start(),
         clock=clock,
         limits=settings.netconf.limits,
+        access=Nacm(schema),
         features=ServerFeatures(startup=settings.netconf.startup),
         keeper=endpoint,
     )

@@ -30,6 +30,7 @@ from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_core.runtime.log import get_logger
 from keyweave_yang.decode import decode_configuration, decode_refusal
 from keyweave_yang.encode import encode_configuration, encode_state
+from keyweave_yang.namespaces import QKD_NODE
 from keyweave_yang.refusals import REFUSE_APPLICATION
 from keyweave_yang.schema import ModelSchema
 
@@ -45,8 +46,9 @@ class Module(Protocol):
 class NodeEndpoint:
     """One node as a `keyweave_core.netconf.ports.Device`, and as the `Keeper` of its configuration.
 
-    `own` is the initial configuration made of the settings. `start` must be called once, before the server
-    that is given this device.
+    `own` is the initial configuration made of the settings; `beginning` holds what else running begins with
+    (access control), each where nothing of its name was kept. `start` must be called once, before the
+    server that is given this device.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class NodeEndpoint:
         saved: SavedConfiguration,
         schema: ModelSchema,
         clock: Clock,
+        beginning: Sequence[etree._Element] = (),
     ) -> None:
         # Through the codec once, so that facts compare equal to what comes back from the wire.
         self._own = decode_configuration(encode_configuration(own))
@@ -66,6 +69,7 @@ class NodeEndpoint:
         self._saved = saved
         self._schema = schema
         self._clock = clock
+        self._beginning = tuple(beginning)
         self._log = get_logger("control")
         self._running = self._own
         self._decision = decide(self._own, self._own)
@@ -77,13 +81,15 @@ class NodeEndpoint:
 
         What no longer fits the settings is left out and logged; a file that cannot be read, too.
         """
-        running = self._remembered()
+        running, others = self._remembered()
         decision = decide(running, self._own)
         self._act(decision)
         self._running, self._decision = running, decision
         now = date_and_time(self._clock.now())
         self._created = {entry.app_id: self._created.get(entry.app_id, now) for entry in running.applications}
-        return [encode_configuration(running)]
+        known = {other.tag for other in others}
+        others += [element for element in self._beginning if element.tag not in known]
+        return [encode_configuration(running), *others]
 
     @property
     def running(self) -> Node:
@@ -161,21 +167,22 @@ class NodeEndpoint:
         for link_id, module in self._modules.items():
             module.enable(link_id in decision.generating)
 
-    def _remembered(self) -> Node:
+    def _remembered(self) -> tuple[Node, list[etree._Element]]:
+        """What was kept: the node, and configuration that is none of the node's business."""
         try:
             saved = self._saved.load()
             if saved is None:
-                return self._own
+                return self._own, []
             elements = _from_text(saved.configuration)
             self._schema.validate(elements)
             running, dropped = rebase(decode_configuration(elements), self._own)
         except InvalidInput as error:
             self._log.error("saved configuration not used", reason=str(error))
-            return self._own
+            return self._own, []
         for reason in dropped:
             self._log.warning("saved entry no longer fits", reason=reason)
         self._created = dict(saved.created)
-        return running
+        return running, [element for element in elements if element.tag != QKD_NODE]
 
 
 def _to_text(elements: Sequence[etree._Element]) -> str:
