@@ -6,6 +6,7 @@ Exit status: 0 stopped by a signal (or settings are good, with --check-config); 
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import random
@@ -13,11 +14,15 @@ import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keyweave_controller.settings import read_controller_settings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.log import configure_logging
+
+if TYPE_CHECKING:
+    from keyweave_controller.app import Listening
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def listening(where: Listening) -> None:
             if options.ready_file is not None:
-                _write_ready(options.ready_file, where.grpc_port, where.metrics_port)
+                _write_ready(options.ready_file, where)
 
         chance = Chance(uniform=random.SystemRandom().random, new_id=lambda: str(uuid.uuid4()))
         asyncio.run(run_controller(settings, clock=SystemClock(), chance=chance, listening=listening))
@@ -52,11 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write_ready(path: Path, grpc_port: int, metrics_port: int | None) -> None:
+def _write_ready(path: Path, where: "Listening") -> None:
     """Write the ready file whole or not at all: whoever waits for it may read at once."""
-    ready: dict[str, object] = {"ready": True, "grpc_port": grpc_port}
-    if metrics_port is not None:
-        ready["metrics_port"] = metrics_port
+    ports = {name: port for name, port in dataclasses.asdict(where).items() if port is not None}
+    ready: dict[str, object] = {"ready": True, **ports}
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(json.dumps(ready) + "\n", encoding="utf-8")

@@ -8,11 +8,14 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyweave_controller.engine.loop import ControllerEngine
+from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.northbound.metrics import MetricsEndpoint, NetworkGauges
+from keyweave_controller.northbound.netconf_service import NetconfNorthbound
 from keyweave_controller.settings import ControllerSettings
 from keyweave_controller.southbound.fleet import Fleet
 from keyweave_controller.southbound.over_ssh import ssh_dialler
@@ -24,10 +27,12 @@ from keyweave_core.runtime.metrics import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Where the running controller is to be reached; `metrics_port` None when there is none."""
+    """Where the running controller is to be reached; a port is None when there is none."""
 
     grpc_port: int
     metrics_port: int | None = None
+    netconf_port: int | None = None
+    netconf_tls_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,7 @@ async def run_controller(
             clock=clock,
             uniform=chance.uniform,
         )
+        netconf = _netconf(settings, clock, chance)
         _make_state_dir(settings)
         # Last of all that a wrong setting can fail: opening the store takes it from whoever has it.
         engine = ControllerEngine(
@@ -78,9 +84,17 @@ async def run_controller(
                 running = group.create_task(engine.run(fleet), name="engine")
                 await asyncio.sleep(0)  # it is the engine that closes the store it opened
                 agents = group.create_task(fleet.run(engine.submit), name="fleet")
-                await northbound.start(engine)
+                configurator = Configurator(engine, clock, chance.new_id)
+                await northbound.start(engine, configurator)
                 metrics_port = await _start_metrics(settings, engine, closing)
-                listening(Listening(grpc_port=grpc_port, metrics_port=metrics_port))
+                where = Listening(grpc_port=grpc_port, metrics_port=metrics_port)
+                if netconf is not None:
+                    closing.push_async_callback(netconf.stop)
+                    ports = await netconf.start(engine, configurator)
+                    where = replace(where, netconf_port=ports.ssh, netconf_tls_port=ports.tls)
+                    told = group.create_task(netconf.follow(), name="netconf")
+                    closing.callback(told.cancel)
+                listening(where)
                 log.info(
                     "controller up", grpc_port=grpc_port, epoch=engine.epoch, agents=len(settings.agents)
                 )
@@ -92,6 +106,18 @@ async def run_controller(
                 running.cancel()
         except ExceptionGroup as errors:
             raise _first(errors) from errors
+
+
+def _netconf(settings: ControllerSettings, clock: Clock, chance: Chance) -> NetconfNorthbound | None:
+    if settings.netconf is None:
+        return None
+    return NetconfNorthbound(
+        settings=settings.netconf,
+        agents=AgentsView(settings.agents),
+        clock=clock,
+        new_id=chance.new_id,
+        uniform=chance.uniform,
+    )
 
 
 async def _start_metrics(

@@ -16,6 +16,7 @@ from keyweave_controller.control.configuration import Policy, Tariff
 from keyweave_controller.control.events import InventoryNode
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import SaeId
+from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.retry import Backoff
 from keyweave_core.runtime.settings import read_settings
 
@@ -164,6 +165,7 @@ class ControllerSettings:
     accounting: AccountingSettings = field(default_factory=AccountingSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    netconf: NetconfSettings | None = None
     agents: tuple[AgentSettings, ...] = ()
 
     def __post_init__(self) -> None:
@@ -211,8 +213,25 @@ def _files(settings: ControllerSettings) -> list[tuple[str, Path]]:
         ("southbound.private_key", settings.southbound.private_key),
     ]
     files += [(f"host_key of agent {agent.name}", agent.host_key) for agent in settings.agents]
+    if settings.netconf is not None:
+        files += _netconf_files(settings.netconf)
     if settings.accounting.tariff is not None:
         files.append(("accounting.tariff", settings.accounting.tariff))
+    return files
+
+
+def _netconf_files(settings: NetconfSettings) -> list[tuple[str, Path]]:
+    files = [("netconf.host_key", settings.host_key)]
+    files += [
+        (f"netconf.users {user.name}", user.authorized_keys)
+        for user in settings.users
+        if user.authorized_keys is not None
+    ]
+    if settings.tls is not None:
+        files += [
+            (f"netconf.tls.{name}", getattr(settings.tls, name))
+            for name in ("certificate", "private_key", "ca")
+        ]
     return files
 
 

@@ -107,16 +107,16 @@ class ConfiguredAssociation:
 class OperatorConfiguration:
     """Everything that is configured over the northbound.
 
-    `policy` and `tariff` None: nobody configured them, the settings file counts. `text` is the form in which
-    the northbound got all this, and configuration of modules that the deciding code has no part in (access
-    control); nothing here reads it.
+    `policy` and `tariff` None: nobody configured them, the settings file counts. `others` is configuration of
+    modules that the deciding code has no part in (access control, handling of alarms) as text that only the
+    northbound reads; None: nobody configured it.
     """
 
     policy: Policy | None = None
     tariff: Tariff | None = None
     tenants: tuple[Tenant, ...] = ()
     associations: tuple[ConfiguredAssociation, ...] = ()
-    text: str = ""
+    others: str | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """What contradicts itself: (entry, reason); entries read `tenant/<name>`, `association/<name>`."""

@@ -171,9 +171,13 @@ class ConfigurationAbandoned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmNoted:
-    """An operator acknowledged or closed an alarm, or took that back. `state`: `alarms.OperatorState`."""
+    """An operator acknowledged or closed an alarm, or took that back. `state`: `alarms.OperatorState`.
+
+    Answered by `Answer(request_id)`, as is `AlarmsPurged`.
+    """
 
     at: float
+    request_id: str
     alarm_id: str
     operator: str
     state: str
@@ -185,6 +189,7 @@ class AlarmsPurged:
     """An operator took alarms off the list; one whose reason lasts is raised anew when next looked at."""
 
     at: float
+    request_id: str
     alarm_ids: tuple[str, ...]
     operator: str
 

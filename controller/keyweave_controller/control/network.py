@@ -99,8 +99,10 @@ class Network:
                 reports.notified(turn, event)
             case LinksMeasured():
                 measures.measured(turn, event.node_id, event.links)
-            case UsageReported() | AlarmNoted() | AlarmsPurged():
-                pass  # folded by management
+            case UsageReported():
+                pass  # the bill's affair: folded by management
+            case AlarmNoted() | AlarmsPurged():
+                turn.answer(event.request_id)  # folded by management
             case AssociationRequested():
                 associations.requested(turn, event)
             case AssociationClosed():

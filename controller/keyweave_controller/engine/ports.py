@@ -8,6 +8,8 @@ from typing import Protocol
 
 from keyweave_controller.control.actions import Answer, Changed, NodeEdit
 from keyweave_controller.control.events import (
+    AlarmNoted,
+    AlarmsPurged,
     AssociationClosed,
     AssociationRequested,
     ConfigurationAbandoned,
@@ -21,7 +23,13 @@ from keyweave_controller.management.manager import Management
 from keyweave_core.model.ids import NodeId, SaeId
 
 Request = (
-    AssociationRequested | AssociationClosed | OperatorConfigured | ConfigurationAbandoned | ConfigurationKept
+    AssociationRequested
+    | AssociationClosed
+    | OperatorConfigured
+    | ConfigurationAbandoned
+    | ConfigurationKept
+    | AlarmNoted
+    | AlarmsPurged
 )
 """Events that are answered by an `Answer` of their `request_id`."""
 

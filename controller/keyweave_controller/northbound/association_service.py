@@ -7,22 +7,19 @@ from contextlib import aclosing
 
 from keyweave_controller.control.events import AssociationClosed, AssociationRequested
 from keyweave_controller.control.state import ENDED, NetworkState
+from keyweave_controller.control.tenants import account
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import views
+from keyweave_controller.northbound import reading, views
 from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import stream, unary
 from keyweave_controller.northbound.following import changes_of
 from keyweave_controller.northbound.refusals import InvalidField, Lacking, NotKnown
 from keyweave_core.errors import InternalFault, Refused
 from keyweave_core.model import ids
-from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import AppId, SaeId
+from keyweave_core.model.ids import AppId
 from keyweave_core.runtime.clock import Clock
 from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
-
-MAX_NAME = 255
-"""Longest name of an application, characters."""
 
 MAX_REQUEST_ID = 128
 """Longest request id of a caller, characters."""
@@ -44,9 +41,9 @@ class AssociationService(pb_grpc.AssociationsServicer):
         event = AssociationRequested(
             at=now,
             request_id=self._request_id("open", request.request_id, caller),
-            source=_sae("source", request.source),
-            destination=_sae("destination", request.destination),
-            qos=_qos(request.qos),
+            source=reading.sae("source", request.source),
+            destination=reading.sae("destination", request.destination),
+            qos=reading.qos("qos", request.qos),
             priority=request.priority,
             expires_at=_expiry(request, now),
             requester=caller.name,
@@ -142,39 +139,9 @@ def _associations(state: NetworkState, app_ids: Iterable[AppId]) -> list[pb.Asso
     names = {node_id: record.name for node_id, record in state.nodes.items()}
     records = [state.associations[app_id] for app_id in app_ids if app_id in state.associations]
     return [
-        views.association(record, names)
+        views.association(record, names, account(state, record))
         for record in sorted(records, key=lambda record: (record.created_at, record.app_id))
     ]
-
-
-def _sae(field: str, text: str) -> SaeId:
-    if not text.strip():
-        raise InvalidField(field, "must name an application")
-    if len(text) > MAX_NAME:
-        raise InvalidField(field, f"at most {MAX_NAME} characters, not {len(text)}")
-    if not text.isprintable():
-        raise InvalidField(field, "must be printable text")
-    return SaeId(text)
-
-
-def _qos(wish: pb.Qos) -> AppQos:
-    def given(name: str) -> int | None:
-        return getattr(wish, name) if wish.HasField(name) else None
-
-    for name in ("ttl_s", "max_bandwidth_bps"):
-        if given(name) == 0:
-            raise InvalidField(f"qos.{name}", "must be above 0 when it is given")
-    low, high = given("min_bandwidth_bps"), given("max_bandwidth_bps")
-    if low is not None and high is not None and high < low:
-        raise InvalidField("qos.max_bandwidth_bps", f"{high} is below the minimum of {low} bit/s")
-    return AppQos(
-        min_bandwidth_bps=low,
-        max_bandwidth_bps=high,
-        jitter_ms=given("jitter_ms"),
-        ttl_s=given("ttl_s"),
-        clients_shared_path_enable=wish.shared_path,
-        clients_shared_keys_required=wish.shared_keys,
-    )
 
 
 def _expiry(request: pb.OpenAssociationRequest, now: float) -> float | None:

@@ -47,11 +47,7 @@ def decode(elements: Iterable[etree._Element]) -> OperatorConfiguration:
         associations=()
         if associations is None
         else tuple(map(_association, associations.iterchildren(kwn("association")))),
-        text="".join(
-            etree.tostring(element, encoding="unicode", with_tail=False)
-            for tag, element in tops.items()
-            if tag not in _OWN
-        ),
+        others="".join(_canonical(element) for tag, element in tops.items() if tag not in _OWN),
     )
 
 
@@ -64,12 +60,16 @@ def encode(configuration: OperatorConfiguration, policy: Policy, tariff: Tariff)
     for one in configuration.associations:
         put_association(associations, one)
     trees += [tenants, associations]
-    return [*(one for one in trees if len(one)), *others(configuration.text)]
+    others = configuration.others
+    return [
+        *(one for one in trees if len(one)),
+        *(parse_xml(f"<configuration>{others}</configuration>".encode()) if others else ()),
+    ]
 
 
-def others(text: str) -> list[etree._Element]:
-    """The top-level elements of other modules that `OperatorConfiguration.text` holds."""
-    return list(parse_xml(f"<configuration>{text}</configuration>".encode())) if text else []
+def _canonical(element: etree._Element) -> str:
+    """The text of an element; equal trees have equal text."""
+    return etree.tostring(element, method="c14n", exclusive=True, with_tail=False).decode()
 
 
 def merged(
@@ -85,7 +85,7 @@ def merged(
         tariff=base.tariff if old.tariff == new.tariff else new.tariff,
         tenants=_merged_named(base.tenants, old.tenants, new.tenants),
         associations=_merged_named(base.associations, old.associations, new.associations),
-        text=base.text if old.text == new.text else new.text,
+        others=base.others if old.others == new.others else new.others,
     )
 
 

@@ -14,8 +14,12 @@ from grpc_reflection.v1alpha import reflection
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound.access import Access
 from keyweave_controller.northbound.accounting_service import AccountingService
+from keyweave_controller.northbound.alarm_desk import AlarmDesk
 from keyweave_controller.northbound.alarm_service import AlarmService
 from keyweave_controller.northbound.association_service import AssociationService
+from keyweave_controller.northbound.configuration_service import ConfigurationService
+from keyweave_controller.northbound.configuring import Configurator
+from keyweave_controller.northbound.planning_service import PlanningService
 from keyweave_controller.northbound.topology_service import TopologyService
 from keyweave_controller.settings import GrpcSettings
 from keyweave_core.errors import SettingsError
@@ -68,15 +72,20 @@ class GrpcNorthbound:
             raise SettingsError(f"grpc: cannot listen on {where}, or the certificate is no use") from error
         return int(port)
 
-    async def start(self, engine: Engine) -> None:
+    async def start(self, engine: Engine, configurator: Configurator) -> None:
         """Answer callers from now on."""
         access = Access(self._settings.callers)
+        desk = AlarmDesk(engine, self._clock, self._new_id)
         pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
         pb_grpc.add_AssociationsServicer_to_server(
             AssociationService(engine, access, self._clock, self._new_id), self._server
         )
-        pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access), self._server)
+        pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access, desk), self._server)
         pb_grpc.add_AccountingServicer_to_server(AccountingService(engine, access), self._server)
+        pb_grpc.add_PlanningServicer_to_server(PlanningService(engine, access, self._clock), self._server)
+        pb_grpc.add_ConfigurationServicer_to_server(
+            ConfigurationService(engine, access, configurator), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

@@ -26,9 +26,11 @@ from keyweave_controller.northbound.following import changes_of
 from keyweave_controller.northbound.notices import Notices
 from keyweave_controller.northbound.operational import OperationalTree
 from keyweave_controller.northbound.question_calls import QuestionCalls
-from keyweave_core.errors import InvalidInput, SettingsError
+from keyweave_core.errors import InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
 from keyweave_core.netconf.server.entrances import Ports, read_entrances
+from keyweave_core.netconf.server.nacm.control import Nacm
+from keyweave_core.netconf.server.nacm.initial import initial_nacm
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.clock import Clock
@@ -38,6 +40,9 @@ from keyweave_yang.schema import ModelSchema, load_schema
 
 REQUESTER = "netconf"
 """Who a configured association is said to be requested by; who committed is in the log of the server."""
+
+_HARMLESS = tuple(("keyweave-qkd-network", name) for name in ("compute-paths", "what-if", "get-bill"))
+"""Operations that those may call who only read."""
 
 
 class ControllerDevice:
@@ -64,7 +69,10 @@ class ControllerDevice:
         # While a change is under way its policy is in force already; running is what was granted last.
         policy = state.operator.policy or state.settings_policy
         tariff = state.operator.tariff or management.settings_tariff
-        return configuration_tree.encode(state.operator, policy, tariff)
+        elements = configuration_tree.encode(state.operator, policy, tariff)
+        if state.operator.others is None:
+            elements.append(initial_nacm(harmless=_HARMLESS))
+        return elements
 
     async def state(self) -> Sequence[etree._Element]:
         """What is observed now; the elements are shared, they change with the network."""
@@ -118,7 +126,7 @@ class NetconfNorthbound:
         self._server: NetconfServer | None = None
 
     async def start(self, engine: Engine, configurator: Configurator) -> Ports:
-        """Serve from now on. Raises PeerUnreachable when an address is not to be had."""
+        """Serve from now on. Raises SettingsError when an address is not to be had."""
         schema = load_schema("controller")
         self._engine = engine
         self._device = ControllerDevice(
@@ -136,9 +144,13 @@ class NetconfNorthbound:
             clock=self._clock,
             limits=self._settings.limits,
             log=self._log,
+            access=Nacm(schema),
             keeper=self._device,
         )
-        return await self._entrances.open(self._server, self._uniform)
+        try:
+            return await self._entrances.open(self._server, self._uniform)
+        except PeerUnreachable as error:
+            raise SettingsError(f"netconf: {error}") from error
 
     async def follow(self) -> None:
         """Tell subscribers what changes, and keep running as the configuration is, until cancelled."""

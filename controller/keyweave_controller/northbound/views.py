@@ -123,8 +123,8 @@ def _link_end(node_id: NodeId, end: LinkEnd) -> pb.LinkEnd:
     )
 
 
-def association(record: Association, names: Names) -> pb.Association:
-    """One key association with its paths."""
+def association(record: Association, names: Names, tenant: str = "") -> pb.Association:
+    """One key association with its paths; `tenant`: on whose account it runs."""
     past = sorted(record.past_paths.values(), key=lambda item: (item.since, item.link_id))
     return pb.Association(
         app_id=record.app_id,
@@ -147,6 +147,8 @@ def association(record: Association, names: Names) -> pb.Association:
         past_paths=[view for item in past if (view := path(item, names)) is not None],
         outage_since=timestamp(record.outage_since),
         outage_s=record.outage_s,
+        configured_as=record.configured_as,
+        tenant=tenant,
     )
 
 
@@ -191,6 +193,15 @@ def alarm(value: Alarm) -> pb.Alarm:
         cleared_at=timestamp(value.cleared_at),
         affected_app_ids=value.affected,
         cause_alarm_id=value.cause or "",
+        notes=[
+            pb.OperatorNote(
+                at=timestamp(note.at),
+                operator=note.operator,
+                state=_member("OPERATOR_STATE", note.state),
+                text=note.text,
+            )
+            for note in value.notes
+        ],
     )
 
 
@@ -229,11 +240,18 @@ def bill(value: Bill, tariff: Tariff) -> pb.Bill:
             for line in value.lines
         ],
         total=f"{value.total:f}",
-        tariff=pb.Tariff(
-            per_mbit=f"{tariff.per_mbit:f}",
-            per_key=f"{tariff.per_key:f}",
-            per_further_hop=f"{tariff.per_further_hop:f}",
-        ),
+        tariff=tariff_view(tariff),
+    )
+
+
+def tariff_view(value: Tariff) -> pb.Tariff:
+    """The prices."""
+    return pb.Tariff(
+        per_mbit=f"{value.per_mbit:f}",
+        per_key=f"{value.per_key:f}",
+        per_further_hop=f"{value.per_further_hop:f}",
+        currency=value.currency,
+        decimals=value.decimals,
     )
 
 

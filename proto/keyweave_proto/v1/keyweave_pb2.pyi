@@ -68,6 +68,13 @@ class AssociationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ASSOCIATION_STATE_CLOSED: _ClassVar[AssociationState]
     ASSOCIATION_STATE_REFUSED: _ClassVar[AssociationState]
 
+class OperatorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OPERATOR_STATE_UNSPECIFIED: _ClassVar[OperatorState]
+    OPERATOR_STATE_NONE: _ClassVar[OperatorState]
+    OPERATOR_STATE_ACK: _ClassVar[OperatorState]
+    OPERATOR_STATE_CLOSED: _ClassVar[OperatorState]
+
 class AlarmSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ALARM_SEVERITY_UNSPECIFIED: _ClassVar[AlarmSeverity]
@@ -75,6 +82,13 @@ class AlarmSeverity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALARM_SEVERITY_MINOR: _ClassVar[AlarmSeverity]
     ALARM_SEVERITY_MAJOR: _ClassVar[AlarmSeverity]
     ALARM_SEVERITY_CRITICAL: _ClassVar[AlarmSeverity]
+
+class Fate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FATE_UNSPECIFIED: _ClassVar[Fate]
+    FATE_CARRIED: _ClassVar[Fate]
+    FATE_MOVED: _ClassVar[Fate]
+    FATE_LOST: _ClassVar[Fate]
 NODE_STATUS_UNSPECIFIED: NodeStatus
 NODE_STATUS_NEW: NodeStatus
 NODE_STATUS_OPERATING: NodeStatus
@@ -112,11 +126,19 @@ ASSOCIATION_STATE_SUSPENDED: AssociationState
 ASSOCIATION_STATE_CLOSING: AssociationState
 ASSOCIATION_STATE_CLOSED: AssociationState
 ASSOCIATION_STATE_REFUSED: AssociationState
+OPERATOR_STATE_UNSPECIFIED: OperatorState
+OPERATOR_STATE_NONE: OperatorState
+OPERATOR_STATE_ACK: OperatorState
+OPERATOR_STATE_CLOSED: OperatorState
 ALARM_SEVERITY_UNSPECIFIED: AlarmSeverity
 ALARM_SEVERITY_WARNING: AlarmSeverity
 ALARM_SEVERITY_MINOR: AlarmSeverity
 ALARM_SEVERITY_MAJOR: AlarmSeverity
 ALARM_SEVERITY_CRITICAL: AlarmSeverity
+FATE_UNSPECIFIED: Fate
+FATE_CARRIED: Fate
+FATE_MOVED: Fate
+FATE_LOST: Fate
 
 class Node(_message.Message):
     __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at", "faults")
@@ -321,7 +343,7 @@ class Path(_message.Message):
     def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Association(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s")
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -342,6 +364,8 @@ class Association(_message.Message):
     PAST_PATHS_FIELD_NUMBER: _ClassVar[int]
     OUTAGE_SINCE_FIELD_NUMBER: _ClassVar[int]
     OUTAGE_S_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_AS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -362,7 +386,9 @@ class Association(_message.Message):
     past_paths: _containers.RepeatedCompositeFieldContainer[Path]
     outage_since: _timestamp_pb2.Timestamp
     outage_s: float
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ...) -> None: ...
+    configured_as: str
+    tenant: str
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class OpenAssociationRequest(_message.Message):
     __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at")
@@ -432,8 +458,60 @@ class AssociationUpdate(_message.Message):
     removed_app_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, snapshot: _Optional[bool] = ..., associations: _Optional[_Iterable[_Union[Association, _Mapping]]] = ..., removed_app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class OperatorNote(_message.Message):
+    __slots__ = ("at", "operator", "state", "text")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    operator: str
+    state: OperatorState
+    text: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., operator: _Optional[str] = ..., state: _Optional[_Union[OperatorState, str]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class SetAlarmStateRequest(_message.Message):
+    __slots__ = ("alarm_id", "state", "text")
+    ALARM_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    alarm_id: str
+    state: OperatorState
+    text: str
+    def __init__(self, alarm_id: _Optional[str] = ..., state: _Optional[_Union[OperatorState, str]] = ..., text: _Optional[str] = ...) -> None: ...
+
+class PurgeAlarmsRequest(_message.Message):
+    __slots__ = ("clearance", "older_than_s", "severities", "operator_state", "operator")
+    class Clearance(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CLEARANCE_UNSPECIFIED: _ClassVar[PurgeAlarmsRequest.Clearance]
+        CLEARANCE_CLEARED: _ClassVar[PurgeAlarmsRequest.Clearance]
+        CLEARANCE_NOT_CLEARED: _ClassVar[PurgeAlarmsRequest.Clearance]
+        CLEARANCE_ANY: _ClassVar[PurgeAlarmsRequest.Clearance]
+    CLEARANCE_UNSPECIFIED: PurgeAlarmsRequest.Clearance
+    CLEARANCE_CLEARED: PurgeAlarmsRequest.Clearance
+    CLEARANCE_NOT_CLEARED: PurgeAlarmsRequest.Clearance
+    CLEARANCE_ANY: PurgeAlarmsRequest.Clearance
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
+    OLDER_THAN_S_FIELD_NUMBER: _ClassVar[int]
+    SEVERITIES_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_STATE_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    clearance: PurgeAlarmsRequest.Clearance
+    older_than_s: float
+    severities: _containers.RepeatedScalarFieldContainer[AlarmSeverity]
+    operator_state: OperatorState
+    operator: str
+    def __init__(self, clearance: _Optional[_Union[PurgeAlarmsRequest.Clearance, str]] = ..., older_than_s: _Optional[float] = ..., severities: _Optional[_Iterable[_Union[AlarmSeverity, str]]] = ..., operator_state: _Optional[_Union[OperatorState, str]] = ..., operator: _Optional[str] = ...) -> None: ...
+
+class PurgeAlarmsResponse(_message.Message):
+    __slots__ = ("purged",)
+    PURGED_FIELD_NUMBER: _ClassVar[int]
+    purged: int
+    def __init__(self, purged: _Optional[int] = ...) -> None: ...
+
 class Alarm(_message.Message):
-    __slots__ = ("alarm_id", "type", "severity", "resource", "resource_name", "text", "raised_at", "changed_at", "cleared_at", "affected_app_ids", "cause_alarm_id")
+    __slots__ = ("alarm_id", "type", "severity", "resource", "resource_name", "text", "raised_at", "changed_at", "cleared_at", "affected_app_ids", "cause_alarm_id", "notes")
     ALARM_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
@@ -445,6 +523,7 @@ class Alarm(_message.Message):
     CLEARED_AT_FIELD_NUMBER: _ClassVar[int]
     AFFECTED_APP_IDS_FIELD_NUMBER: _ClassVar[int]
     CAUSE_ALARM_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     alarm_id: str
     type: str
     severity: AlarmSeverity
@@ -456,7 +535,8 @@ class Alarm(_message.Message):
     cleared_at: _timestamp_pb2.Timestamp
     affected_app_ids: _containers.RepeatedScalarFieldContainer[str]
     cause_alarm_id: str
-    def __init__(self, alarm_id: _Optional[str] = ..., type: _Optional[str] = ..., severity: _Optional[_Union[AlarmSeverity, str]] = ..., resource: _Optional[str] = ..., resource_name: _Optional[str] = ..., text: _Optional[str] = ..., raised_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cleared_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., affected_app_ids: _Optional[_Iterable[str]] = ..., cause_alarm_id: _Optional[str] = ...) -> None: ...
+    notes: _containers.RepeatedCompositeFieldContainer[OperatorNote]
+    def __init__(self, alarm_id: _Optional[str] = ..., type: _Optional[str] = ..., severity: _Optional[_Union[AlarmSeverity, str]] = ..., resource: _Optional[str] = ..., resource_name: _Optional[str] = ..., text: _Optional[str] = ..., raised_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cleared_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., affected_app_ids: _Optional[_Iterable[str]] = ..., cause_alarm_id: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[OperatorNote, _Mapping]]] = ...) -> None: ...
 
 class ListAlarmsRequest(_message.Message):
     __slots__ = ("include_cleared",)
@@ -547,14 +627,18 @@ class BillLine(_message.Message):
     def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ...) -> None: ...
 
 class Tariff(_message.Message):
-    __slots__ = ("per_mbit", "per_key", "per_further_hop")
+    __slots__ = ("per_mbit", "per_key", "per_further_hop", "currency", "decimals")
     PER_MBIT_FIELD_NUMBER: _ClassVar[int]
     PER_KEY_FIELD_NUMBER: _ClassVar[int]
     PER_FURTHER_HOP_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
     per_mbit: str
     per_key: str
     per_further_hop: str
-    def __init__(self, per_mbit: _Optional[str] = ..., per_key: _Optional[str] = ..., per_further_hop: _Optional[str] = ...) -> None: ...
+    currency: str
+    decimals: int
+    def __init__(self, per_mbit: _Optional[str] = ..., per_key: _Optional[str] = ..., per_further_hop: _Optional[str] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ...) -> None: ...
 
 class Bill(_message.Message):
     __slots__ = ("currency", "lines", "total", "tariff")
@@ -567,3 +651,243 @@ class Bill(_message.Message):
     total: str
     tariff: Tariff
     def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., tariff: _Optional[_Union[Tariff, _Mapping]] = ...) -> None: ...
+
+class ComputePathsRequest(_message.Message):
+    __slots__ = ("source", "destination", "min_bandwidth_bps", "max_hops", "exclude_link_ids", "exclude_nodes", "include_link_ids", "include_nodes", "number")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_HOPS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_NODES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_NODES_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    destination: str
+    min_bandwidth_bps: int
+    max_hops: int
+    exclude_link_ids: _containers.RepeatedScalarFieldContainer[str]
+    exclude_nodes: _containers.RepeatedScalarFieldContainer[str]
+    include_link_ids: _containers.RepeatedScalarFieldContainer[str]
+    include_nodes: _containers.RepeatedScalarFieldContainer[str]
+    number: int
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., max_hops: _Optional[int] = ..., exclude_link_ids: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_link_ids: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ...) -> None: ...
+
+class PathCandidate(_message.Message):
+    __slots__ = ("path_id", "node_ids", "node_names", "link_ids", "hops", "cost", "bottleneck_bps", "distance_km")
+    PATH_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    BOTTLENECK_BPS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_KM_FIELD_NUMBER: _ClassVar[int]
+    path_id: str
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    hops: int
+    cost: float
+    bottleneck_bps: int
+    distance_km: float
+    def __init__(self, path_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., distance_km: _Optional[float] = ...) -> None: ...
+
+class ComputePathsResponse(_message.Message):
+    __slots__ = ("paths", "reasons")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedCompositeFieldContainer[PathCandidate]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, paths: _Optional[_Iterable[_Union[PathCandidate, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WhatIfRequest(_message.Message):
+    __slots__ = ("fail_link_ids", "fail_nodes", "add_demands")
+    FAIL_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    FAIL_NODES_FIELD_NUMBER: _ClassVar[int]
+    ADD_DEMANDS_FIELD_NUMBER: _ClassVar[int]
+    fail_link_ids: _containers.RepeatedScalarFieldContainer[str]
+    fail_nodes: _containers.RepeatedScalarFieldContainer[str]
+    add_demands: _containers.RepeatedCompositeFieldContainer[Demand]
+    def __init__(self, fail_link_ids: _Optional[_Iterable[str]] = ..., fail_nodes: _Optional[_Iterable[str]] = ..., add_demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ...) -> None: ...
+
+class Demand(_message.Message):
+    __slots__ = ("id", "source", "destination", "min_bandwidth_bps", "priority")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    source: str
+    destination: str
+    min_bandwidth_bps: int
+    priority: int
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("id", "source", "destination", "fate", "node_ids", "node_names", "link_ids", "reasons")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    FATE_FIELD_NUMBER: _ClassVar[int]
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    source: str
+    destination: str
+    fate: Fate
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., fate: _Optional[_Union[Fate, str]] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WhatIfResponse(_message.Message):
+    __slots__ = ("outcomes",)
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("default_min_bandwidth_bps", "max_relay_hops", "usable_share", "wait_to_restore_s", "closed_kept")
+    DEFAULT_MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELAY_HOPS_FIELD_NUMBER: _ClassVar[int]
+    USABLE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_TO_RESTORE_S_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_KEPT_FIELD_NUMBER: _ClassVar[int]
+    default_min_bandwidth_bps: int
+    max_relay_hops: int
+    usable_share: float
+    wait_to_restore_s: float
+    closed_kept: int
+    def __init__(self, default_min_bandwidth_bps: _Optional[int] = ..., max_relay_hops: _Optional[int] = ..., usable_share: _Optional[float] = ..., wait_to_restore_s: _Optional[float] = ..., closed_kept: _Optional[int] = ...) -> None: ...
+
+class GetPolicyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetPolicyRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: Policy
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+
+class PolicyReply(_message.Message):
+    __slots__ = ("policy", "configured")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    policy: Policy
+    configured: bool
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., configured: _Optional[bool] = ...) -> None: ...
+
+class GetTariffRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetTariffRequest(_message.Message):
+    __slots__ = ("tariff",)
+    TARIFF_FIELD_NUMBER: _ClassVar[int]
+    tariff: Tariff
+    def __init__(self, tariff: _Optional[_Union[Tariff, _Mapping]] = ...) -> None: ...
+
+class TariffReply(_message.Message):
+    __slots__ = ("tariff", "configured")
+    TARIFF_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    tariff: Tariff
+    configured: bool
+    def __init__(self, tariff: _Optional[_Union[Tariff, _Mapping]] = ..., configured: _Optional[bool] = ...) -> None: ...
+
+class Tenant(_message.Message):
+    __slots__ = ("name", "description", "applications", "max_associations", "max_bandwidth_bps", "associations", "reserved_bps")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    applications: _containers.RepeatedScalarFieldContainer[str]
+    max_associations: int
+    max_bandwidth_bps: int
+    associations: int
+    reserved_bps: int
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., applications: _Optional[_Iterable[str]] = ..., max_associations: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., associations: _Optional[int] = ..., reserved_bps: _Optional[int] = ...) -> None: ...
+
+class ListTenantsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListTenantsResponse(_message.Message):
+    __slots__ = ("tenants",)
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[Tenant]
+    def __init__(self, tenants: _Optional[_Iterable[_Union[Tenant, _Mapping]]] = ...) -> None: ...
+
+class PutTenantRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: Tenant
+    def __init__(self, tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
+
+class DeleteTenantRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteTenantResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ConfiguredAssociation(_message.Message):
+    __slots__ = ("name", "source", "destination", "qos", "priority", "expires_at", "tenant", "app_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    QOS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: str
+    destination: str
+    qos: Qos
+    priority: int
+    expires_at: _timestamp_pb2.Timestamp
+    tenant: str
+    app_id: str
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., app_id: _Optional[str] = ...) -> None: ...
+
+class ListConfiguredRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListConfiguredResponse(_message.Message):
+    __slots__ = ("associations",)
+    ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
+    associations: _containers.RepeatedCompositeFieldContainer[ConfiguredAssociation]
+    def __init__(self, associations: _Optional[_Iterable[_Union[ConfiguredAssociation, _Mapping]]] = ...) -> None: ...
+
+class PutConfiguredRequest(_message.Message):
+    __slots__ = ("association",)
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    association: ConfiguredAssociation
+    def __init__(self, association: _Optional[_Union[ConfiguredAssociation, _Mapping]] = ...) -> None: ...
+
+class DeleteConfiguredRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteConfiguredResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

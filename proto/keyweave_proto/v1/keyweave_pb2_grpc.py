@@ -475,6 +475,16 @@ class AlarmsStub:
                 request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAlarmsRequest.SerializeToString,
                 response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.AlarmUpdate.FromString,
                 _registered_method=True)
+        self.SetState = channel.unary_unary(
+                '/keyweave.v1.Alarms/SetState',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetAlarmStateRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Alarm.FromString,
+                _registered_method=True)
+        self.Purge = channel.unary_unary(
+                '/keyweave.v1.Alarms/Purge',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsResponse.FromString,
+                _registered_method=True)
 
 
 class AlarmsServicer:
@@ -496,6 +506,20 @@ class AlarmsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetState(self, request, context):
+        """Acknowledge or close an alarm, or take that back (RFC 8632 set-operator-state).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Purge(self, request, context):
+        """Take alarms off the list (RFC 8632 purge-alarms). One whose reason lasts is raised anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlarmsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -508,6 +532,16 @@ def add_AlarmsServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAlarmsRequest.FromString,
                     response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.AlarmUpdate.SerializeToString,
+            ),
+            'SetState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetState,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetAlarmStateRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Alarm.SerializeToString,
+            ),
+            'Purge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Purge,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -567,6 +601,60 @@ class Alarms:
             '/keyweave.v1.Alarms/Watch',
             keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAlarmsRequest.SerializeToString,
             keyweave__proto_dot_v1_dot_keyweave__pb2.AlarmUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Alarms/SetState',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.SetAlarmStateRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.Alarm.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Purge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Alarms/Purge',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PurgeAlarmsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -691,6 +779,606 @@ class Accounting:
             '/keyweave.v1.Accounting/GetBill',
             keyweave__proto_dot_v1_dot_keyweave__pb2.GetBillRequest.SerializeToString,
             keyweave__proto_dot_v1_dot_keyweave__pb2.Bill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PlanningStub:
+    """---------------------------------------------------------------------------------------------------------
+    Questions: answered from what is known now; nothing is reserved or changed.
+
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ComputePaths = channel.unary_unary(
+                '/keyweave.v1.Planning/ComputePaths',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsResponse.FromString,
+                _registered_method=True)
+        self.WhatIf = channel.unary_unary(
+                '/keyweave.v1.Planning/WhatIf',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.FromString,
+                _registered_method=True)
+
+
+class PlanningServicer:
+    """---------------------------------------------------------------------------------------------------------
+    Questions: answered from what is known now; nothing is reserved or changed.
+
+    """
+
+    def ComputePaths(self, request, context):
+        """The best paths between two places, and why there are no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WhatIf(self, request, context):
+        """What would become of the associations if links or nodes failed or more were asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PlanningServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ComputePaths': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputePaths,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsResponse.SerializeToString,
+            ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'keyweave.v1.Planning', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('keyweave.v1.Planning', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Planning:
+    """---------------------------------------------------------------------------------------------------------
+    Questions: answered from what is known now; nothing is reserved or changed.
+
+    """
+
+    @staticmethod
+    def ComputePaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Planning/ComputePaths',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ComputePathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Planning/WhatIf',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ConfigurationStub:
+    """---------------------------------------------------------------------------------------------------------
+    What the operator decides while the network runs. The same as over NETCONF (keyweave-qkd-network), and kept
+    across restarts. A change is granted as a whole or refused with reasons.
+
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetPolicy = channel.unary_unary(
+                '/keyweave.v1.Configuration/GetPolicy',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.FromString,
+                _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/keyweave.v1.Configuration/SetPolicy',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.FromString,
+                _registered_method=True)
+        self.GetTariff = channel.unary_unary(
+                '/keyweave.v1.Configuration/GetTariff',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.GetTariffRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.FromString,
+                _registered_method=True)
+        self.SetTariff = channel.unary_unary(
+                '/keyweave.v1.Configuration/SetTariff',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetTariffRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.FromString,
+                _registered_method=True)
+        self.ListTenants = channel.unary_unary(
+                '/keyweave.v1.Configuration/ListTenants',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsResponse.FromString,
+                _registered_method=True)
+        self.PutTenant = channel.unary_unary(
+                '/keyweave.v1.Configuration/PutTenant',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PutTenantRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.DeleteTenant = channel.unary_unary(
+                '/keyweave.v1.Configuration/DeleteTenant',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantResponse.FromString,
+                _registered_method=True)
+        self.ListAssociations = channel.unary_unary(
+                '/keyweave.v1.Configuration/ListAssociations',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredResponse.FromString,
+                _registered_method=True)
+        self.PutAssociation = channel.unary_unary(
+                '/keyweave.v1.Configuration/PutAssociation',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PutConfiguredRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ConfiguredAssociation.FromString,
+                _registered_method=True)
+        self.DeleteAssociation = channel.unary_unary(
+                '/keyweave.v1.Configuration/DeleteAssociation',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredResponse.FromString,
+                _registered_method=True)
+
+
+class ConfigurationServicer:
+    """---------------------------------------------------------------------------------------------------------
+    What the operator decides while the network runs. The same as over NETCONF (keyweave-qkd-network), and kept
+    across restarts. A change is granted as a whole or refused with reasons.
+
+    """
+
+    def GetPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTariff(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTariff(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTenants(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutTenant(self, request, context):
+        """Make a tenant, or replace the one of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTenant(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAssociations(self, request, context):
+        """Associations that shall be, whatever becomes of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutAssociation(self, request, context):
+        """Ask for one, or change the one of that name; answers when the network has granted it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAssociation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ConfigurationServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.GetPolicyRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetPolicyRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.SerializeToString,
+            ),
+            'GetTariff': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTariff,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.GetTariffRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.SerializeToString,
+            ),
+            'SetTariff': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTariff,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.SetTariffRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.SerializeToString,
+            ),
+            'ListTenants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTenants,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsResponse.SerializeToString,
+            ),
+            'PutTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTenant,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PutTenantRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Tenant.SerializeToString,
+            ),
+            'DeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTenant,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantResponse.SerializeToString,
+            ),
+            'ListAssociations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssociations,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredResponse.SerializeToString,
+            ),
+            'PutAssociation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutAssociation,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.PutConfiguredRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ConfiguredAssociation.SerializeToString,
+            ),
+            'DeleteAssociation': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAssociation,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'keyweave.v1.Configuration', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('keyweave.v1.Configuration', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Configuration:
+    """---------------------------------------------------------------------------------------------------------
+    What the operator decides while the network runs. The same as over NETCONF (keyweave-qkd-network), and kept
+    across restarts. A change is granted as a whole or refused with reasons.
+
+    """
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/GetPolicy',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.GetPolicyRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/SetPolicy',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.SetPolicyRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PolicyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTariff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/GetTariff',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.GetTariffRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTariff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/SetTariff',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.SetTariffRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.TariffReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTenants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/ListTenants',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ListTenantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/PutTenant',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PutTenantRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/DeleteTenant',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAssociations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/ListAssociations',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ListConfiguredResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutAssociation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/PutAssociation',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.PutConfiguredRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ConfiguredAssociation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAssociation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Configuration/DeleteAssociation',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.DeleteConfiguredResponse.FromString,
             options,
             channel_credentials,
             insecure,

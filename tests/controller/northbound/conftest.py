@@ -12,6 +12,7 @@ from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import InventoryNode, LinkMeasure, LinksMeasured, NodeRead
 from keyweave_controller.engine.loop import ControllerEngine
+from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.settings import CallerRole, CallerSettings, GrpcSettings
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, SaeId
@@ -139,6 +140,8 @@ class Caller:
         self.associations = pb_grpc.AssociationsStub(channel)
         self.alarms = pb_grpc.AlarmsStub(channel)
         self.accounting = pb_grpc.AccountingStub(channel)
+        self.planning = pb_grpc.PlanningStub(channel)
+        self.configuration = pb_grpc.ConfigurationStub(channel)
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +197,7 @@ async def bench(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIt
     )
     bench = Bench(engine, agents, pki)
     bench.port = northbound.bind()
-    await northbound.start(engine)
+    await northbound.start(engine, Configurator(engine, clock, lambda: f"c-{next(numbers)}"))
     async with asyncio.timeout(10):
         while len(engine.network.nodes) < len(NAMES):
             await asyncio.sleep(0.01)

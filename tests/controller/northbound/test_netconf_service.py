@@ -21,6 +21,7 @@ from keyweave_controller.engine.simulation import (
     simulated_link_id,
 )
 from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.configuration_tree import decode
 from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.markup import al, kwn, nt, nw
 from keyweave_controller.northbound.netconf_service import NetconfNorthbound
@@ -123,6 +124,7 @@ class Site:
             new_id=lambda: f"n{self.engine.epoch}-{next(numbers)}",
             uniform=lambda: 0.5,
         )
+        self.northbound = northbound
         ports = await northbound.start(self.engine, self.configurator)
         self.port = ports.ssh or 0
         following = asyncio.create_task(northbound.follow())
@@ -221,7 +223,7 @@ async def test_a_refusal_names_the_entry_and_changes_nothing(site: Site, client:
     assert any("'large'" in path for path in paths)
     assert any("'far'" in path for path in paths)
     assert any("lacks" in error.message for error in errors)
-    assert await configured(client) == [kwn("policy")]
+    assert kwn("key-associations") not in await configured(client)
     await site.until(lambda: not any(one.live for one in site.engine.network.associations.values()))
     assert not any(node.links for node in site.nodes.values())
 
@@ -235,7 +237,7 @@ async def test_a_change_of_qualities_is_an_update(site: Site, client: NetconfCli
 
 
 async def test_policy_tenants_and_tariff_take_effect_at_once(site: Site, client: NetconfClient) -> None:
-    (policy,) = await client.get_config()
+    policy = (await client.get_config())[0]
     assert policy.findtext(kwn("closed-kept")) == "50"  # of the settings
     await client.edit_config(
         "running",
@@ -297,9 +299,9 @@ async def test_a_restart_keeps_what_was_confirmed_and_nothing_else(site: Site) -
     async with site.running(), site.client() as client:
         assert status(await shown(client, "one")) == "active"
         assert await shown(client, "two") is None
-        (policy, configured) = await client.get_config()
+        policy, wanted, _ = await client.get_config()
         assert policy.tag == kwn("policy")
-        assert [one.findtext(kwn("name")) for one in configured] == ["one"]
+        assert [one.findtext(kwn("name")) for one in wanted] == ["one"]
 
 
 async def test_a_confirmed_commit_is_taken_back_when_its_session_ends(
@@ -412,3 +414,59 @@ def test_a_startup_datastore_is_not_for_controllers(site: Site) -> None:
         NetconfNorthbound(
             settings=settings, agents=AgentsView(()), clock=site.clock, new_id=str, uniform=lambda: 0.5
         )
+
+
+async def test_who_only_reads_changes_nothing(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", associations(entry()))
+    async with site.client("viewer") as viewer:
+        assert status(await shown(viewer)) == "active"
+        reply = await viewer.rpc(
+            xml(f"<compute-paths {KWN}><source>A</source><destination>C</destination></compute-paths>")
+        )
+        assert reply.find(kwn("path")) is not None
+        app_id = next(iter(site.engine.network.associations))
+        for attempt in (
+            viewer.edit_config("running", deleted()),
+            viewer.edit_config("candidate", associations(entry("two", "sae:b"))),
+            viewer.rpc(xml(f"<close-association {KWN}><app-id>{app_id}</app-id></close-association>")),
+        ):
+            with pytest.raises(RpcError) as caught:
+                await attempt
+            assert caught.value.tag == "access-denied"
+    assert status(await shown(client)) == "active"
+
+
+async def test_rules_of_access_are_configuration_that_is_kept(site: Site) -> None:
+    nacm = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
+    async with site.running(), site.client() as client:
+        await client.edit_config(
+            "running", xml(f'<nacm xmlns="{nacm}"><read-default>deny</read-default></nacm>')
+        )
+        async with site.client("viewer") as viewer:
+            assert await shown(viewer) is None
+            assert await viewer.get_config() == []
+    async with site.running(), site.client("viewer") as viewer:
+        assert await viewer.get_config() == []
+    async with site.running(), site.client() as client:
+        held = {top.tag: top for top in await client.get_config()}
+        assert held[f"{{{nacm}}}nacm"].findtext(f"{{{nacm}}}read-default") == "deny"
+
+
+async def test_running_and_state_are_found_equal_when_they_are(site: Site, client: NetconfClient) -> None:
+    def equal() -> bool:
+        device, server = site.northbound._device, site.northbound._server
+        assert device is not None
+        assert server is not None
+        return decode(device.configuration()) == decode(server.running())
+
+    assert equal()
+    nacm = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
+    more = "<expires-at>2099-01-01T00:00:00+01:00</expires-at><priority>0</priority>"
+    for edit in (
+        associations(entry(more=rate(5_000) + more)),
+        xml(f"<policy {KWN}><closed-kept>1000</closed-kept><usable-share>0.8</usable-share></policy>"),
+        xml(f'<x:nacm xmlns:x="{nacm}"><x:exec-default>permit</x:exec-default></x:nacm>'),
+        deleted(),
+    ):
+        await client.edit_config("running", edit)
+        assert equal()
