@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import machine
 
-NAMES = ("first_key", "key_pairs", "delivery", "failover", "memory", "netconf")
+NAMES = ("first_key", "key_pairs", "delivery", "failover", "memory", "netconf", "controller_sessions", "push")
 RESULTS = Path(__file__).parent / "results"
 
 
