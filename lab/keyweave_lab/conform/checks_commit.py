@@ -46,13 +46,13 @@ async def _pending(editor: Editor, talk: Talk, commit: str) -> None:
     await editor.holds(editor.subject.values[1], "after the confirmed commit")
 
 
-async def _rolled_back(bench: Bench, editor: Editor, what: str, within_s: float = 3.0) -> None:
+async def _rolled_back(bench: Bench, editor: Editor, what: str, extra_s: float = 0.0) -> None:
     first = editor.subject.values[0]
 
     async def back() -> bool:
         return await editor.value() == first
 
-    await bench.eventually(back, f"{what}: not rolled back", within_s)
+    await bench.eventually(back, f"{what}: not rolled back", extra_s)
 
 
 @check(

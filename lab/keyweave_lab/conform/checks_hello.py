@@ -79,8 +79,7 @@ async def shape(bench: Bench) -> str:
 
 
 async def _accepted(bench: Bench, data: bytes) -> str:
-    async with bench.session(None) as talk:
-        talk.send_hello(data)
+    async with bench.session(data) as talk:
         answer = await talk.ask(PROBE)
         require(not answer.faults, answer.told)
         return f"accepted; {answer.told}"

@@ -56,14 +56,21 @@ async def lock_shown(bench: Bench) -> str:
     talk = await bench.steady()
     async with bench.session() as holder:
         (await holder.ask("<lock><target><running/></target></lock>")).wants_ok("lock")
-        held = (await state(talk, "datastores")).findall(f".//{_M}global-lock")
-        require(len(held) == 1, f"{len(held)} global locks")
-        session = text_of(held[0].find(f"{_M}locked-by-session"))
+
+        async def shown() -> bool:
+            return len(await _locks(talk)) == 1
+
+        await bench.eventually(shown, "not one global lock is shown")
+        (held,) = await _locks(talk)
+        session = text_of(held.find(f"{_M}locked-by-session"))
         require(session == holder.session_id, f"locked by {session!r}, not {holder.session_id!r}")
-        require(text_of(held[0].find(f"{_M}locked-time")), "no locked-time")
+        require(text_of(held.find(f"{_M}locked-time")), "no locked-time")
         (await holder.ask("<unlock><target><running/></target></unlock>")).wants_ok("unlock")
-        left = (await state(talk, "datastores")).findall(f".//{_M}global-lock")
-        require(not left, "still shown after unlock")
+
+        async def free() -> bool:
+            return not await _locks(talk)
+
+        await bench.eventually(free, "still shown after unlock")
     return f"locked by {session}"
 
 
@@ -77,6 +84,12 @@ async def sessions(bench: Bench) -> str:
     talk = await bench.steady()
     async with bench.session() as other:
         await other.alive("a second session")
+        gone = other.session_id
+
+        async def listed() -> bool:
+            return gone in _by_id(await state(talk, "sessions"))
+
+        await bench.eventually(listed, f"session {gone} is not listed")
         entries = _by_id(await state(talk, "sessions"))
         for one in (talk, other):
             entry = entries.get(one.session_id)
@@ -84,7 +97,6 @@ async def sessions(bench: Bench) -> str:
             said = entry or {}
             require(said.get("username") == bench.options.login.user, f"username {said.get('username')!r}")
             require(said.get("login-time") and said.get("transport", "").endswith("netconf-ssh"), f"{said}")
-        gone = other.session_id
 
     async def forgotten() -> bool:
         return gone not in _by_id(await state(talk, "sessions"))
@@ -104,12 +116,13 @@ async def counters(bench: Bench) -> str:
     before = await _counters(talk)
     await talk.ask(PROBE)
     (await talk.ask("<kill-session><session-id>4294967295</session-id></kill-session>")).wants_error()
-    after = await _counters(talk)
     for name in ("in-rpcs", "out-rpc-errors"):
-        require(
-            after.get(name, -1) > before.get(name, 0), f"{name} was {before.get(name)}, is {after.get(name)}"
-        )
-    return f"{before} then {after}"
+
+        async def grown(name: str = name) -> bool:
+            return (await _counters(talk)).get(name, -1) > before.get(name, 0)
+
+        await bench.eventually(grown, f"{name} was {before.get(name)} and stays so")
+    return f"{before} then {await _counters(talk)}"
 
 
 @check("C11.statistics", "RFC 6022 2.1.5", "statistics count sessions, and bad hellos", needs=_NEEDS)
@@ -118,9 +131,12 @@ async def statistics(bench: Bench) -> str:
     before = await _statistics(talk)
     async with bench.session() as other:
         await other.alive("a second session")
+
+    async def grown() -> bool:
+        return int((await _statistics(talk)).get("in-sessions", "0")) > int(before.get("in-sessions", "0"))
+
+    await bench.eventually(grown, f"in-sessions was {before.get('in-sessions')} and stays so")
     after = await _statistics(talk)
-    grown = int(after.get("in-sessions", "0")) > int(before.get("in-sessions", "0"))
-    require(grown, f"in-sessions was {before.get('in-sessions')}, is {after.get('in-sessions')}")
     missing = {"netconf-start-time", "in-bad-hellos", "dropped-sessions", "in-rpcs"} - set(after)
     require(not missing, f"no {sorted(missing)}")
     return f"in-sessions {after['in-sessions']}, since {after['netconf-start-time']}"
@@ -139,3 +155,7 @@ async def _counters(talk: Talk) -> dict[str, int]:
 
 async def _statistics(talk: Talk) -> dict[str, str]:
     return {local(c): text_of(c) for c in (await state(talk, "statistics")).iterchildren("*")}
+
+
+async def _locks(talk: Talk) -> list[Element]:
+    return (await state(talk, "datastores")).findall(f".//{_M}global-lock")

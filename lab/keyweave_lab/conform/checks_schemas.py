@@ -83,7 +83,7 @@ async def old_modules(bench: Bench) -> str:
     missing = []
     for module in await _library(talk):
         if module.implemented and module.name not in bench.in_hello:
-            text = await _text(talk, module.name, module.revision)
+            text = await _text(bench, talk, module.name, module.revision)
             if text and not re.search(r"^\s*yang-version\s+[\"']?1\.1", text, re.MULTILINE):
                 missing.append(module.name)
     require(not missing, f"not there: {', '.join(sorted(missing))}")
@@ -96,7 +96,7 @@ async def every_schema(bench: Bench) -> str:
     listed = [schema for schema in await _schemas(talk) if schema.format.endswith("yang")]
     require(listed, "no schema listed")
     for schema in listed:
-        text = await _text(talk, schema.name, schema.version)
+        text = await _text(bench, talk, schema.name, schema.version)
         named = re.search(rf"^\s*(sub)?module\s+[\"']?{re.escape(schema.name)}[\"'\s{{]", text, re.MULTILINE)
         require(named, f"{schema.name}@{schema.version}: {text[:60]!r}")
         dated = not schema.version or f"{schema.version}" in text
@@ -111,7 +111,7 @@ async def imports(bench: Bench) -> str:
     names = {schema.name for schema in listed}
     wanted: dict[str, str] = {}
     for schema in listed:
-        text = await _text(talk, schema.name, schema.version)
+        text = await _text(bench, talk, schema.name, schema.version)
         for found in re.finditer(
             r"^\s*(?:import|include)\s+[\"']?([\w.-]+)[\"']?\s*[{;]", text, re.MULTILINE
         ):
@@ -218,7 +218,10 @@ def _get(name: str, version: str = "") -> str:
     return f'<get-schema xmlns="{MONITORING}"><identifier>{name}</identifier>{told}</get-schema>'
 
 
-async def _text(talk: Talk, name: str, version: str) -> str:
-    answer = await talk.ask(_get(name, version))
-    require(not answer.faults, f"{name}@{version}: {answer.told}")
-    return text_of(answer.data)
+async def _text(bench: Bench, talk: Talk, name: str, version: str) -> str:
+    """The text of a schema, asked for once in a run."""
+    if (name, version) not in bench.texts:
+        answer = await talk.ask(_get(name, version))
+        require(not answer.faults, f"{name}@{version}: {answer.told}")
+        bench.texts[name, version] = text_of(answer.data)
+    return bench.texts[name, version]

@@ -116,7 +116,8 @@ class Editor:
         original: Original = self.bench.original
         await self.discard()
         now = await self.read()
-        if canonical(now) == canonical(original.data):
+        before = canonical(original.data, pruned=True)
+        if canonical(now, pruned=True) == before:
             return
         subject = self.subject
         parts = []
@@ -131,10 +132,10 @@ class Editor:
         # Two top elements of one name would be two nodes: what is in them goes into one.
         answer = await self.apply(_joined(subject, parts), limit_s=60)
         now = await self.read()
-        if canonical(now) != canonical(original.data):
+        if canonical(now, pruned=True) != before:
             answer = await self.apply(_replacement(original.data), limit_s=60)
             now = await self.read()
-        same = canonical(now) == canonical(original.data)
+        same = canonical(now, pruned=True) == before
         require(same, f"running is not as it was before ({answer.told})")
 
 

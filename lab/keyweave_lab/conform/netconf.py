@@ -5,7 +5,7 @@ shared session is dropped; after every edit, and at the end, what was there befo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncssh
 
@@ -116,8 +116,13 @@ async def run_suite(options: Options, choice: Choice, clock: Clock, told: Told |
             told(result)
 
     try:
+        gone = ""
         for check in checks:
-            add(await _perform(check, bench))
+            result = await _perform(check, bench, gone)
+            if result.result is Verdict.FAIL and not await _reachable(bench):
+                gone = f"not run: the server is gone since {check.id}"
+                result = replace(result, seen=f"{result.seen}; and the server is gone")
+            add(result)
         if bench.original is not None:
             add(await _restored(bench))
     finally:
@@ -126,10 +131,22 @@ async def run_suite(options: Options, choice: Choice, clock: Clock, told: Told |
     return report
 
 
-async def _perform(check: Check, bench: Bench) -> Result:
+async def _reachable(bench: Bench) -> bool:
+    """True when a session can still be had, after some waiting if need be."""
+    for share in (0.0, 0.1, 0.3, 0.6):
+        await bench.pause(share * bench.options.patience_s)
+        try:
+            async with bench.session():
+                return True
+        except KeyweaveError:
+            continue
+    return False
+
+
+async def _perform(check: Check, bench: Bench, gone: str = "") -> Result:
     began = bench.clock.monotonic()
     verdict, seen = Verdict.NOT_APPLICABLE, ""
-    reasons = [reason for reason in map(bench.lacks, check.needs) if reason]
+    reasons = [gone] if gone else [reason for reason in map(bench.lacks, check.needs) if reason]
     if reasons:
         seen = reasons[0]
     else:

@@ -164,7 +164,16 @@ def leaves(element: Element, path: str = "") -> Iterator[tuple[str, Element]]:
         yield from leaves(child, here)
 
 
-def canonical(element: Element) -> bytes:
-    """A form in which equal data is equal text: no comments, no space between elements."""
+def canonical(element: Element, *, pruned: bool = False) -> bytes:
+    """A form in which equal data is equal text: no comments, no space between elements.
+
+    `pruned` leaves out elements without content: whether an empty container is shown is the server's affair.
+    """
     parser = etree.XMLParser(remove_blank_text=True, remove_comments=True, huge_tree=True)
-    return etree.tostring(etree.fromstring(etree.tostring(element, with_tail=False), parser), method="c14n2")
+    copied = etree.fromstring(etree.tostring(element, with_tail=False), parser)
+    if pruned:
+        for inner in reversed(list(copied.iter("*"))):
+            parent = inner.getparent()
+            if parent is not None and not len(inner) and not (inner.text or "").strip():
+                parent.remove(inner)
+    return etree.tostring(copied, method="c14n2")
