@@ -61,7 +61,7 @@ class LeafCodec:
     `modules_by_namespace` maps namespace URIs to module names, for prefixes inside values.
     """
 
-    __slots__ = ("_decimal", "_lower", "_members", "_module", "_modules", "_parse", "_type")
+    __slots__ = ("_decimal", "_form", "_lower", "_members", "_module", "_modules", "_parse", "_type")
 
     def __init__(self, kind: DataType, module: str, modules_by_namespace: dict[str, str]):
         while isinstance(kind, LeafrefType):
@@ -77,6 +77,7 @@ class LeafCodec:
         self._members: tuple[LeafCodec, ...] = ()
         if isinstance(kind, UnionType):
             self._members = tuple(LeafCodec(one, module, modules_by_namespace) for one in kind.types)
+        self._form = next((form for kinds, form in _FORMS if isinstance(kind, kinds)), ValueForm.TEXT)
         self._parse: Callable[[str, etree._Element], Any] = self._parser()
 
     @property
@@ -114,7 +115,7 @@ class LeafCodec:
     def form(self, element: etree._Element | None = None) -> ValueForm:
         """How a value (of `element`, or any) is written outside XML; see `SchemaNode.form`."""
         if not self._members:
-            return next((form for kinds, form in _FORMS if isinstance(self._type, kinds)), ValueForm.TEXT)
+            return self._form
         if element is None:
             forms = {member.form() for member in self._members}
             return forms.pop() if len(forms) == 1 else ValueForm.UNION
