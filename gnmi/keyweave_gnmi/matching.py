@@ -12,7 +12,7 @@ from lxml import etree
 from keyweave_core.netconf.data.changes import Change, ChangeKind
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Kind, SchemaNode
-from keyweave_gnmi.paths import Hop, PathReader, Pattern, Place, is_met, start
+from keyweave_gnmi.paths import ANY, DEEP, Hop, PathReader, Pattern, Place, is_met, start
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _find(reader: PathReader, pattern: Pattern, here: Found, states: frozenset[i
         yield here
         return
     for child in _reachable(reader, pattern, here.node, states):
-        for inner in _instances(reader, here, child):
+        for inner in _instances(reader, here, child, _keys_asked(reader, pattern, states, child)):
             yield from _find(
                 reader, pattern, inner, reader.advance(pattern, states, here.node, inner.steps[-1])
             )
@@ -71,14 +71,32 @@ def _reachable(
     reader: PathReader, pattern: Pattern, node: SchemaNode | None, states: frozenset[int]
 ) -> Sequence[SchemaNode]:
     hops: list[Hop] = [pattern.hops[state] for state in states if state < len(pattern.hops)]
-    if any(hop.name == "..." for hop in hops):
+    if any(hop.name == DEEP for hop in hops):
         return reader.children(node)
     named = {id(child): child for hop in hops for child in reader.named(node, hop, pattern.origin)}
     return list(named.values())
 
 
-def _instances(reader: PathReader, here: Found, node: SchemaNode) -> Iterator[Found]:
-    """What is there of one child of `here`: an instance for each list entry, one for a whole leaf-list."""
+def _keys_asked(
+    reader: PathReader, pattern: Pattern, states: frozenset[int], node: SchemaNode
+) -> tuple[str, ...] | None:
+    """The canonical keys of the one entry of a list that can be meant here; None when there may be more."""
+    if node.kind is not Kind.LIST or not node.keys or len(states) != 1:
+        return None
+    (state,) = states
+    given = {reader.key_tag(node, key): text for key, text in pattern.hops[state].keys.items()}
+    if ANY in given.values() or not all(tag in given for tag in node.keys):
+        return None
+    return tuple(reader.canonical_key(node, tag, given[tag]) for tag in node.keys)
+
+
+def _instances(
+    reader: PathReader, here: Found, node: SchemaNode, keys: tuple[str, ...] | None = None
+) -> Iterator[Found]:
+    """What is there of one child of `here`: an instance for each list entry, one for a whole leaf-list.
+
+    With canonical `keys` the entries may be left out that have others.
+    """
     tag = f"{{{node.namespace}}}{node.name}"
     if here.steps:
         elements = [element for parent in here.elements for element in parent.iterchildren(tag)]
@@ -87,6 +105,10 @@ def _instances(reader: PathReader, here: Found, node: SchemaNode) -> Iterator[Fo
     if not elements:
         return
     if node.kind is Kind.LIST:
+        if keys is not None:
+            # Data is mostly in canonical form: then equal text finds the entry without reading the others.
+            same = [each for each in elements if tuple(each.findtext(tag) for tag in node.keys) == keys]
+            elements = same or elements
         for element in elements:
             yield Found((*here.steps, reader.place(element, node)), (element,))
     else:
@@ -157,7 +179,7 @@ def at_place(reader: PathReader, data: Sequence[etree._Element], steps: Sequence
     """What stands in `data` at exactly this place, or None."""
     here = Found((), tuple(data))
     for place in steps:
-        inner = _instances(reader, here, place.node)
+        inner = _instances(reader, here, place.node, place.keys)
         following = next((each for each in inner if each.steps[-1].keys == place.keys), None)
         if following is None:
             return None

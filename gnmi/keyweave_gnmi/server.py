@@ -90,7 +90,9 @@ def server_options(limits: GnmiLimits) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # two servers on one port would split the callers between them
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        # Clients of quiet streams ask for signs of life: gRPC would end their connection as abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
     ]
 
 
