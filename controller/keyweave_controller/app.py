@@ -17,8 +17,8 @@ from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.northbound.metrics import MetricsEndpoint, NetworkGauges
 from keyweave_controller.northbound.netconf_service import NetconfNorthbound
 from keyweave_controller.settings import ControllerSettings
+from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
-from keyweave_controller.southbound.over_ssh import ssh_dialler
 from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -59,18 +59,21 @@ async def run_controller(
     log = get_logger("controller")
     stopping = stop or _stopped_by_signals()
     northbound = GrpcNorthbound(settings=settings.grpc, clock=clock, new_id=chance.new_id)
-    async with AsyncExitStack() as closing:
+    async with AsyncExitStack() as last, AsyncExitStack() as closing:
         closing.push_async_callback(northbound.stop)
         grpc_port = northbound.bind()
+        diallers = Diallers(settings.southbound, settings.agents, clock)
         fleet = Fleet(
             settings=settings.southbound,
             agents=settings.agents,
-            dialler=ssh_dialler(settings.southbound, clock),
+            dialler=diallers.dial,
             clock=clock,
             uniform=chance.uniform,
         )
         netconf = _netconf(settings, clock, chance)
         _make_state_dir(settings)
+        last.push_async_callback(diallers.close)
+        await diallers.open()
         # Last of all that a wrong setting can fail: opening the store takes it from whoever has it.
         engine = ControllerEngine(
             store_url=settings.database_url,

@@ -19,6 +19,7 @@ from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.retry import Backoff
 from keyweave_core.runtime.settings import read_settings
+from keyweave_core.runtime.tls import TlsSettings
 
 _PORTS = range(65536)
 
@@ -74,11 +75,32 @@ class GrpcSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallDeskSettings:
+    """[southbound.calls_ssh] and [southbound.calls_tls]: where agents that call home (RFC 8071) find us.
+
+    The registered ports are 4334 (SSH) and 4335 (TLS); 0 takes a free one.
+    """
+
+    listen_port: int
+    listen_host: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        if self.listen_port not in _PORTS:
+            raise ValueError(f"listen_port must be 0..65535, not {self.listen_port}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SouthboundSettings:
-    """[southbound]: how agents are reached over NETCONF; all durations in seconds."""
+    """[southbound]: how agents are reached; all durations in seconds.
+
+    `user` and `private_key` are who we are over SSH, `tls` over TLS and gNMI (needed only for such agents).
+    """
 
     user: str
     private_key: Path
+    tls: TlsSettings | None = None
+    calls_ssh: CallDeskSettings | None = None
+    calls_tls: CallDeskSettings | None = None
     poll_interval_s: float = 5.0
     audit_interval_s: float = 60.0
     connect_timeout_s: float = 5.0
@@ -133,24 +155,59 @@ class MetricsSettings:
         return match[1], int(match[2])
 
 
+class Protocol(StrEnum):
+    """How an agent is spoken to, and who dials."""
+
+    NETCONF_SSH = "netconf-ssh"
+    NETCONF_TLS = "netconf-tls"
+    CALL_HOME_SSH = "call-home-ssh"  # the agent dials us
+    CALL_HOME_TLS = "call-home-tls"
+    GNMI = "gnmi"
+
+    @property
+    def dialled(self) -> bool:
+        """We dial: host and port are needed."""
+        return self not in (Protocol.CALL_HOME_SSH, Protocol.CALL_HOME_TLS)
+
+    @property
+    def over_ssh(self) -> bool:
+        """The agent proves itself by its host key; otherwise by its certificate."""
+        return self in (Protocol.NETCONF_SSH, Protocol.CALL_HOME_SSH)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """[[agents]]: one agent of the inventory. `host_key` is the file with its SSH public host key.
+    """[[agents]]: one agent of the inventory.
 
-    `consumers` names applications behind an agent that cannot tell them itself (no keyweave-qkd-node).
+    Over SSH `host_key` is the file with its public host key; over TLS and gNMI `certificate_name` is a name
+    (URI, DNS or common name) that its certificate must carry. `host` and `port` are not given when it calls
+    home. `virt_next_hop`: what it wants there, the adjacent node or all that remain on the path. `consumers`
+    names applications behind an agent that cannot tell them itself (no keyweave-qkd-node).
     """
 
     name: str
-    host: str
-    port: int
-    host_key: Path
+    host: str = ""
+    port: int = 0
+    protocol: Protocol = Protocol.NETCONF_SSH
+    host_key: Path | None = None
+    certificate_name: str = ""
+    virt_next_hop: Literal["adjacent", "remaining"] = "adjacent"
     consumers: tuple[SaeId, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name or not self.host:
-            raise ValueError("an agent needs a name and a host")
-        if not 1 <= self.port <= 65535:
-            raise ValueError(f"port of {self.name} must be 1..65535, not {self.port}")
+        if not self.name:
+            raise ValueError("an agent needs a name")
+        if self.protocol.dialled:
+            if not self.host:
+                raise ValueError(f"agent {self.name} needs a host")
+            if not 1 <= self.port <= 65535:
+                raise ValueError(f"port of {self.name} must be 1..65535, not {self.port}")
+        elif self.host or self.port:
+            raise ValueError(f"agent {self.name} calls home: it has no host and no port")
+        if self.protocol.over_ssh and self.host_key is None:
+            raise ValueError(f"agent {self.name} needs host_key: over SSH nobody else proves who it is")
+        if not self.protocol.over_ssh and not self.certificate_name:
+            raise ValueError(f"agent {self.name} needs certificate_name, which its certificate must carry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +227,25 @@ class ControllerSettings:
 
     def __post_init__(self) -> None:
         _refuse_repeats("agents: name", [agent.name for agent in self.agents])
-        _refuse_repeats("agents: host and port", [f"{agent.host}:{agent.port}" for agent in self.agents])
+        dialled = [agent for agent in self.agents if agent.protocol.dialled]
+        _refuse_repeats("agents: host and port", [f"{agent.host}:{agent.port}" for agent in dialled])
+        self._check_protocols()
         _refuse_repeats("agents: consumer", [sae for agent in self.agents for sae in agent.consumers])
+
+    def _check_protocols(self) -> None:
+        """Every agent can be reached the way it asks for, and callers can be told apart."""
+        used = {agent.protocol for agent in self.agents}
+        needs = {
+            Protocol.CALL_HOME_SSH: ("southbound.calls_ssh", self.southbound.calls_ssh),
+            Protocol.CALL_HOME_TLS: ("southbound.calls_tls", self.southbound.calls_tls),
+        }
+        for protocol, (name, table) in needs.items():
+            if protocol in used and table is None:
+                raise ValueError(f"agents of protocol {protocol} need the table [{name}]")
+        if self.southbound.tls is None and any(not protocol.over_ssh for protocol in used):
+            raise ValueError("agents over TLS or gNMI need the table [southbound.tls]")
+        callers = [agent for agent in self.agents if agent.protocol is Protocol.CALL_HOME_TLS]
+        _refuse_repeats("agents: certificate_name", [agent.certificate_name for agent in callers])
 
     @property
     def inventory(self) -> tuple[InventoryNode, ...]:
@@ -212,7 +286,16 @@ def _files(settings: ControllerSettings) -> list[tuple[str, Path]]:
         ("grpc.ca", settings.grpc.ca),
         ("southbound.private_key", settings.southbound.private_key),
     ]
-    files += [(f"host_key of agent {agent.name}", agent.host_key) for agent in settings.agents]
+    files += [
+        (f"host_key of agent {agent.name}", agent.host_key)
+        for agent in settings.agents
+        if agent.host_key is not None
+    ]
+    if settings.southbound.tls is not None:
+        tls = settings.southbound.tls
+        files += [
+            (f"southbound.tls.{name}", getattr(tls, name)) for name in ("certificate", "private_key", "ca")
+        ]
     if settings.netconf is not None:
         files += _netconf_files(settings.netconf)
     if settings.accounting.tariff is not None:

@@ -19,8 +19,8 @@ from tests.interop.netconfd import PREFIX, USER, Netconfd, Target, netconfd, why
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import Event, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
+from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
-from keyweave_controller.southbound.over_ssh import ssh_dialler
 from keyweave_core.errors import DeadlineExceeded, Refused, Unavailable
 from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -207,11 +207,12 @@ class Southbound:
             rpc_timeout_s=2.0,
             backoff=Backoff(first_s=0.05, most_s=0.2),
         )
+        entry = AgentSettings(name="foreign", host="127.0.0.1", port=foreign.server.port, host_key=host)
         self.events: list[Event] = []
         self.fleet = Fleet(
             settings=settings,
-            agents=[AgentSettings(name="foreign", host="127.0.0.1", port=foreign.server.port, host_key=host)],
-            dialler=ssh_dialler(settings, CLOCK),
+            agents=[entry],
+            dialler=Diallers(settings, [entry], CLOCK).dial,
             clock=CLOCK,
             uniform=lambda: 0.5,
         )

@@ -18,8 +18,10 @@ from typing import Protocol
 from lxml import etree
 
 from keyweave_agents.control.apply import Decision, decide, rebase
+from keyweave_agents.control.reports import application_new
 from keyweave_agents.control.saved import Saved, SavedConfiguration
 from keyweave_agents.control.tree import Observation, active_virtual_links, observed
+from keyweave_agents.keys.plan import KeyState
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import ModuleState
 from keyweave_core.errors import InvalidInput, Refused
@@ -33,6 +35,7 @@ from keyweave_yang.encode import encode_configuration, encode_state
 from keyweave_yang.namespaces import QKD_NODE
 from keyweave_yang.refusals import REFUSE_APPLICATION
 from keyweave_yang.schema import ModelSchema
+from keyweave_yang.waiting import encode_waiting
 
 
 class Module(Protocol):
@@ -103,7 +106,9 @@ class NodeEndpoint:
 
     def node(self) -> Node:
         """The whole tree as it is now: what is intended, with every observed value in place."""
-        keys = self._keys.snapshot()
+        return self._observed(self._keys.snapshot())
+
+    def _observed(self, keys: KeyState) -> Node:
         present = {link.link_id for link in self._running.links}
         active = active_virtual_links(self._running, keys)
         self._ever_active = (self._ever_active & present) | active
@@ -120,7 +125,11 @@ class NodeEndpoint:
 
     async def state(self) -> Sequence[etree._Element]:
         """What is observed now, as top-level elements."""
-        return [encode_state(self.node())]
+        keys = self._keys.snapshot()
+        node = self._observed(keys)
+        tree = encode_state(node)
+        encode_waiting(tree, (application_new(event, node) for event in keys.waiting))
+        return [tree]
 
     async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
         """Make `new` real or raise SchemaViolation or Refused and leave everything as it is."""

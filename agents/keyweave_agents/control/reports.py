@@ -47,7 +47,7 @@ def of_key_event(
     """
     match event:
         case AssociationWanted():
-            return (_application_new(event, node),)
+            return (application_new(event, node),)
         case AssociationExpired():
             return (told.ApplicationDisconnected(app_id=event.app_id),)
         case PoolEmptied():
@@ -146,7 +146,8 @@ def _apart(before: float | None, now: float | None, least: float) -> bool:
     return before != now and abs(now - before) >= least
 
 
-def _application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew:
+def application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew:
+    """What the controller is told of applications that wait for an association at `node`."""
     return told.ApplicationNew(
         app_type=AppType.CLIENT,
         server_app_id=event.server,

@@ -83,7 +83,8 @@ class KeyState:
     """The key manager as observed at one moment.
 
     `consumption_bps` is the key rate taken from each physical link's pool over the last seconds.
-    `peers_up` are neighbours whose key manager is connected now.
+    `peers_up` are neighbours whose key manager is connected now, `waiting` the pairs of applications that
+    asked and have no association.
     """
 
     pools: dict[LinkId, KeyPool]
@@ -91,6 +92,7 @@ class KeyState:
     associations: dict[AppId, AssociationView]
     active_routes: frozenset[LinkId]
     peers_up: frozenset[NodeId]
+    waiting: "tuple[AssociationWanted, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,7 @@ class KeyPlane:
                 for link_id, session in self.sessions.items()
             },
             associations=self.supply.views(),
+            waiting=self.supply.waiting(),
             active_routes=frozenset(
                 route.link_id
                 for route in self.relay.routes().values()

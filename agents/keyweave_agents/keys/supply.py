@@ -20,6 +20,7 @@ from keyweave_agents.keys.plan import (
     AssociationPlan,
     AssociationRemoved,
     AssociationView,
+    AssociationWanted,
     KeyEvent,
     RelayRestored,
     RelayTrouble,
@@ -323,6 +324,10 @@ class Supply:
         """See `KeySupply.status`."""
         found = self._by_pair.get((caller, other))
         return store_status(max(found, key=rank), self._settings) if found else None
+
+    def waiting(self) -> tuple[AssociationWanted, ...]:
+        """Pairs of applications that asked and have no association."""
+        return self._waiting.wanted
 
     def views(self) -> dict[AppId, AssociationView]:
         """Every association as observed."""

@@ -54,6 +54,11 @@ class WaitingRoom:
             for request in self._drop((server, client)):
                 request.fail(Refused(*reasons))
 
+    @property
+    def wanted(self) -> tuple[AssociationWanted, ...]:
+        """The pairs that wait, oldest first, as the controller is told of them."""
+        return tuple(self._wanted(pair) for pair in self._requests)
+
     def tick(self, now_s: float) -> None:
         """Ask again where it is time."""
         for pair, ask_s in list(self._ask_s.items()):
@@ -61,12 +66,13 @@ class WaitingRoom:
                 self._ask(pair, now_s)
 
     def _ask(self, pair: Pair, now_s: float) -> None:
-        first = self._requests[pair][0]
         self._ask_s[pair] = now_s + ASK_AGAIN_S
-        self._emit(
-            AssociationWanted(
-                server=first.server, clients=(first.client,), qos=first.qos, priority=first.priority
-            )
+        self._emit(self._wanted(pair))
+
+    def _wanted(self, pair: Pair) -> AssociationWanted:
+        first = self._requests[pair][0]
+        return AssociationWanted(
+            server=first.server, clients=(first.client,), qos=first.qos, priority=first.priority
         )
 
     def _drop(self, pair: Pair) -> list[Request]:

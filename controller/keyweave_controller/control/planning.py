@@ -54,6 +54,7 @@ def virtual_link(association: Association, path: PathRecord, node_id: NodeId) ->
             prev_hop=path.nodes[place - 1] if place > 0 else None,
             next_hops=(path.nodes[place + 1],) if place < last else (),
             bandwidth_bps=path.bandwidth_bps,
+            onward=path.nodes[place + 2 :],
         ),
         relay_method=RelayMethod.ONE_TIME_PAD,
     )

@@ -1,166 +1,63 @@
-"""What the controller says to an agent over one NETCONF session, and how answers become values.
+"""What the controller says to one agent, whatever protocol carries it.
 
-Rule of this file: the place that knows operations (RFC 6241, RFC 5277) and 015 data at once. Three kinds of
-agent are served alike: with writable-running, with a candidate only, and without our own module.
+Rule of this file: one dialogue is one session; whatever ends it ends the dialogue with an error, and another
+is dialled. The two forms are `netconf_dialogue` and `gnmi_dialogue`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
-from typing import TypeVar
-
-from lxml import etree
+from typing import Protocol
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_core.errors import KeyweaveError, PeerUnreachable, Refused, SchemaViolation, Unavailable
 from keyweave_core.model.ids import SaeId
-from keyweave_core.model.link import Link
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
-from keyweave_core.netconf.client.client import NetconfClient
-from keyweave_core.netconf.protocol.rpc_errors import RpcError
-from keyweave_yang import edits
-from keyweave_yang.decode import decode_node
-from keyweave_yang.namespaces import ETSI_NODE, KEYWEAVE
-from keyweave_yang.notify import decode_notification
-from keyweave_yang.refusals import encode_refusal
-
-_BUSY_TAGS = frozenset({"in-use", "lock-denied", "resource-denied"})
-"""error-tags that say: not now. Everything else says: not this."""
-
-_T = TypeVar("_T")
 
 
-class Dialogue:
-    """One agent's session seen from the controller. Edits never overlap.
+class Dialogue(Protocol):
+    """An agent's session seen from the controller. Edits never overlap."""
 
-    Raises PeerUnreachable, naming what lacks, for a server that cannot be worked with: no 015, no
-    notifications, nothing to write to.
-    """
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How this agent is worked with, one sentence each: what it can do decided it."""
+        ...
 
-    def __init__(self, name: str, client: NetconfClient) -> None:
-        self._name = name
-        self._client = client
-        self._editing = asyncio.Lock()
-        self.replaying = False  # notifications up to replayComplete are of the past
-        announced = client.capabilities
-        namespaces = {uri.partition("?")[0].strip() for uri in announced.uris}
-        self._ours = KEYWEAVE in namespaces
-        self._direct = announced.writable_running
-        if not self._direct and not announced.candidate:
-            raise PeerUnreachable(f"agent {name} announces neither writable-running nor candidate")
-        if not announced.notification:
-            raise PeerUnreachable(f"agent {name} announces no notifications")
-        if ETSI_NODE not in namespaces:
-            raise PeerUnreachable(f"agent {name} does not announce {ETSI_NODE}")
+    @property
+    def replaying(self) -> bool:
+        """True while `notifications` still tells of what happened before `subscribe`."""
+        ...
 
     async def subscribe(self, since: str) -> None:
-        """Subscribe to the agent's events from `since` (yang:date-and-time) on, or from now if it cannot."""
-        try:
-            await self._client.create_subscription(start_time=since)
-            self.replaying = True
-        except RpcError:
-            # No replay log, or a clock that is behind ours: the newest events are better than none.
-            await self._asked(self._client.create_subscription())
+        """Ask for events from `since` (yang:date-and-time) on, or from now; nothing where there are none."""
+        ...
 
     async def read_node(self) -> tuple[Node, tuple[str, ...]]:
         """The whole tree, and what of it was dropped. SchemaViolation when it is no tree of a node."""
-        return await self._read(edits.node_filter())
+        ...
 
     async def read_figures(self) -> tuple[Node, tuple[str, ...]]:
         """Status, performance and pools of the links alone, as a node; errors as `read_node`."""
-        return await self._read(edits.figures_filter())
+        ...
 
     async def read_usage(self) -> tuple[Node, tuple[str, ...]]:
         """Statistics of the applications alone, as a node; errors as `read_node`."""
-        return await self._read(edits.usage_filter())
+        ...
 
     async def edit(self, edit: NodeEdit) -> None:
         """Make the edit real, all or nothing. Refused: the agent will not; Unavailable: try again."""
-        config = edits.edit_config(
-            put_links=edit.put_links if self._ours else [_foreign(link) for link in edit.put_links],
-            put_applications=edit.put_applications,
-            remove_links=edit.remove_links,
-            remove_applications=edit.remove_applications,
-        )
-        async with self._editing:
-            if self._direct:
-                await self._write("running", config)
-            else:
-                await self._edit_candidate(config)
+        ...
 
     async def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
-        """Tell an agent that an application gets no keys; a foreign agent has no such operation."""
-        if self._ours:
-            await self._asked(self._client.rpc(encode_refusal(server, clients, reasons)))
+        """Tell the agent that an application gets no keys; nothing where it cannot be told."""
+        ...
 
-    async def notifications(self) -> AsyncIterator[tuple[str, Notification]]:
-        """The 015 notifications as they come, with their eventTime; ends by raising why the session ended."""
-        async for envelope in self._client.notifications():
-            if str(envelope.content.tag).endswith("}replayComplete"):
-                self.replaying = False
-                continue
-            try:
-                notification = decode_notification(envelope.content)
-            except SchemaViolation:
-                continue  # of another module, or it names nothing: no affair of ours
-            yield envelope.event_time, notification
-        raise PeerUnreachable(f"agent {self._name}: the session was closed")
+    def notifications(self) -> AsyncIterator[tuple[str, Notification]]:
+        """The 015 notifications as they come, with their time; ends by raising why the session ended."""
+        ...
 
     async def close(self) -> None:
         """End the session."""
-        await self._client.close()
-
-    async def _read(self, subtree: etree._Element) -> tuple[Node, tuple[str, ...]]:
-        return decode_node(await self._asked(self._client.get(subtree)))
-
-    async def _write(self, target: str, config: etree._Element) -> None:
-        rollback = "rollback-on-error" if self._client.capabilities.has("rollback-on-error") else None
-        await self._asked(
-            self._client.edit_config(target, config, default_operation="merge", error_option=rollback)
-        )
-
-    async def _edit_candidate(self, config: etree._Element) -> None:
-        """Lock, edit, commit, unlock; the candidate is as it was after any failure.
-
-        No <validate> between: <commit> validates (RFC 6241 clause 8.3.4.1), and netconfd 2.13 answers <ok/>
-        to a commit after a validate and commits nothing.
-        """
-        await self._asked(self._client.lock("candidate"))
-        try:
-            await self._write("candidate", config)
-            await self._asked(self._client.commit())
-        except KeyweaveError:
-            await _quietly(self._client.discard())
-            raise
-        finally:
-            await _quietly(self._client.unlock("candidate"))
-
-    async def _asked(self, call: Awaitable[_T]) -> _T:
-        """Await a call; an rpc-error becomes Refused with the agent's words, Unavailable when it is busy."""
-        try:
-            return await call
-        except RpcError as error:
-            text = f"agent {self._name}: {error.tag}: {error.message}"
-            if error.path:
-                text += f" (at {error.path})"
-            if error.tag in _BUSY_TAGS:
-                raise Unavailable(text) from error
-            raise Refused(text) from error
+        ...
 
 
 Dial = Callable[[], Awaitable[Dialogue]]
 """Connects to one agent; raises Unavailable or InvalidInput saying why not."""
-
-
-async def _quietly(call: Awaitable[None]) -> None:
-    """Tidy up; the failure that is already on its way says more than one here."""
-    try:
-        await call
-    except KeyweaveError:
-        return
-
-
-def _foreign(link: Link) -> Link:
-    """The link without what only our own module can say."""
-    return replace(link, relay_method=None)

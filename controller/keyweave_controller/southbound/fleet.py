@@ -5,13 +5,13 @@ the same node is told apart as a lie of the second. One agent's trouble never re
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import Event
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial
-from keyweave_controller.southbound.netconf_agent import NetconfAgent
+from keyweave_controller.southbound.supervised import SupervisedAgent
 from keyweave_core.errors import PeerUnreachable
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
@@ -36,14 +36,20 @@ class Fleet:
         self._dials = {entry.name: dialler(entry) for entry in agents}
         self._clock = clock
         self._uniform = uniform
-        self._by_node: dict[NodeId, NetconfAgent] = {}
+        self._agents: list[SupervisedAgent] = []
+        self._by_node: dict[NodeId, SupervisedAgent] = {}
         self._node_of: dict[str, NodeId] = {}
 
     async def run(self, submit: Callable[[Event], None]) -> None:
         """Keep every session standing until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for name, dial in self._dials.items():
-                group.create_task(self._agent(name, dial, submit).run(), name=f"agent {name}")
+            self._agents = [self._agent(name, dial, submit) for name, dial in self._dials.items()]
+            for agent in self._agents:
+                group.create_task(agent.run(), name=f"agent {agent.name}")
+
+    def ways(self) -> Mapping[str, tuple[str, ...]]:
+        """How each agent of the inventory is worked with now, by name; () while there is no session."""
+        return {agent.name: agent.ways for agent in self._agents}
 
     async def configure(self, node_id: NodeId, edit: NodeEdit) -> None:
         """Write the edit atomically. Raises Refused (the agent will not) or Unavailable (try again)."""
@@ -59,17 +65,17 @@ class Fleet:
         """Read the node's tree again and submit it as NodeRead; errors as `configure`."""
         await self._find(node_id).read()
 
-    def _find(self, node_id: NodeId) -> NetconfAgent:
+    def _find(self, node_id: NodeId) -> SupervisedAgent:
         agent = self._by_node.get(node_id)
         if agent is None:
             raise PeerUnreachable(f"no agent has shown node {node_id} since this controller started")
         return agent
 
-    def _agent(self, name: str, dial: Dial, submit: Callable[[Event], None]) -> NetconfAgent:
+    def _agent(self, name: str, dial: Dial, submit: Callable[[Event], None]) -> SupervisedAgent:
         def claim(node_id: NodeId) -> str:
             return self._claim(agent, node_id)
 
-        agent = NetconfAgent(
+        agent = SupervisedAgent(
             name=name,
             dial=dial,
             settings=self._settings,
@@ -80,7 +86,7 @@ class Fleet:
         )
         return agent
 
-    def _claim(self, agent: NetconfAgent, node_id: NodeId) -> str:
+    def _claim(self, agent: SupervisedAgent, node_id: NodeId) -> str:
         """Note that `agent` is `node_id`; the objection when another agent is, else ''."""
         holder = self._by_node.get(node_id)
         if holder is not None and holder is not agent:

@@ -107,12 +107,15 @@ class KeyPool:
 class VirtualSpec:
     """What only a VIRT link has: this node's place on the relay path, adjacent hops only.
 
-    Ingress has only next hops, egress only `prev_hop`. More than one next hop means multicast.
+    Ingress has only next hops, egress only `prev_hop`. More than one next hop means multicast. `onward` are
+    the nodes behind the next hop to the end of the path, for agents that want them told; it is not part of
+    what the link is.
     """
 
     prev_hop: NodeId | None = None
     next_hops: tuple[NodeId, ...] = ()
     bandwidth_bps: int | None = None  # reserved on each underlying physical link
+    onward: tuple[NodeId, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

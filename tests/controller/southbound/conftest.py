@@ -11,8 +11,8 @@ import pytest
 from lxml import etree
 
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
+from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
-from keyweave_controller.southbound.over_ssh import ssh_dialler
 from keyweave_core.model.application import Application, AppStatistics, AppType
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
@@ -86,6 +86,9 @@ class SmallAgent:
         self.node = small_node()
         self.raw_state: Callable[[], Sequence[etree._Element]] | None = None
         self.drop_capabilities: tuple[str, ...] = ()
+        self.keep_capabilities: tuple[str, ...] = ()
+        self.rewrite_capability = ("", "")
+        self.judge: Callable[[Sequence[etree._Element]], None] | None = None
         self.applied: list[Any] = []
         self.calls: list[etree._Element] = []
         self.refusal: Exception | None = None
@@ -102,7 +105,10 @@ class SmallAgent:
             self._schema, self, [encode_configuration(self.node)], clock=SystemClock(), limits=limits
         )
         self.server.capabilities = tuple(
-            uri for uri in self.server.capabilities if not any(part in uri for part in self.drop_capabilities)
+            uri.replace(*self.rewrite_capability)
+            for uri in self.server.capabilities
+            if not any(part in uri for part in self.drop_capabilities)
+            or any(part in uri for part in self.keep_capabilities)
         )
         user_key = self._user_key.export_public_key().decode()
         self.port = await self.server.start_ssh(
@@ -146,6 +152,8 @@ class SmallAgent:
     async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
         if self.refusal is not None:
             raise self.refusal
+        if self.judge is not None:
+            self.judge(new)
         self.applied.append(new)
 
     async def call(self, operation: etree._Element, _user: str) -> Sequence[etree._Element] | None:
@@ -168,13 +176,18 @@ class Heard:
         """The events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def wait(self, kind: type, count: int = 1) -> Any:
-        """The `count`-th event of a kind, once it is there."""
+    async def wait(self, kind: type, count: int | Callable[[Any], bool] = 1) -> Any:
+        """The `count`-th event of a kind, or the first that fits, once it is there."""
         async with asyncio.timeout(10):
-            while len(self.of(kind)) < count:
+            while not (fitting := self._fitting(kind, count)):
                 self._changed.clear()
                 await self._changed.wait()
-        return self.of(kind)[count - 1]
+        return fitting[0]
+
+    def _fitting(self, kind: type, wanted: int | Callable[[Any], bool]) -> list[Any]:
+        if isinstance(wanted, int):
+            return self.of(kind)[wanted - 1 :]
+        return [event for event in self.of(kind) if wanted(event)]
 
 
 @pytest.fixture(scope="session")
@@ -206,12 +219,12 @@ def southbound(tmp_path: Path, user_key: asyncssh.SSHKey) -> SouthboundSettings:
 @pytest.fixture
 async def new_agent(
     schema: ModelSchema, user_key: asyncssh.SSHKey, tmp_path: Path
-) -> AsyncIterator[Callable[[str], SmallAgent]]:
+) -> AsyncIterator[Callable[..., SmallAgent]]:
     """Makes agents, not yet started; all are stopped at the end."""
     made: list[SmallAgent] = []
 
-    def make(name: str = "a") -> SmallAgent:
-        made.append(SmallAgent(schema, user_key, tmp_path, name))
+    def make(name: str = "a", other: Any = None) -> SmallAgent:
+        made.append(SmallAgent(other or schema, user_key, tmp_path, name))
         return made[-1]
 
     yield make
@@ -238,10 +251,11 @@ async def run_fleet(southbound: SouthboundSettings, heard: Heard) -> AsyncIterat
     tasks: list[asyncio.Task[None]] = []
 
     def run(*agents: Any) -> Fleet:
+        entries = [each if isinstance(each, AgentSettings) else each.settings for each in agents]
         fleet = Fleet(
             settings=southbound,
-            agents=[each if isinstance(each, AgentSettings) else each.settings for each in agents],
-            dialler=ssh_dialler(southbound, SystemClock()),
+            agents=entries,
+            dialler=Diallers(southbound, entries, SystemClock()).dial,
             clock=SystemClock(),
             uniform=lambda: 0.5,
         )

@@ -196,6 +196,11 @@ class NetconfClient:
         while (notification := await self._session.next_notification()) is not None:
             yield notification
 
+    @property
+    def failure(self) -> KeyweaveError | None:
+        """What ended the session; None while it stands, or when we closed it."""
+        return self._session.failure
+
     async def ended(self) -> KeyweaveError | None:
         """Wait for the end of the session: the error that ended it, None when it was `close`."""
         return await self._session.ended()

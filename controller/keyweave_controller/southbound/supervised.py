@@ -1,4 +1,4 @@
-"""One agent over NETCONF: a session that is kept standing, and what it says turned into events.
+"""One agent: a session that is kept standing, and what it says turned into events.
 
     DOWN --connect, hello, subscribe, read the tree--> UP       NodeRead (or NodeRejected)
     UP   --notification, poll-->                       UP       Notified, LinksMeasured, UsageReported
@@ -50,7 +50,7 @@ _ASKED = (ApplicationNew, ApplicationQosUpdate, ApplicationDisconnected)
 """Notifications that ask for something. What others said before the tree was read, the tree says better."""
 
 
-class NetconfAgent:
+class SupervisedAgent:
     """The supervised session of one inventory entry.
 
     `claim` tells the fleet which node this agent is; it returns why not, or "". `uniform` gives numbers of
@@ -94,6 +94,11 @@ class NetconfAgent:
             if self._clock.monotonic() - began > self._settings.backoff.most_s:
                 delays = self._delays()
             await self._clock.sleep(next(delays))
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How the agent is worked with; () while there is no session."""
+        return self._dialogue.ways if self._dialogue is not None else ()
 
     async def configure(self, edit: NodeEdit) -> None:
         """Write `edit` atomically. Refused: the agent will not; Unavailable: try again."""
@@ -168,7 +173,7 @@ class NetconfAgent:
 
     def _tell_node(self, dialogue: Dialogue, node: Node, *, reconnected: bool) -> None:
         if self._dialogue is None:
-            self._log.info("agent up", node_id=node.node_id)
+            self._log.info("agent up", node_id=node.node_id, ways=dialogue.ways)
         self._dialogue = dialogue
         self._node_id = node.node_id
         self._rejected = ()

@@ -217,8 +217,6 @@ async def test_an_agent_without_our_module_gets_015_only(new_agent, run_fleet, h
 @pytest.mark.parametrize(
     ("missing", "reason"),
     [
-        (("urn:etsi:qkd:yang:etsi-qkd-node?",), "does not announce urn:etsi"),
-        (("capability:notification",), "announces no notifications"),
         (("capability:writable-running", "capability:candidate"), "neither writable-running nor candidate"),
     ],
 )
