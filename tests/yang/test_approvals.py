@@ -32,7 +32,7 @@ def found(schema: ModelSchema) -> dict[str, tuple[str, ...]]:
     for kind, parts in (("entry", rules.entries), ("tree", rules.trees)):
         for node, rule in parts.items():
             marks = [kind, *(["plain"] if rule.plain else []), *(["needed"] if rule.needed else [])]
-            told[node.data_path()] = (*marks, *(one.name for one in rule.surroundings))
+            told[node.data_path()] = (*marks, *(top.name for top, _ in rule.surroundings))
     return told
 
 
@@ -172,6 +172,8 @@ def test_an_association_is_looked_at_again_when_tenants_change() -> None:
     seen = len(schema._approvals)
     schema.validate([held, tenants(tenant("bank"), tenant("city"))])
     assert len(schema._approvals) == seen + 2  # the tree of tenants, and the association beside it
+    schema.validate([held, tenants(tenant("bank", "sae-a"), tenant("city"))])
+    assert len(schema._approvals) == seen + 3  # the association looks at their names only
     for gone in ([held], [held, tenants(tenant("city"))]):
         with pytest.raises(SchemaViolation) as caught:
             schema.validate(gone)
@@ -183,7 +185,7 @@ def test_memory_is_bounded_and_keeps_what_is_in_use() -> None:
     rule = Rule(mark=b"qkd_node ")
     for number in range(20):
         for text in ("kept", str(number)):
-            lookup = Lookup(read_rules(load_schema()._model.schema), approvals, lambda _node: ())
+            lookup = Lookup(read_rules(load_schema()._model.schema), approvals, {})
             lookup.approved(rule, encode_configuration(replace(NODE, version=text)))
             assert (text == "kept" and number > 0) == (not lookup.unseen)
             lookup.keep()

@@ -1,7 +1,7 @@
 """What has passed validation before, so that an edit costs what it touches.
 
 Rule of this file: a part of a configuration may be approved when nothing in it can become wrong while its own
-text, and that of the trees that it looks at, stay the same. Which parts those are is read off the schema
+text, and what its conditions look at elsewhere, stay the same. Which parts those are is read off the schema
 (`reach`), never written down by hand:
 
     an entry of a list    no condition outside looks into the list, and those inside look no further than the
@@ -13,37 +13,41 @@ text, and that of the trees that it looks at, stay the same. Which parts those a
 A test proves on random configurations and edits that the verdict is that of a first look at everything.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from lxml import etree
 from yangson.schemanode import ListNode, SchemaTreeNode
 
+from keyweave_yang.namespaces import is_element
+from keyweave_yang.nodes import NodeView
 from keyweave_yang.reach import (
     Condition,
     Node,
+    Nodes,
     conditions,
     data_nodes,
     inside,
-    is_plain,
-    stands_free,
     top_of,
 )
+from keyweave_yang.standing import is_plain, stands_free
 
 _MOST = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a part may be approved. `surroundings` are the other top-level nodes that its conditions look at.
+    """How a part may be approved. `surroundings` are the nodes elsewhere that its conditions look at, by the
+    top-level node that they are below.
 
     `plain`: what breaks no rule of names, values, keys and repetitions is valid. `needed`: the conditions of
     others look at it (a tree; an entry never is).
     """
 
     mark: bytes
-    surroundings: tuple[Node, ...] = ()
+    surroundings: tuple[tuple[Node, Nodes], ...] = ()
     plain: bool = False
     needed: bool = False
 
@@ -105,8 +109,9 @@ def _looked_at(part: Node, found: list[Condition]) -> list[Node]:
     return [node for one in within for node in one.reach or () if not inside(node, part)]
 
 
-def _tops(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    return tuple(sorted({top_of(node) for node in nodes}, key=lambda node: str(node.iname())))
+def _tops(nodes: list[Node]) -> tuple[tuple[Node, Nodes], ...]:
+    tops = sorted({top_of(node) for node in nodes}, key=lambda node: str(node.iname()))
+    return tuple((top, frozenset(node for node in nodes if inside(node, top))) for top in tops)
 
 
 def _mark(node: Node) -> bytes:
@@ -144,17 +149,18 @@ class Approvals:
             self._young.add(digest)
 
 
+Given = Mapping[Node, Sequence[tuple[NodeView, Any]]]
+"""The top-level elements of one configuration, each with its view, by their yangson nodes."""
+
+
 class Lookup:
-    """One validation's use of what is known: `of` tells the elements of a top-level node, by yangson node.
+    """One validation's use of what is known. `unseen` holds the digests of the parts that were not known."""
 
-    `unseen` holds the digests of the parts that were not known; they are to be added when all is valid.
-    """
-
-    def __init__(self, rules: Rules, known: Approvals, of: Callable[[Node], Iterable[etree._Element]]):
+    def __init__(self, rules: Rules, known: Approvals, given: Given):
         self.rules = rules
         self._known = known
-        self._of = of
-        self._around: dict[Node, bytes] = {}
+        self._given = given
+        self._around: dict[tuple[Node, Nodes], bytes] = {}
         self.unseen: list[bytes] = []
 
     def approved(self, rule: Rule, element: etree._Element) -> bool:
@@ -162,8 +168,8 @@ class Lookup:
         # The text has all namespaces in scope: the same letters may mean something else elsewhere.
         digest = blake2b(rule.mark, digest_size=16)
         digest.update(etree.tostring(element, with_tail=False))
-        for node in rule.surroundings:
-            digest.update(self._surrounding(node))
+        for surrounding in rule.surroundings:
+            digest.update(self._surrounding(*surrounding))
         key = digest.digest()
         if key in self._known:
             return True
@@ -174,11 +180,26 @@ class Lookup:
         """All was valid: remember what was new."""
         self._known.add(self.unseen)
 
-    def _surrounding(self, node: Node) -> bytes:
-        digest = self._around.get(node)
-        if digest is None:
-            whole = blake2b(digest_size=16)
-            for element in self._of(node):
-                whole.update(etree.tostring(element, with_tail=False))
-            digest = self._around[node] = whole.digest()
-        return digest
+    def _surrounding(self, top: Node, nodes: Nodes) -> bytes:
+        told = self._around.get((top, nodes))
+        if told is None:
+            digest = blake2b(digest_size=16)
+            for text in _told(self._given.get(top, ()), nodes):
+                digest.update(text.encode())
+            told = self._around[top, nodes] = digest.digest()
+        return told
+
+
+def _told(elements: Iterable[tuple[NodeView, etree._Element]], nodes: Nodes) -> Iterator[str]:
+    """All that conditions can see of `elements` when they look at `nodes` only: structure and values."""
+    for view, element in elements:
+        if view.origin not in nodes:
+            continue
+        if view.leaf is not None:
+            value = view.leaf.canonical(element)
+            yield f"{element.tag}={len(value)}:{value}"
+        else:
+            inner = ((view.child(child.tag), child) for child in element if is_element(child))
+            yield f"{element.tag}("
+            yield from _told(((known, child) for known, child in inner if known is not None), nodes)
+            yield ")"

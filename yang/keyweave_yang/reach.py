@@ -13,18 +13,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from yangson.datatype import DataType, InstanceIdentifierType, LeafrefType, UnionType
-from yangson.enumerations import Axis, NodeStatus
+from yangson.enumerations import Axis
 from yangson.schemanode import (
     ChoiceNode,
     DataNode,
     InternalNode,
     LeafListNode,
     LeafNode,
-    ListNode,
     NotificationNode,
     RpcActionNode,
     SchemaTreeNode,
-    SequenceNode,
 )
 from yangson.xpathast import (
     Expr,
@@ -64,7 +62,7 @@ def data_nodes(node: Node) -> Iterator[Node]:
         if not node.config:
             return
         yield node
-    for child in _inner(node):
+    for child in inner_nodes(node):
         yield from data_nodes(child)
 
 
@@ -76,7 +74,7 @@ def conditions(tree: SchemaTreeNode) -> list[Condition]:
         expressions += [(when, context) for when, context in whens(node)]
         if isinstance(node, LeafNode | LeafListNode):
             try:
-                expressions += [(path, node) for path in _paths(node.type)]
+                expressions += [(path, node) for path in bound_paths(node.type)]
             except Everywhere:
                 found.append(Condition(node, None))
         found += [Condition(context, _reach(one, context)) for one, context in expressions]
@@ -94,7 +92,8 @@ def whens(node: Node) -> Iterator[tuple[Expr, Node]]:
         parent = parent.parent
 
 
-def _inner(node: Node) -> list[Node]:
+def inner_nodes(node: Node) -> list[Node]:
+    """The schema nodes right below `node` that data may have; no actions, no notifications."""
     children = node.children if isinstance(node, InternalNode) else []
     return [child for child in children if not isinstance(child, RpcActionNode | NotificationNode)]
 
@@ -103,11 +102,11 @@ def _above(node: Node) -> Node:
     return node.data_parent() or node.schema_root()
 
 
-def _paths(kind: DataType[Any, Any]) -> Iterator[Expr]:
-    """The paths that values of a type must lead along to something that is there."""
+def bound_paths(kind: DataType[Any, Any]) -> Iterator[Expr]:
+    """The paths that values must lead along to something; raises Everywhere when they may lead anywhere."""
     if isinstance(kind, UnionType):
         for member in kind.types:
-            yield from _paths(member)
+            yield from bound_paths(member)
     elif isinstance(kind, LeafrefType) and kind.require_instance:
         yield kind.path
     elif isinstance(kind, InstanceIdentifierType) and kind.require_instance:
@@ -249,56 +248,3 @@ def top_of(node: Node) -> Node:
     while (parent := node.data_parent()) is not None:
         node = parent
     return node
-
-
-def is_plain(entry: ListNode) -> bool:
-    """No entry of this list can break a rule beyond names, values, keys and repetitions.
-
-    So nothing inside is conditional, mandatory, chosen among cases, counted, unique or pointing elsewhere.
-    """
-    return all(_is_plain(node, entry) for node in _everything(entry))
-
-
-def _everything(node: Node) -> Iterator[Node]:
-    """Every schema node of the configuration below `node`, itself included, groups and choices too."""
-    if isinstance(node, DataNode) and not node.config:
-        return
-    yield node
-    for child in _inner(node):
-        yield from _everything(child)
-
-
-def _is_plain(node: Node, entry: ListNode) -> bool:
-    if not isinstance(node, DataNode) or node.must or node.when is not None or _obsolete(node):
-        return False
-    if isinstance(node, LeafNode | LeafListNode):
-        try:
-            if any(True for _ in _paths(node.type)):
-                return False
-        except Everywhere:
-            return False
-    if node is entry or _is_key(node):
-        return True
-    return not node.mandatory and not _counted(node)
-
-
-def _is_key(node: Node) -> bool:
-    home = node.data_parent()
-    return isinstance(home, ListNode) and node.qual_name in home.keys
-
-
-def _counted(node: Node) -> bool:
-    if not isinstance(node, SequenceNode):
-        return False
-    return node.min_elements > 0 or node.max_elements is not None or bool(getattr(node, "unique", ()))
-
-
-def _obsolete(node: Node) -> bool:
-    return node.status not in (NodeStatus.current, NodeStatus.deprecated)
-
-
-def stands_free(entry: ListNode) -> bool:
-    """Whether an entry may exist does not depend on its neighbours: no count, `unique`, choice or `when`."""
-    if not isinstance(entry.parent, DataNode | SchemaTreeNode) or _obsolete(entry):
-        return False
-    return entry.when is None and not _counted(entry) and bool(entry.keys)

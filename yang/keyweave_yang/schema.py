@@ -21,7 +21,8 @@ from yangson.schemanode import NotificationNode, RpcActionNode
 
 from keyweave_core.errors import InternalFault, SchemaViolation
 from keyweave_core.netconf.ports import ModuleInfo
-from keyweave_yang.approvals import Approvals, Lookup, read_rules
+from keyweave_yang.actions import ActionCall, find_action
+from keyweave_yang.approvals import Approvals, Given, Lookup, read_rules
 from keyweave_yang.catalogue import MODULES, ServerKind, Wanted
 from keyweave_yang.defaults import completed
 from keyweave_yang.instances import Reader, refusal
@@ -47,15 +48,12 @@ class ModelSchema:
         ]
         self._operations: dict[str, NodeView] = {}
         self._notifications: dict[str, NodeView] = {}
-        self._trees: dict[str, Any] = {}
         for node in model.schema.children:
             if isinstance(node, RpcActionNode):
                 tag = naming.clark(node.name, node.ns)
-                self._trees[tag] = node
                 self._operations[tag] = operation_view(node, naming)
             elif isinstance(node, NotificationNode):
                 tag = naming.clark(node.name, node.ns)
-                self._trees[tag] = node
                 self._notifications[tag] = NodeView(node, naming)
         seal = "\n".join(
             f"{module.name}@{module.revision} {module.implemented} {' '.join(module.features)}"
@@ -97,14 +95,14 @@ class ModelSchema:
         were found valid before cost next to nothing (see `approvals`).
         """
         given = self._by_node(config)
-        lookup = Lookup(self._rules, self._approvals, lambda node: given.get(node, ()))
+        lookup = Lookup(self._rules, self._approvals, given)
         trees = self._rules.trees
         known = {
             node
             for node, elements in given.items()
-            if node in trees and len(elements) == 1 and lookup.approved(trees[node], elements[0])
+            if node in trees and len(elements) == 1 and lookup.approved(trees[node], elements[0][1])
         }
-        skipped = {id(element) for node in known if not trees[node].needed for element in given[node]}
+        skipped = {id(element) for node in known if not trees[node].needed for _, element in given[node]}
         read = [element for element in config if id(element) not in skipped]
         reader = Reader(self._naming, config_only=True, lookup=lookup)
         root = self._root(reader.read(self.top, read))
@@ -160,12 +158,21 @@ class ModelSchema:
             data, self._root(Reader(self._naming).read(self.top, data)), self.tops(), self._naming
         )
 
-    def _by_node(self, config: Sequence[etree._Element]) -> dict[Any, list[etree._Element]]:
-        given: dict[Any, list[etree._Element]] = {}
+    def validate_action(self, element: etree._Element) -> ActionCall:
+        """Find and check the action that `element`, <action> of RFC 7950 7.15.2, calls.
+
+        Raises SchemaViolation with the path of what is wrong. That the node exists is not looked at.
+        """
+        call = find_action(self.top, element)
+        self._check_operation(call.element, call.input, call.path)
+        return call
+
+    def _by_node(self, config: Sequence[etree._Element]) -> Given:
+        given: dict[Any, list[tuple[NodeView, etree._Element]]] = {}
         for element in config:
             view = self._tops.get(element.tag)
             if view is not None:
-                given.setdefault(view.origin, []).append(element)
+                given.setdefault(view.origin, []).append((view, element))
         return given
 
     def _root(self, members: ObjectValue) -> RootNode:
@@ -182,16 +189,25 @@ class ModelSchema:
         view = known.get(tag)
         if view is None:
             raise SchemaViolation(f"there is no {what} {tag[:200]}", tag="unknown-element")
-        tree = self._trees[tag]
-        path = f"/{tree.ns}:{tree.name}"
-        members = Reader(self._naming).read(view.child, element, path)
+        path = f"/{view.module}:{tag.rpartition('}')[2]}"
         if what == "operation":
-            members = type(members)({f"{tree.ns}:input": members}, members.timestamp)
+            self._check_operation(element, view, path)
+            return
+        members = Reader(self._naming).read(view.child, element, path)
+        self._check_below(members, view.origin, path)
+
+    def _check_operation(self, element: etree._Element, view: NodeView, path: str) -> None:
+        """Check the input of an rpc or action; its own node is the root of the tree to check."""
+        members = Reader(self._naming).read(view.child, element, path)
+        whole = ObjectValue({view.member: members}, members.timestamp)
+        self._check_below(whole, view.origin.parent, path, f"/{view.module}:input")
+
+    def _check_below(self, members: ObjectValue, tree: Any, path: str, shown: str = "") -> None:
         root = RootNode(members, tree, self._model.schema_data, members.timestamp)
         try:
             self._check(root, ContentType.all)
         except SchemaViolation as error:
-            inner = error.path.removeprefix(f"/{tree.ns}:input")
+            inner = error.path.removeprefix(shown)
             raise SchemaViolation(
                 error.reason, path=path + inner, tag=error.tag, app_tag=error.app_tag
             ) from error
