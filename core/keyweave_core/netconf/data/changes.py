@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lxml import etree
 
+from keyweave_core.netconf.data.prefixes import prefixes_in
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
 from keyweave_core.netconf.ports import Kind, SchemaNode
 
@@ -45,7 +46,14 @@ def changes(
     before: Iterable[etree._Element], after: Iterable[etree._Element], schema: SchemaMap
 ) -> list[Change]:
     """The changes that lead from one list of top-level elements to another, in the order of `after`."""
-    return list(_children(list(before), list(after), schema.top, ""))
+    return list(each_change(before, after, schema))
+
+
+def each_change(
+    before: Iterable[etree._Element], after: Iterable[etree._Element], schema: SchemaMap
+) -> Iterator[Change]:
+    """As `changes`, one at a time: for those who may have seen enough before the last."""
+    return _children(list(before), list(after), schema.top, "")
 
 
 def identity_of(element: etree._Element, node: SchemaNode | None) -> tuple[str, ...]:
@@ -78,6 +86,14 @@ _Mark = tuple[str, tuple[str, ...]]
 def _children(
     before: Sequence[etree._Element], after: Sequence[etree._Element], lookup: "_Lookup", path: str
 ) -> Iterator[Change]:
+    before, after = _differing(before, after)
+    if not before:
+        # A first load of thousands of entries: nothing to compare them with.
+        for element in after:
+            node = lookup(str(element.tag))
+            at = path + path_step(element, node)
+            yield Change(kind=ChangeKind.CREATE, path=at, node=node, before=None, after=element)
+        return
     old = _marked(before, lookup)
     new = _marked(after, lookup)
     for mark, (element, node) in old.items():
@@ -102,21 +118,49 @@ def _children(
         yield from _pair(known[0], element, node, path)
 
 
+def _differing(
+    before: Sequence[etree._Element], after: Sequence[etree._Element]
+) -> tuple[Sequence[etree._Element], Sequence[etree._Element]]:
+    """Both sides without what is the same at their beginnings and at their ends: mostly all but one."""
+    start, end = 0, min(len(before), len(after))
+    while start < end and _same_text(before[start], after[start]):
+        start += 1
+    behind = 0
+    while behind < end - start and _same_text(before[-1 - behind], after[-1 - behind]):
+        behind += 1
+    return before[start : len(before) - behind], after[start : len(after) - behind]
+
+
+def _same_text(one: etree._Element, other: etree._Element) -> bool:
+    # Equal text means equal data; the other way round, only a look inside tells (prefixes, order).
+    return one is other or (one.tag == other.tag and _text(one) == _text(other))
+
+
 def _pair(
     before: etree._Element, after: etree._Element, node: SchemaNode | None, path: str
 ) -> Iterator[Change]:
-    # Equal text means equal data; the other way round, only a look inside tells (prefixes, order).
-    if before is after or _text(before) == _text(after):
+    if before is after:
         return
     if node is not None and node.kind in (Kind.CONTAINER, Kind.LIST):
         yield from _children(
             before.findall("*"), after.findall("*"), node.child, path + path_step(after, node)
         )
         return
-    if node is not None and node.kind is not Kind.ANYDATA and node.canonical(before) == node.canonical(after):
+    if node is not None and node.kind is not Kind.ANYDATA and _same_value(before, after, node):
+        return
+    if _text(before) == _text(after):
         return
     at = path + path_step(after, node)
     yield Change(kind=ChangeKind.REPLACE, path=at, node=node, before=before, after=after)
+
+
+def _same_value(before: etree._Element, after: etree._Element, node: SchemaNode) -> bool:
+    canonical = node.canonical(after)
+    if node.canonical(before) != canonical:
+        return False
+    # Text as it came is the same value only with the same namespaces: a path in a rule of access control.
+    raw = (before.text or "").strip() == (after.text or "").strip() == canonical
+    return not raw or prefixes_in(before) == prefixes_in(after)
 
 
 class _Lookup(Protocol):

@@ -24,6 +24,7 @@ from lxml import etree
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.data.ordering import YANG, place
+from keyweave_core.netconf.data.prefixes import prefixes_in
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
 from keyweave_core.netconf.ports import DEFAULT, Kind, SchemaNode
 from keyweave_core.netconf.protocol.elements import element as new_element
@@ -172,6 +173,7 @@ class _Edit:
     ) -> etree._Element:
         """The leaf to store. An identity is told by its canonical form naming the module that its prefix
         (or, without one, the leaf's own module) is bound to; it keeps that name as prefix, declared here.
+        Other text keeps the prefixes that are bound in it.
         """
         prefix, colon, _ = (element.text or "").strip().rpartition(":")
         module = canonical.partition(":")[0]
@@ -180,6 +182,8 @@ class _Edit:
         bound = element.nsmap.get(prefix) if colon else node.namespace
         if ":" in canonical and uri is not None and uri == bound:
             nsmap[module] = uri
+        elif colon:
+            nsmap.update(prefixes_in(element))  # an XPath expression is a string with prefixes
         made = new_element(tag, nsmap)
         made.text = canonical or None
         return made

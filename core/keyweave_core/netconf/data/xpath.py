@@ -13,7 +13,7 @@ from lxml import etree
 
 from keyweave_core.errors import InternalFault
 from keyweave_core.netconf.data.filters import TopLookup
-from keyweave_core.netconf.data.xpath_cost import Census, estimate
+from keyweave_core.netconf.data.xpath_cost import Census, Rough, estimate
 from keyweave_core.netconf.data.xpath_syntax import (
     BadXPath,
     Binary,
@@ -112,6 +112,8 @@ class XPathSelection:
         )
 
     def _judge(self, tops: Sequence[Element]) -> None:
+        if estimate(self._expression, Rough(tops)) <= self._max_cost:
+            return
         cost = estimate(self._expression, Census(tops))
         if cost > self._max_cost:
             raise RpcError(

@@ -12,8 +12,9 @@ compare all pairs, and the text of an element is made anew each time it is asked
     apart       the results for different contexts have no node in common
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from lxml import etree
 
@@ -31,6 +32,7 @@ from keyweave_core.netconf.data.xpath_syntax import (
 _PAIRS_A_LOOK = 16  # comparisons of two pointers that take as long as one look
 _BYTES_A_LOOK = 16  # bytes of text, likewise
 _NUMBER_CHARS = 32
+_ANY_DEPTH = 66  # a message has at most 64 levels (`NetconfLimits.max_depth`)
 
 
 @dataclass(slots=True)
@@ -44,8 +46,24 @@ class _Kind:
     parent: str | None = None  # the name of the parents, None when there are several
 
 
+class Rough:
+    """The size of a forest of elements and nothing else: quickly found, and enough for most questions."""
+
+    rough = True
+
+    def __init__(self, tops: Sequence[etree._Element]) -> None:
+        self.kinds: dict[str, _Kind] = {}
+        self.tops = len(tops)
+        self.total = sum(int(cast("float", top.xpath("count(descendant-or-self::*)"))) for top in tops)
+        self.text = sum(int(cast("float", top.xpath("string-length()"))) for top in tops)
+        self.leaf_text = self.text
+        self.depth = _ANY_DEPTH
+
+
 class Census:
     """Figures of a forest of elements."""
+
+    rough = False
 
     def __init__(self, tops: Iterable[etree._Element]) -> None:
         self.kinds: dict[str, _Kind] = {}
@@ -112,13 +130,13 @@ _ROOT = "/"
 _TEXT = "text()"
 
 
-def estimate(expression: Expression, census: Census) -> int:
+def estimate(expression: Expression, census: Census | Rough) -> int:
     """Looks at nodes that evaluating the expression once, at the root node, takes at most."""
     return _Estimate(census).of(expression, 1, _ROOT, apart=True).cost
 
 
 class _Estimate:
-    def __init__(self, census: Census) -> None:
+    def __init__(self, census: Census | Rough) -> None:
         self._census = census
         self._nodes = 2 * census.total + 1  # elements, their texts, the root
 
@@ -298,17 +316,25 @@ class _Estimate:
         if tag == _ROOT:
             return 1
         kind = self._census.kinds.get(tag)
-        return kind.count if kind is not None else 0
+        return kind.count if kind is not None else self._unknown()
 
     def _widest(self, tag: str | None) -> int:
         if tag == _ROOT:
             return self._census.tops
         if tag is None:
             kinds = self._census.kinds.values()
+            if self._census.rough:
+                return self._nodes
             return 2 * max((kind.widest for kind in kinds), default=0) + self._census.tops + 1
-        if tag == _TEXT or tag not in self._census.kinds:
+        if tag == _TEXT:
             return 0
+        if tag not in self._census.kinds:
+            return self._unknown()
         return 2 * self._census.kinds[tag].widest + 1  # white space may stand between
+
+    def _unknown(self) -> int:
+        """How many there may be of what the census does not have."""
+        return self._nodes if self._census.rough else 0
 
     def _children(self, tag: str | None) -> int:
         if tag is None or tag in (_ROOT, _TEXT) or tag not in self._census.kinds:

@@ -13,6 +13,7 @@ from keyweave_core.netconf.data.filters import Effort, select
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf, list_of
 from keyweave_core.netconf.data.selection import SubtreeSelection
 from keyweave_core.netconf.data.xpath import NoNodeSet, XPathSelection
+from keyweave_core.netconf.data.xpath_cost import Census, Rough, estimate
 from keyweave_core.netconf.data.xpath_syntax import BadXPath, parse, write
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
@@ -369,3 +370,15 @@ def test_an_expression_written_again_reads_the_same(walk: list[Walk]) -> None:
     )
     once = parse(text, {"x": NS})
     assert parse(write(once), {"x": NS}) == once
+
+
+@settings(max_examples=200, deadline=None)
+@given(forests(), walks)
+def test_the_rough_bound_is_never_below_the_careful_one(
+    forest: list[etree._Element], walk: list[Walk]
+) -> None:
+    text = "/" + "/".join(
+        f"{axis}::{test}" + (f"[* = '{value}']" if value else "") for axis, test, value in walk
+    )
+    expression = parse(text, {"x": NS})
+    assert estimate(expression, Rough(forest)) >= estimate(expression, Census(forest))
