@@ -6,7 +6,7 @@ waits for its answer; whatever changes that configuration otherwise (gRPC) is br
     commit   -> decode, what the client changed -> Configurator -> granted, or rpc-errors with data paths
     kept     -> ConfigurationKept: a start begins with this, not with a commit that nobody confirmed
     get      -> OperationalTree
-    rpc      -> QuestionCalls
+    rpc      -> QuestionCalls, AlarmCalls
     Changed  -> notifications, and running when the configuration changed
 """
 
@@ -21,6 +21,8 @@ from keyweave_controller.control.configuration import OperatorConfiguration
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import configuration_tree
 from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.alarm_calls import AlarmCalls
+from keyweave_controller.northbound.alarm_desk import AlarmDesk
 from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.following import changes_of
 from keyweave_controller.northbound.notices import Notices
@@ -28,6 +30,7 @@ from keyweave_controller.northbound.operational import OperationalTree
 from keyweave_controller.northbound.question_calls import QuestionCalls
 from keyweave_core.errors import InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
+from keyweave_core.netconf.server.actions import ACTION
 from keyweave_core.netconf.server.entrances import Ports, read_entrances
 from keyweave_core.netconf.server.nacm.control import Nacm
 from keyweave_core.netconf.server.nacm.initial import initial_nacm
@@ -62,6 +65,7 @@ class ControllerDevice:
         self._configurator = configurator
         self._tree = OperationalTree(engine, agents)
         self._calls = QuestionCalls(engine, schema, clock, new_id)
+        self._alarms = AlarmCalls(engine, AlarmDesk(engine, clock, new_id))
 
     def configuration(self) -> list[etree._Element]:
         """What running is to be, by the state."""
@@ -95,7 +99,9 @@ class ControllerDevice:
         await self._configurator.keep()
 
     async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
-        """Carry out an rpc of `keyweave-qkd-network`; KeyError for every other one."""
+        """Carry out an rpc of `keyweave-qkd-network` or an action of `ietf-alarms`; KeyError for others."""
+        if operation.tag == ACTION:
+            return await self._alarms.call(operation, user)
         return await self._calls.call(operation, user)
 
 

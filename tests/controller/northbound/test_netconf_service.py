@@ -470,3 +470,83 @@ async def test_running_and_state_are_found_equal_when_they_are(site: Site, clien
     ):
         await client.edit_config("running", edit)
         assert equal()
+
+
+AL = 'xmlns="urn:ietf:params:xml:ns:yang:ietf-alarms"'
+
+
+def action(inside: str) -> etree._Element:
+    return xml(
+        f'<action xmlns="urn:ietf:params:xml:ns:yang:1"><alarms {AL}><alarm-list>{inside}'
+        "</alarm-list></alarms></action>"
+    )
+
+
+def noted(state: str, resource: str = f"link:{AB}") -> etree._Element:
+    return action(
+        f'<alarm><resource>{resource}</resource>'
+        '<alarm-type-id xmlns:q="urn:keyweave:yang:keyweave-qkd-alarms">'
+        f"q:link-down</alarm-type-id><alarm-type-qualifier/><set-operator-state><state>{state}</state>"
+        "<text>seen</text></set-operator-state></alarm>"
+    )
+
+
+def purge(more: str = "<alarm-clearance-status>cleared</alarm-clearance-status>") -> etree._Element:
+    return action(f"<purge-alarms>{more}</purge-alarms>")
+
+
+async def test_operators_note_and_purge_alarms(site: Site, client: NetconfClient) -> None:
+    def tell(status: LinkStatus) -> None:
+        report = LinkReport(link_id=AB, status=status)
+        site.engine.submit(Notified(at=site.clock.now(), node_id=A, notification=Event(link=report)))
+
+    async def listed() -> list[etree._Element]:
+        (alarms,) = await client.get(xml(f"<alarms {AL}/>"))
+        load_schema("controller").validate_data([alarms])
+        return alarms.findall(f"{al('alarm-list')}/{al('alarm')}")
+
+    tell(LinkStatus.OFF)
+    await site.until(site.engine.management.alarms)
+    await client.rpc(noted("ack"))
+    (one,) = await listed()
+    note = one.find(al("operator-state-change"))
+    assert note is not None
+    assert [note.findtext(al(name)) for name in ("operator", "state", "text")] == ["operator", "ack", "seen"]
+    for wrong in (
+        noted("shelved"),
+        noted("ack", "link:nowhere"),
+        purge(""),
+        purge("<alarm-clearance-status>x</alarm-clearance-status>"),
+    ):
+        with pytest.raises(RpcError):
+            await client.rpc(wrong)
+    reply = await client.rpc(purge())
+    assert reply.findtext(al("purged-alarms")) == "0"
+    tell(LinkStatus.ACTIVE)
+    await site.until(lambda: not site.engine.management.alarms())
+    for more, count in (
+        (
+            "<alarm-clearance-status>any</alarm-clearance-status><older-than><hours>1</hours></older-than>",
+            "0",
+        ),
+        (
+            "<alarm-clearance-status>any</alarm-clearance-status><severity><above>major</above></severity>",
+            "0",
+        ),
+        (
+            "<alarm-clearance-status>any</alarm-clearance-status><operator-state-filter><user>x</user></operator-state-filter>",
+            "0",
+        ),
+        (
+            "<alarm-clearance-status>cleared</alarm-clearance-status><operator-state-filter><state>ack</state></operator-state-filter>",
+            "1",
+        ),
+    ):
+        reply = await client.rpc(purge(more))
+        assert reply.findtext(al("purged-alarms")) == count
+    assert await listed() == []
+    async with site.client("viewer") as viewer:
+        for attempt in (noted("ack"), purge()):
+            with pytest.raises(RpcError) as caught:
+                await viewer.rpc(attempt)
+            assert caught.value.tag in ("access-denied", "data-missing")
