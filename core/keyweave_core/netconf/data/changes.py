@@ -13,7 +13,6 @@ from typing import Protocol
 
 from lxml import etree
 
-from keyweave_core.netconf.data.prefixes import prefixes_in
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
 from keyweave_core.netconf.ports import Kind, SchemaNode
 
@@ -122,6 +121,8 @@ def _differing(
     before: Sequence[etree._Element], after: Sequence[etree._Element]
 ) -> tuple[Sequence[etree._Element], Sequence[etree._Element]]:
     """Both sides without what is the same at their beginnings and at their ends: mostly all but one."""
+    if len(before) == len(after) == 1:
+        return before, after  # writing both out would tell no more than looking inside
     start, end = 0, min(len(before), len(after))
     while start < end and _same_text(before[start], after[start]):
         start += 1
@@ -146,21 +147,12 @@ def _pair(
             before.findall("*"), after.findall("*"), node.child, path + path_step(after, node)
         )
         return
-    if node is not None and node.kind is not Kind.ANYDATA and _same_value(before, after, node):
+    if node is not None and node.kind is not Kind.ANYDATA and node.canonical(before) == node.canonical(after):
         return
     if _text(before) == _text(after):
         return
     at = path + path_step(after, node)
     yield Change(kind=ChangeKind.REPLACE, path=at, node=node, before=before, after=after)
-
-
-def _same_value(before: etree._Element, after: etree._Element, node: SchemaNode) -> bool:
-    canonical = node.canonical(after)
-    if node.canonical(before) != canonical:
-        return False
-    # Text as it came is the same value only with the same namespaces: a path in a rule of access control.
-    raw = (before.text or "").strip() == (after.text or "").strip() == canonical
-    return not raw or prefixes_in(before) == prefixes_in(after)
 
 
 class _Lookup(Protocol):

@@ -11,7 +11,7 @@ from itertools import islice
 
 from lxml import etree
 
-from keyweave_core.netconf.data.changes import Change, ChangeKind, changes
+from keyweave_core.netconf.data.changes import Change, ChangeKind, each_change
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.server.calls import Registry, Termination
@@ -87,7 +87,7 @@ class Notices:
 
 def _edits(change: RunningChanged, places: SchemaMap) -> Sequence[tuple[str, str]]:
     """Target and operation of each edit, at most MAX_EDITS of them."""
-    found = list(islice(changes(change.before.elements, change.after.elements, places), MAX_EDITS + 1))
+    found = list(islice(each_change(change.before.elements, change.after.elements, places), MAX_EDITS + 1))
     if len(found) <= MAX_EDITS:
         return [(one.path, _operation(one)) for one in found]
     # RFC 6470: a target may be an ancestor of what was changed.
