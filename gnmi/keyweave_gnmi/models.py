@@ -1,10 +1,12 @@
-"""Which modules a server offers, and which of them a request is about (gNMI clauses 2.6 and 3.2)."""
+"""What a server offers: modules, encodings, extensions; and which of it a request is about (gNMI clauses 2.6,
+2.7 and 3.2)."""
 
 from collections.abc import Iterable
 
 from keyweave_core.netconf.ports import ModuleInfo
-from keyweave_gnmi.faults import BadValue
+from keyweave_gnmi.faults import BadValue, Unsupported
 from keyweave_gnmi.values import ENCODINGS
+from keyweave_proto.gnmi import gnmi_ext_pb2 as ext
 from keyweave_proto.gnmi import gnmi_pb2 as pb
 
 GNMI_VERSION = "0.10.0"
@@ -51,3 +53,15 @@ def chosen_modules(asked: Iterable[pb.ModelData], modules: Iterable[ModuleInfo])
             )
         names.add(model.name)
     return frozenset(names) or None
+
+
+def check_extensions(extensions: Iterable[ext.Extension]) -> None:
+    """Raise Unsupported for an extension that changes what a request means and is not offered.
+
+    Extensions registered elsewhere may be ignored (gNMI clause 2.7), the well-known ones may not: a commit
+    that nobody will undo, or data that is not of the past, would be a wrong answer.
+    """
+    for extension in extensions:
+        kind = extension.WhichOneof("ext")
+        if kind is not None and kind != "registered_ext":
+            raise Unsupported(f"extension {kind} is not offered")

@@ -21,9 +21,8 @@ from keyweave_core.netconf.server.datastores import Editor
 from keyweave_core.netconf.server.system import System
 from keyweave_core.runtime.log import Logger
 from keyweave_gnmi.callers import Callers
-from keyweave_gnmi.faults import Unsupported
 from keyweave_gnmi.limits import GnmiLimits
-from keyweave_gnmi.models import capabilities
+from keyweave_gnmi.models import capabilities, check_extensions
 from keyweave_gnmi.reading import get
 from keyweave_gnmi.statuses import status_of
 from keyweave_gnmi.streaming import Subscriber
@@ -149,14 +148,6 @@ class GnmiService(pb_grpc.gNMIServicer):
         self._log.info("refused", method=method, peer=context.peer(), code=code.name, reason=text)
         await context.abort(code, text)
         raise error  # abort has raised already; its type does not say so
-
-
-def check_extensions(extensions: Iterable[ext.Extension]) -> None:
-    """Raise Unsupported for an extension that changes what a request means and is not offered."""
-    for extension in extensions:
-        kind = extension.WhichOneof("ext")
-        if kind is not None and kind != "registered_ext":
-            raise Unsupported(f"extension {kind} is not offered")
 
 
 def _operation(name: str) -> etree._Element:

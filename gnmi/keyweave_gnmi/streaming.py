@@ -16,6 +16,7 @@ from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.server.access import User
 from keyweave_core.runtime.clock import Clock
 from keyweave_gnmi.faults import BadValue
+from keyweave_gnmi.models import check_extensions
 from keyweave_gnmi.subscribing import Answering, Feed, Mode, SubscriptionPlan, Wish, read_plan
 from keyweave_gnmi.views import View, Views
 from keyweave_proto.gnmi import gnmi_pb2 as pb
@@ -61,6 +62,7 @@ class Subscriber:
         first = await anext(self._requests, None)
         if first is None or first.WhichOneof("request") != "subscribe":
             raise BadValue("the first message must hold a subscription list")
+        check_extensions(first.extension)
         plan = read_plan(first.subscribe, self._answering)
         feed = Feed(plan, self._answering, self._views)
         if plan.mode == pb.SubscriptionList.ONCE:

@@ -9,9 +9,10 @@ from tests.gnmi.node import AT_LINK, LINK, OTHER, Target
 
 from keyweave_core.errors import Exhausted, SchemaViolation
 from keyweave_gnmi.client import GnmiClient, Subscribed, Wanted
-from keyweave_gnmi.faults import NoSuchNode
+from keyweave_gnmi.faults import NoSuchNode, Unsupported
 from keyweave_gnmi.limits import GnmiLimits
 from keyweave_gnmi.text_paths import path_text
+from keyweave_proto.gnmi import gnmi_ext_pb2 as ext
 from keyweave_proto.gnmi import gnmi_pb2 as pb
 from keyweave_proto.gnmi import gnmi_pb2_grpc as pb_grpc
 
@@ -225,6 +226,17 @@ async def test_a_second_list_on_a_stream_ends_it(client: GnmiClient) -> None:
         await answers._write(pb.SubscribeRequest(subscribe=answers._asked))
         with pytest.raises(SchemaViolation, match="nothing after it"):
             await reader.message()
+
+
+async def test_data_of_the_past_is_not_offered(client: GnmiClient) -> None:
+    call = pb_grpc.gNMIStub(client._channel).Subscribe()
+    asked = pb.SubscribeRequest(
+        subscribe=pb.SubscriptionList(subscription=[Wanted(path="/").message()]),
+        extension=[ext.Extension(history=ext.History(snapshot_time=1))],
+    )
+    await call.write(asked)
+    with pytest.raises(Unsupported, match="extension history"):
+        await Collector(Subscribed(call, asked.subscribe, "here")).message()
 
 
 async def test_a_poll_before_any_list_is_refused(client: GnmiClient) -> None:
