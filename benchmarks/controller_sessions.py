@@ -1,0 +1,284 @@
+"""Can one controller hold a thousand agents, and reconnect ten thousand times without growing?
+
+One process plays all agents: a NETCONF server of ours each, with its own node and port. Another is the
+controller's southbound: a Fleet with real asyncssh sessions that connects, subscribes and reads every node.
+Then it is left alone, and its processor time is what keeping a thousand sessions costs. In the second part
+ten agents drop each session as soon as their node was read, and the fleet comes back at once.
+"""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+
+import asyncssh
+import uvloop
+from keyweave_controller.southbound.over_ssh import ssh_dialler
+from lxml import etree
+
+from benchmarks.netconf_node import node
+from benchmarks.networks import pin
+from keyweave_controller.control.events import Event, NodeLost, NodeRead
+from keyweave_controller.settings import AgentSettings, SouthboundSettings
+from keyweave_controller.southbound.fleet import Fleet
+from keyweave_core.model.ids import NodeId
+from keyweave_core.netconf.limits import NetconfLimits
+from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.runtime.clock import SystemClock
+from keyweave_core.runtime.log import configure_logging
+from keyweave_core.runtime.retry import Backoff
+from keyweave_yang.encode import encode_configuration, encode_state
+from keyweave_yang.schema import load_schema
+
+RUN = uvloop.run
+AGENTS = int(os.environ.get("KEYWEAVE_BENCH_AGENTS", "1000"))
+RECONNECTS = int(os.environ.get("KEYWEAVE_BENCH_RECONNECTS", "10000"))
+DROPPING = 10
+WARM = 1000
+IDLE_S = 10.0
+USER = "controller"
+CLOCK = SystemClock()
+ROOT = Path(__file__).parents[1]
+
+
+async def measure() -> str:
+    with tempfile.TemporaryDirectory(prefix="keyweave-bench-") as name:
+        folder = Path(name)
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        (folder / "user").write_bytes(key.export_private_key())
+        (folder / "user.pub").write_bytes(key.export_public_key())
+        async with _process("agents", AGENTS, folder) as agents:
+            pin([agents.pid])
+            held = await _answer("hold", folder)
+        async with _process("dropping", DROPPING, folder) as agents:
+            pin([agents.pid])
+            came_back = await _answer("return", folder)
+    return (
+        f"{AGENTS} sessions connected, subscribed, each node (10 links, 20 applications) read and decoded:\n"
+        f"  {held['opened_s']:.1f} s, of it {held['cpu_s']:.1f} s of processor time; goal: at most 40 s\n"
+        f"  {held['kb']:.0f} kB a session; goal: at most 500 kB ({held['empty_mb']:.0f} MB without one)\n"
+        f"  left alone for {IDLE_S:.0f} s, without polls: {held['idle']:.1%} of a core; goal: about zero\n"
+        f"  with the default poll every 5 s: {held['polling']:.0%} of a core\n"
+        f"{came_back['count']} reconnections of {DROPPING} agents that drop every session, "
+        f"{came_back['count'] / came_back['took_s']:.0f} a second:\n"
+        f"  from the {WARM}th to the last the controller grew by {came_back['grown_kb']} kB and by "
+        f"{came_back['objects']} Python objects; goal: no growth\n"
+    )
+
+
+@asynccontextmanager
+async def _process(what: str, count: int, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """This file as a process that plays a part; ready when the context is entered."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.controller_sessions",
+        what,
+        str(count),
+        str(folder),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    try:
+        if not await asyncio.wait_for(process.stdout.readline(), 120):
+            raise RuntimeError(f"{what} did not start")
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _answer(what: str, folder: Path) -> dict[str, float]:
+    """What the controller's process found out, on this process's core."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.controller_sessions",
+        what,
+        "0",
+        str(folder),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 900)
+    if process.returncode != 0:
+        raise RuntimeError(f"{what} ended with {process.returncode}")
+    found: dict[str, float] = json.loads(said)
+    return found
+
+
+class Device:
+    """A node that never changes; `drops` ends the session that read it."""
+
+    def __init__(self, node_id: NodeId, *, drops: bool) -> None:
+        self.node = node(node_id)
+        self._drops = drops
+        self.server: NetconfServer | None = None
+
+    async def state(self) -> Sequence[etree._Element]:
+        if self._drops and self.server is not None:
+            for facts in self.server.facts():
+                session = self.server.find(facts.session_id)
+                if session is not None:
+                    # Once the reply is on its way.
+                    asyncio.get_running_loop().call_later(0.005, session.end, "dropped")
+        return [encode_state(self.node)]
+
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+        del old, new
+
+    async def call(self, operation: etree._Element, user: str) -> None:  # noqa: ARG002
+        raise KeyError(operation.tag)
+
+
+async def _play_agents(count: int, folder: Path, *, drops: bool) -> None:
+    schema = load_schema("agent")
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    public = (folder / "user.pub").read_text()
+    (folder / "host.pub").write_bytes(host_key.export_public_key())
+    limits = NetconfLimits(notification_log_events=10)
+    ports = []
+    for number in range(count):
+        device = Device(NodeId(f"aaaaaaaa-0000-4000-8000-{number:012d}"), drops=drops)
+        device.server = NetconfServer(
+            schema, device, [encode_configuration(device.node)], clock=CLOCK, limits=limits
+        )
+        ports.append(await device.server.start_ssh("127.0.0.1", 0, [host_key], {USER: [public]}))
+    (folder / "ports").write_text(json.dumps(ports))
+    gc.collect()
+    gc.freeze()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+class Counting:
+    """Counts what a fleet submits."""
+
+    def __init__(self) -> None:
+        self.read = self.lost = 0
+        self._changed = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.read += isinstance(event, NodeRead)
+        self.lost += isinstance(event, NodeLost)
+        self._changed.set()
+
+    async def until_read(self, count: int) -> None:
+        """Wait until so many nodes were read."""
+        while self.read < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def _fleet(folder: Path, *, poll_s: float, backoff: Backoff) -> Fleet:
+    settings = SouthboundSettings(
+        user=USER,
+        private_key=folder / "user",
+        poll_interval_s=poll_s,
+        # A thousand at once queue up at both ends.
+        connect_timeout_s=60.0,
+        rpc_timeout_s=60.0,
+        backoff=backoff,
+    )
+    ports = json.loads((folder / "ports").read_text())
+    return Fleet(
+        settings=settings,
+        agents=[
+            AgentSettings(name=f"agent {number}", host="127.0.0.1", port=port, host_key=folder / "host.pub")
+            for number, port in enumerate(ports)
+        ],
+        dialler=ssh_dialler(settings, CLOCK),
+        clock=CLOCK,
+        uniform=lambda: 0.5,
+    )
+
+
+def _rss_kb() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+async def _hold(folder: Path) -> dict[str, float]:
+    fleet, heard = _fleet(folder, poll_s=3600.0, backoff=Backoff(first_s=0.5, most_s=5.0)), Counting()
+    gc.collect()
+    empty = _rss_kb()
+    began, cpu = perf_counter(), process_time()
+    running = asyncio.ensure_future(fleet.run(heard))
+    await heard.until_read(AGENTS)
+    opened, burnt = perf_counter() - began, process_time() - cpu
+    gc.collect()
+    full = _rss_kb()
+    await asyncio.sleep(6)  # past the first sign of life
+    idle = await _share_of_a_core(IDLE_S)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    polling = await _polling(folder)
+    return {
+        "opened_s": opened,
+        "cpu_s": burnt,
+        "kb": (full - empty) / AGENTS,
+        "empty_mb": empty / 1024,
+        "idle": idle,
+        "polling": polling,
+        "lost": heard.lost,
+    }
+
+
+async def _polling(folder: Path) -> float:
+    fleet, heard = _fleet(folder, poll_s=5.0, backoff=Backoff(first_s=0.5, most_s=5.0)), Counting()
+    running = asyncio.ensure_future(fleet.run(heard))
+    await heard.until_read(AGENTS)
+    await asyncio.sleep(5)
+    share = await _share_of_a_core(IDLE_S)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return share
+
+
+async def _share_of_a_core(seconds: float) -> float:
+    cpu, began = process_time(), perf_counter()
+    await asyncio.sleep(seconds)
+    return (process_time() - cpu) / (perf_counter() - began)
+
+
+async def _return(folder: Path) -> dict[str, float]:
+    fleet, heard = _fleet(folder, poll_s=3600.0, backoff=Backoff(first_s=0.001, most_s=0.002)), Counting()
+    running = asyncio.ensure_future(fleet.run(heard))
+    await heard.until_read(WARM)
+    gc.collect()
+    before, objects, began = _rss_kb(), len(gc.get_objects()), perf_counter()
+    await heard.until_read(RECONNECTS)
+    took = perf_counter() - began
+    gc.collect()
+    grown, more = _rss_kb() - before, len(gc.get_objects()) - objects
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return {"count": RECONNECTS - WARM, "took_s": took, "grown_kb": grown, "objects": more}
+
+
+async def _part(what: str, count: int, folder: Path) -> None:
+    configure_logging(level="error", form="json")
+    match what:
+        case "agents" | "dropping":
+            await _play_agents(count, folder, drops=what == "dropping")
+        case "hold":
+            print(json.dumps(await _hold(folder)))
+        case "return":
+            print(json.dumps(await _return(folder)))
+
+
+if __name__ == "__main__":
+    uvloop.run(_part(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))
