@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lxml import etree
 
+from keyweave_core.netconf.data.prefixes import prefixes_in
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
 from keyweave_core.netconf.ports import Kind, SchemaNode
 
@@ -147,12 +148,21 @@ def _pair(
             before.findall("*"), after.findall("*"), node.child, path + path_step(after, node)
         )
         return
-    if node is not None and node.kind is not Kind.ANYDATA and node.canonical(before) == node.canonical(after):
+    if node is not None and node.kind is not Kind.ANYDATA and _same_value(before, after, node):
         return
     if _text(before) == _text(after):
         return
     at = path + path_step(after, node)
     yield Change(kind=ChangeKind.REPLACE, path=at, node=node, before=before, after=after)
+
+
+def _same_value(before: etree._Element, after: etree._Element, node: SchemaNode) -> bool:
+    canonical = node.canonical(after)
+    if node.canonical(before) != canonical:
+        return False
+    # Text as it came is the same value only with the same namespaces: a path in a rule of access control.
+    raw = (before.text or "").strip() == (after.text or "").strip() == canonical
+    return not raw or prefixes_in(before) == prefixes_in(after)
 
 
 class _Lookup(Protocol):
