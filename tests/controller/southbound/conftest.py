@@ -29,6 +29,7 @@ from keyweave_core.model.node import Node, NodeStatus
 from keyweave_core.model.notifications import Notification
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.transport import Service
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.retry import Backoff
 from keyweave_yang.encode import encode_configuration, encode_state
@@ -114,6 +115,11 @@ class SmallAgent:
         self.port = await self.server.start_ssh(
             "127.0.0.1", self.port, [self._host_key], {"controller": [user_key]}
         )
+
+    def ssh_service(self) -> Service:
+        """Sessions over SSH that may be called home with."""
+        assert self.server is not None
+        return self.server.ssh([self._host_key], {"controller": [self._user_key]})
 
     async def stop(self) -> None:
         """Close every session and listen no more."""
