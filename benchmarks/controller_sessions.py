@@ -20,7 +20,6 @@ from time import perf_counter, process_time
 
 import asyncssh
 import uvloop
-from keyweave_controller.southbound.over_ssh import ssh_dialler
 from lxml import etree
 
 from benchmarks.netconf_node import node
@@ -191,13 +190,14 @@ def _fleet(folder: Path, *, poll_s: float, backoff: Backoff) -> Fleet:
         backoff=backoff,
     )
     ports = json.loads((folder / "ports").read_text())
+    agents = [
+        AgentSettings(name=f"agent {number}", host="127.0.0.1", port=port, host_key=folder / "host.pub")
+        for number, port in enumerate(ports)
+    ]
     return Fleet(
         settings=settings,
-        agents=[
-            AgentSettings(name=f"agent {number}", host="127.0.0.1", port=port, host_key=folder / "host.pub")
-            for number, port in enumerate(ports)
-        ],
-        dialler=ssh_dialler(settings, CLOCK),
+        agents=agents,
+        dialler=Diallers(settings, agents, CLOCK).dial,
         clock=CLOCK,
         uniform=lambda: 0.5,
     )
