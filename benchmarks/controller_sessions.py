@@ -26,6 +26,7 @@ from benchmarks.netconf_node import node
 from benchmarks.networks import pin
 from keyweave_controller.control.events import Event, NodeLost, NodeRead
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
+from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
 from keyweave_core.model.ids import NodeId
 from keyweave_core.netconf.limits import NetconfLimits
