@@ -88,6 +88,7 @@ def _tell_how_to_look(console: Console, directory: Path) -> None:
     node = lab.nodes[0]
     keyweave, named = _command(), f" --lab {directory}"
     ssh = f"ssh -s -i {directory / lab.netconf_key.relative_to(lab.directory)}"
+    login = f"{lab.netconf_user}@127.0.0.1 netconf"
     certificate = directory / lab.operator.certificate.relative_to(lab.directory)
     shown = ("nodes", "links", "associations", "alarms --all", "usage", "bill")
     others = ", ".join(f"{other.name} {other.netconf_port}" for other in lab.nodes[1:])
@@ -95,7 +96,8 @@ def _tell_how_to_look(console: Console, directory: Path) -> None:
     told += [
         f"{keyweave} watch{named}",
         f"{keyweave} lab cut{named} {lab.links[0].name}",
-        f"NETCONF of {node.name}: {ssh} -p {node.netconf_port} {lab.netconf_user}@127.0.0.1 netconf",
+        f"NETCONF of the controller: {ssh} -p {lab.controller_netconf_port} {login}",
+        f"NETCONF of {node.name}: {ssh} -p {node.netconf_port} {login}",
         f"   ports of the others: {others}",
         f"gRPC keyweave.v1, mutual TLS: {lab.controller_address}, with the certificate {certificate}",
         f"stop it: {keyweave} lab destroy{named}",

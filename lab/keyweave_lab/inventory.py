@@ -74,8 +74,9 @@ class LabApplication:
 class LabInventory:
     """The whole laboratory. `controller_address` is the gRPC northbound, `operator` who may ask it.
 
-    `netconf_user` with `netconf_key` (an SSH private key) is let in by every agent. `keep`: the processes
-    outlive the program that started them.
+    `netconf_user` with `netconf_key` (an SSH private key) is let in by every agent and by the controller,
+    whose NETCONF port and public host key (a file) are `controller_netconf_port` and `controller_host_key`.
+    `keep`: the processes outlive the program that started them.
     """
 
     topology: str
@@ -90,6 +91,8 @@ class LabInventory:
     netconf_user: str
     netconf_key: Path
     plant_socket: Path
+    controller_netconf_port: int
+    controller_host_key: Path
 
     def node(self, name: str) -> LabNode:
         """The agent of this name; KeyError naming it when there is none."""

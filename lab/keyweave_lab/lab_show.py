@@ -49,6 +49,8 @@ def as_json(facts: LabFacts) -> str:
             "ca": str(inventory.operator.ca),
             "certificate": str(inventory.operator.certificate),
             "private_key": str(inventory.operator.private_key),
+            "netconf_port": inventory.controller_netconf_port,
+            "host_key": str(inventory.controller_host_key),
         },
         "netconf": {"user": inventory.netconf_user, "private_key": str(inventory.netconf_key)},
         "programs": msgspec.to_builtins(facts.programs, enc_hook=str),
@@ -106,6 +108,7 @@ def _doors(inventory: LabInventory) -> Table:
     table = _table("doors", "where", "how")
     table.add_row("controller (gRPC)", inventory.controller_address)
     login = f"ssh -i {_short(inventory.netconf_key)} -s {inventory.netconf_user}@{HOST} netconf"
+    table.add_row("controller (NETCONF)", f"{login} -p {inventory.controller_netconf_port}")
     for node in inventory.nodes:
         table.add_row(f"{node.name} (NETCONF)", f"{login} -p {node.netconf_port}")
     for application in inventory.applications:

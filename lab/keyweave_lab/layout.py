@@ -31,9 +31,11 @@ from keyweave_lab.inventory import (
 from keyweave_lab.pki import LabPki, SshKey, file_name, make_private_directory, write_private_file
 from keyweave_lab.ports import free_ports
 from keyweave_lab.settings_tables import (
+    AUDITOR_USER,
     CONTROLLER_USER,
     OPERATOR_USER,
     TARIFF,
+    Doors,
     Plan,
     Tuning,
     agent_table,
@@ -66,7 +68,7 @@ def lay_out(
     for node in topology.nodes:
         if node.name in _TAKEN_NAMES:
             raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
-    ports = iter(free_ports(3 * len(topology.nodes) + len(topology.links) + 1, host=HOST))
+    ports = iter(free_ports(3 * len(topology.nodes) + len(topology.links) + 2, host=HOST))
     _clear(directory)
     make_private_directory(directory)
     for name in ("agents", "controller", "log", "ready"):
@@ -83,11 +85,18 @@ def lay_out(
     )
     users = {name: pki.ssh_key(f"user-{name}") for name in (CONTROLLER_USER, OPERATOR_USER)}
     socket = directory / SOCKET_NAME
-    grpc_port = next(ports)
+    operators = {OPERATOR_USER: users[OPERATOR_USER], AUDITOR_USER: pki.ssh_key(f"user-{AUDITOR_USER}")}
+    host_key = pki.ssh_key("host-controller")
+    doors = Doors(
+        grpc_port=next(ports),
+        netconf_port=next(ports),
+        host_key=host_key.private_key,
+        users=_authorized(directory / "controller", operators),
+    )
     programs = (
         _program(directory, "plant", "plant", directory / "plant.toml", plant_table(plan, socket)),
         *(_agent(directory, plan, node, pki, users) for node in topology.nodes),
-        _controller(directory, plan, grpc_port, pki, users[CONTROLLER_USER]),
+        _controller(directory, plan, doors, pki, users[CONTROLLER_USER]),
     )
     inventory = LabInventory(
         topology=topology.name,
@@ -97,7 +106,9 @@ def lay_out(
         nodes=tuple(plan.nodes.values()),
         links=tuple(plan.links.values()),
         applications=tuple(_application(plan, each, pki) for each in topology.applications),
-        controller_address=f"localhost:{grpc_port}",
+        controller_address=f"localhost:{doors.grpc_port}",
+        controller_netconf_port=doors.netconf_port,
+        controller_host_key=host_key.public_key,
         operator=pki.operator(),
         netconf_user=OPERATOR_USER,
         netconf_key=users[OPERATOR_USER].private_key,
@@ -152,24 +163,29 @@ def _agent(
 ) -> Program:
     folder = directory / "agents" / file_name(node.name)
     make_private_directory(folder)
-    authorized = {}
-    for name, key in users.items():
-        authorized[name] = folder / f"authorized_keys.{name}"
-        write_private_file(authorized[name], f"{key.public_line}\n".encode())
     table = agent_table(
         plan,
         node,
         tls=pki.node(node.name, node.node_id),
         host_key=plan.nodes[node.name].host_key.with_suffix(""),
-        users=authorized,
+        users=_authorized(folder, users),
     )
     return _program(directory, node.name, "agent", folder / "agent.toml", table)
 
 
-def _controller(directory: Path, plan: Plan, grpc_port: int, pki: LabPki, ssh_key: SshKey) -> Program:
+def _authorized(folder: Path, users: Mapping[str, SshKey]) -> dict[str, Path]:
+    """Write a file of authorized keys for each user; the files by user."""
+    files = {}
+    for name, key in users.items():
+        files[name] = folder / f"authorized_keys.{name}"
+        write_private_file(files[name], f"{key.public_line}\n".encode())
+    return files
+
+
+def _controller(directory: Path, plan: Plan, doors: Doors, pki: LabPki, ssh_key: SshKey) -> Program:
     tariff = directory / "tariff.toml"
     write_private_file(tariff, to_toml(TARIFF).encode())
-    table = controller_table(plan, grpc_port, pki.controller(), ssh_key.private_key, tariff)
+    table = controller_table(plan, doors, pki.controller(), ssh_key.private_key, tariff)
     path = directory / "controller" / "controller.toml"
     return _program(directory, "controller", "controller", path, table)
 

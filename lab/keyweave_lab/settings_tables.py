@@ -14,7 +14,7 @@ from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import HOST, LabLink, LabNode
 from keyweave_lab.topology import Topology, TopologyNode
 
-CONTROLLER_USER, OPERATOR_USER = "controller", "operator"
+CONTROLLER_USER, OPERATOR_USER, AUDITOR_USER = "controller", "operator", "auditor"
 
 TARIFF = {
     "currency": "EUR",
@@ -148,18 +148,39 @@ def _modules(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
     return modules
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where the controller is reached. `users` of NETCONF are names and their files of authorized keys; each
+    is of the group of its own name.
+    """
+
+    grpc_port: int
+    netconf_port: int
+    host_key: Path
+    users: Mapping[str, Path]
+
+
 def controller_table(
-    plan: Plan, grpc_port: int, tls: TlsSettings, ssh_key: Path, tariff: Path
+    plan: Plan, doors: Doors, tls: TlsSettings, ssh_key: Path, tariff: Path
 ) -> dict[str, Any]:
     """The controller, with every agent in its inventory."""
     return {
         "controller": {"state_dir": "state"},
         "grpc": {
             "listen_host": HOST,
-            "listen_port": grpc_port,
+            "listen_port": doors.grpc_port,
             **_tls(tls),
             # One authority signs everybody here: an application must not run the network.
             "callers": [{"name": OPERATOR_USER, "role": "operator"}],
+        },
+        "netconf": {
+            "listen_host": HOST,
+            "listen_port": doors.netconf_port,
+            "host_key": doors.host_key,
+            "users": [
+                {"name": name, "authorized_keys": path, "groups": [name]}
+                for name, path in doors.users.items()
+            ],
         },
         "southbound": {
             "user": CONTROLLER_USER,
