@@ -18,6 +18,7 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import MONITORING, Hello, errors_body, reply_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.protocol.session import Incoming, Opened, Role, Session, State, Unreadable
+from keyweave_core.netconf.protocol.size import Shape
 from keyweave_core.netconf.server.access import User
 from keyweave_core.netconf.server.calls import Answer, Termination
 from keyweave_core.netconf.server.datastores import Editor
@@ -77,8 +78,10 @@ class ServerSession:
         self._on_end = on_end
         hello = Hello(capabilities=tuple(capabilities), session_id=session_id)
         self._session = Session(Role.SERVER, hello, max_message_bytes=limits.max_message_bytes)
+        self._shape = Shape(limits.max_elements, limits.max_depth)
         self._counters = Counters()
         self._login_s = clock.now()
+        self._heard_s = clock.monotonic()
         self.outlet = Outlet(self._send_notification, self._drop)
         self._fed = asyncio.Event()
         self._writable = asyncio.Event()
@@ -205,6 +208,21 @@ class ServerSession:
             self._totals.in_bad_hellos += 1
             self.end(f"no hello within {self._limits.hello_timeout_s} s", Termination.TIMEOUT)
 
+    def _watch_idle(self, delay_s: float) -> None:
+        if self._limits.idle_timeout_s > 0:
+            self._later(delay_s, self._expire_idle)
+
+    def _expire_idle(self) -> None:
+        """End a session that asked nothing for long; one that waits for notifications is not idle."""
+        limit_s = self._limits.idle_timeout_s
+        left_s = limit_s - (self._clock.monotonic() - self._heard_s)
+        if self._busy or self.outlet.readers:
+            self._watch_idle(limit_s)
+        elif left_s > 0:
+            self._watch_idle(left_s)
+        else:
+            self.end(f"idle for {limit_s:g} s", Termination.TIMEOUT)
+
     async def _work(self) -> None:
         turn = 0
         try:
@@ -250,6 +268,7 @@ class ServerSession:
         match event:
             case Opened():
                 self._stop_timers()  # the hello has come
+                self._watch_idle(self._limits.idle_timeout_s)
                 self._is_open = True
                 self._totals.in_sessions += 1
                 self._log.info(
@@ -263,13 +282,16 @@ class ServerSession:
                 self._count_bad()
                 self._reply(None, errors_body(RpcError("malformed-message", str(fault), type="rpc")))
             case Incoming(root):
+                self._heard_s = self._clock.monotonic()
                 await self._answer(root)
+                self._heard_s = self._clock.monotonic()
 
     async def _answer(self, root: etree._Element) -> None:
         rpc = root if root.tag == RPC else None
         answer = Answer()
         error: RpcError | None = None
         try:
+            self._shape.check(root)
             answer = await self._operations.perform(self, operation_of(root))
             self._counters.in_rpcs += 1
             self._totals.common.in_rpcs += 1

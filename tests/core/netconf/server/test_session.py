@@ -464,3 +464,39 @@ async def test_mutated_messages_get_one_reply_each_and_never_end_the_session(pee
         assert replies[0].tag == f"{NC}rpc-reply"
     assert not peer.session.ended
     assert (await peer.rpc("<discard-changes/>"))[0].tag == f"{NC}ok"
+
+
+async def test_messages_of_too_many_elements_or_too_deep_are_refused(
+    xml, tiny, device, clock, new_transport, hello
+) -> None:
+    limits = NetconfLimits(max_elements=100, max_depth=10)
+    server = NetconfServer(tiny, device, list(xml("<node><id>n</id></node>")), clock=clock, limits=limits)
+    peer = Peer(server, new_transport(), hello)
+    config = "<edit-config><target><running/></target><config>{}</config></edit-config>"
+    node = f'<node xmlns="{TINY}">{{}}</node>'
+    assert (await peer.rpc(config.format(node.format("<tag>x</tag>"))))[0].tag == f"{NC}ok"
+    tags = "".join(f"<tag>{n}</tag>" for n in range(100))
+    for fill in (tags, "<a>" * 20 + "</a>" * 20):
+        assert await peer.error(config.format(node.format(fill))) == ("rpc", "too-big", None)
+    assert (await peer.rpc("<get/>"))[0].tag == f"{NC}data"  # and the session goes on
+    await server.close()
+
+
+async def test_an_idle_session_ends_and_a_subscribed_one_does_not(
+    xml, tiny, device, clock, new_transport, hello
+) -> None:
+    limits = NetconfLimits(idle_timeout_s=60)
+    server = NetconfServer(tiny, device, list(xml("<node><id>n</id></node>")), clock=clock, limits=limits)
+    idle, busy, listening = (Peer(server, new_transport(), hello) for _ in range(3))
+    await listening.rpc(f'<create-subscription xmlns="{NTF}"/>')
+    for _ in range(5):
+        await busy.rpc("<get/>")
+        await clock.advance(50)
+        await busy.settle()
+    assert idle.session.ended
+    assert not busy.session.ended
+    await clock.advance(200)
+    await busy.settle()
+    assert busy.session.ended
+    assert not listening.session.ended
+    await server.close()
