@@ -128,26 +128,6 @@ def writable_store(parameter: etree._Element, stores: Sequence[Store] = tuple(St
     return Store(name)
 
 
-def subtree_filter(found: Mapping[str, etree._Element]) -> list[etree._Element] | None:
-    """The elements of a subtree filter, None when there is no filter at all.
-
-    The attribute `type` may carry the base namespace or none; without it the filter is a subtree
-    (RFC 6241 clause 7.1). Raises RpcError bad-attribute for another type.
-    """
-    element = found.get("filter")
-    if element is None:
-        return None
-    kind = element.get("type") or element.get(f"{{{BASE}}}type") or element.get(f"{{{NOTIFICATION}}}type")
-    if kind is not None and kind != "subtree":
-        raise RpcError(
-            "bad-attribute",
-            f"filters are of type subtree here, not {kind[:60]!r}",
-            type="protocol",
-            info=base_info(bad_attribute="type", bad_element="filter"),
-        )
-    return element.findall("*")
-
-
 def read_filter(found: Mapping[str, etree._Element], limits: NetconfLimits) -> Selection | None:
     """The parameter <filter> as something to apply, None when there is none (RFC 6241 clauses 7.1, 8.9.5).
 

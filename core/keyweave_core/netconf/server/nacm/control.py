@@ -322,9 +322,11 @@ class Nacm:
         settled = scope.settled(access)
         if settled:
             return
-        if settled is False or not scope.permits(access):
-            self._deny(user, path, access)
         node = scope.node
+        # A container without meaning of its own comes and goes with what is in it.
+        empty = node is not None and node.kind is Kind.CONTAINER and not node.presence
+        if not empty and (settled is False or not scope.permits(access)):
+            self._deny(user, path, access)
         if node is not None and node.kind not in (Kind.CONTAINER, Kind.LIST):
             return
         for child in element.iterchildren("*"):

@@ -197,7 +197,7 @@ def make(marks: object, nacm: etree._Element) -> Nacm:
 
 
 def test_reading_is_what_the_steps_say(marks: object) -> None:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=250, deadline=None)
     @given(nacms(), forests())
     def law(nacm: etree._Element, forest: list[etree._Element]) -> None:
         chosen = make(marks, nacm).readable(ADA, forest)
@@ -210,13 +210,14 @@ def test_reading_is_what_the_steps_say(marks: object) -> None:
 
 
 def test_writing_is_what_the_steps_say(marks: object) -> None:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=250, deadline=None)
     @given(nacms(), forests(), forests())
     def law(nacm: etree._Element, before: list[etree._Element], after: list[etree._Element]) -> None:
         old, new = Literal(nacm, before), Literal(nacm, after)
         was, now = places(list(old.root)), places(list(new.root))
-        denied = any(not new.permits(now[place], "create") for place in now.keys() - was.keys())
-        denied |= any(not old.permits(was[place], "delete") for place in was.keys() - now.keys())
+        created, deleted = now.keys() - was.keys(), was.keys() - now.keys()
+        denied = any(not new.permits(now[place], "create") for place in created if counts(now[place]))
+        denied |= any(not old.permits(was[place], "delete") for place in deleted if counts(was[place]))
         denied |= any(
             not new.permits(now[place], "update")
             for place in now.keys() & was.keys()
@@ -229,6 +230,11 @@ def test_writing_is_what_the_steps_say(marks: object) -> None:
         assert control.denied_data_writes == denied
 
     law()
+
+
+def counts(element: etree._Element) -> bool:
+    """Containers without presence come and go with what is in them."""
+    return etree.QName(element).localname not in ("net", "fixed", "c", "other")
 
 
 def refused(action: Callable[[], None]) -> str | None:
