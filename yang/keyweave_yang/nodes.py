@@ -128,6 +128,11 @@ class NodeView:
         """Check the value of a leaf or leaf-list element; see `SchemaNode.check_leaf`."""
         self._codec().read(element)
 
+    def checked(self, element: etree._Element) -> str:
+        """The value in canonical text, or SchemaViolation; see `SchemaNode.checked`."""
+        codec = self._codec()
+        return codec.show(codec.read(element))
+
     def canonical(self, element: etree._Element) -> str:
         """The value in canonical text; see `SchemaNode.canonical`."""
         return self._codec().canonical(element)

@@ -84,6 +84,11 @@ class SchemaNode(Protocol):
         """
         ...
 
+    @property
+    def cases(self) -> tuple[tuple[str, str], ...]:
+        """The choices it stands in, the outermost first, each with its case (RFC 7950 clause 7.9)."""
+        ...
+
     def child(self, tag: str) -> "SchemaNode | None":
         """The data child of this Clark name, or None."""
         ...
@@ -101,6 +106,10 @@ class SchemaNode(Protocol):
 
         Raises SchemaViolation (tag invalid-value, reason without path) when the type refuses it.
         """
+        ...
+
+    def checked(self, element: etree._Element) -> str:
+        """`check_leaf` and `canonical` in one, for the price of one."""
         ...
 
     def canonical(self, element: etree._Element) -> str:

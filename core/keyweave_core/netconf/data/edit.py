@@ -18,31 +18,17 @@ Operations on a node, by what is there:
 
 import copy
 from collections.abc import Sequence
-from enum import StrEnum
 
 from lxml import etree
 
-from keyweave_core.errors import SchemaViolation
-from keyweave_core.netconf.data.ordering import YANG, place
-from keyweave_core.netconf.data.prefixes import prefixes_in
+from keyweave_core.netconf.data.entries import Entries
+from keyweave_core.netconf.data.marks import GOING, OPERATION, Marks, Operation
+from keyweave_core.netconf.data.ordering import place
 from keyweave_core.netconf.data.schema_paths import SchemaMap, step
-from keyweave_core.netconf.ports import DEFAULT, Kind, SchemaNode
-from keyweave_core.netconf.protocol.elements import element as new_element
-from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, base_info
+from keyweave_core.netconf.data.stored import Values
+from keyweave_core.netconf.ports import Kind, SchemaNode
 
-OPERATION = f"{{{BASE}}}operation"
-_ORDER_ATTRIBUTES = (f"{{{YANG}}}insert", f"{{{YANG}}}key", f"{{{YANG}}}value")
-
-
-class Operation(StrEnum):
-    """What to do with a node; NONE can only be a default."""
-
-    MERGE = "merge"
-    REPLACE = "replace"
-    CREATE = "create"
-    DELETE = "delete"
-    REMOVE = "remove"
-    NONE = "none"
+__all__ = ["OPERATION", "Operation", "edit"]
 
 
 def edit(
@@ -67,12 +53,44 @@ def edit(
     return list(root)
 
 
-class _Edit:
-    """One run: holds the indexes of the lists it has met."""
+class _Siblings:
+    """What one parent in an edit has named so far, to refuse what stands there twice."""
+
+    __slots__ = ("_cases", "_schema", "_seen")
 
     def __init__(self, schema: SchemaMap) -> None:
         self._schema = schema
-        self._indexes: dict[tuple[etree._Element, str], dict[tuple[str, ...], etree._Element]] = {}
+        self._seen: set[tuple[str, tuple[str, ...]]] = set()
+        self._cases: dict[str, str] = {}
+
+    def add(self, tag: str, node: SchemaNode, identity: tuple[str, ...], path: str, *, stays: bool) -> None:
+        """RpcError bad-element for a second of a kind, or when another case of a choice was named.
+
+        `path` is that of the parent.
+        """
+        mark = (tag, identity)
+        if mark in self._seen and not (node.kind is Kind.LIST and not node.keys):
+            at = path + _step(node, identity)
+            message = f"{node.name} stands here twice"
+            raise self._schema.error("bad-element", message, at, bad_element=node.name)
+        self._seen.add(mark)
+        if not stays:
+            return
+        for choice, case in node.cases:
+            if self._cases.setdefault(choice, case) != case:
+                message = f"{node.name} is of another case of {choice} than what stands beside it"
+                at = path + _step(node, identity)
+                raise self._schema.error("bad-element", message, at, bad_element=node.name)
+
+
+class _Edit:
+    """One run."""
+
+    def __init__(self, schema: SchemaMap) -> None:
+        self._schema = schema
+        self._values = Values(schema)
+        self._marks = Marks(schema)
+        self._entries = Entries()
 
     def children(
         self,
@@ -83,26 +101,32 @@ class _Edit:
         path: str,
     ) -> None:
         """Apply every child of `source` below `target`, which stands at `path`; keys are skipped."""
-        if (source.text or "").strip() or any((child.tail or "").strip() for child in source):
-            raise self._schema.error("invalid-value", "text where only elements may stand", path)
-        keys = node.keys if node is not None else ()
-        seen: set[tuple[str, tuple[str, ...]]] = set()
+        self._refuse_text(source, path)
+        siblings = _Siblings(self._schema)
         for element in source.iterchildren("*"):
-            inner = self._schema.child(node, element, path)
-            # Keys were checked when the entry was identified.
-            at, identity = (path, ()) if element.tag in keys else self._identify(inner, element, path)
-            operation = self._operation(element, inner, inherited, at)
-            mark = (str(element.tag), identity)
-            if mark in seen and not (inner.kind is Kind.LIST and not inner.keys):
-                raise self._schema.error(
-                    "bad-element", f"{inner.name} stands here twice", at, bad_element=inner.name
-                )
-            seen.add(mark)
-            if element.tag in keys:
-                if OPERATION in element.attrib and operation in (Operation.DELETE, Operation.REMOVE):
-                    raise self._bad_operation(element, at, "a list key cannot be deleted")
-                continue
-            self._apply(target, element, inner, operation, at, identity)
+            self._child(target, element, node, inherited, path, siblings)
+
+    def _child(
+        self,
+        target: etree._Element,
+        element: etree._Element,
+        parent: SchemaNode | None,
+        inherited: Operation,
+        path: str,
+        siblings: _Siblings,
+    ) -> None:
+        tag = str(element.tag)
+        node = self._schema.child(parent, element, path)
+        is_key = parent is not None and tag in parent.keys
+        # Keys were checked when the entry was identified.
+        identity = () if is_key else self._identify(node, element, path)
+        at = path if is_key else path + _step(node, identity)
+        operation = self._marks.operation(element, node, inherited, at)
+        siblings.add(tag, node, identity, path, stays=operation not in GOING)
+        if not is_key:
+            self._apply(target, element, node, operation, at, identity, parent)
+        elif OPERATION in element.attrib and operation in GOING:
+            raise self._marks.bad_operation(element, at, "a list key cannot be deleted")
 
     def _apply(
         self,
@@ -112,16 +136,17 @@ class _Edit:
         operation: Operation,
         path: str,
         identity: tuple[str, ...],
+        parent: SchemaNode | None,
     ) -> None:
-        existing = self._find(target, node, identity)
-        if operation not in (Operation.DELETE, Operation.REMOVE) and self._means_default(element, node, path):
+        existing = self._entries.find(target, node, identity)
+        if operation not in GOING and self._marks.means_default(element, node, path):
             # RFC 6243 clause 4.5.2: back to the default, which is in use when nothing is set.
             if existing is not None and operation is Operation.CREATE:
                 raise self._schema.error("data-exists", f"{node.name} exists already", path)
             operation = Operation.REMOVE
-        if operation in (Operation.DELETE, Operation.REMOVE):
+        if operation in GOING:
             if existing is not None:
-                self._drop(target, existing, node, identity)
+                self._entries.drop(target, existing, node, identity)
             elif operation is Operation.DELETE:
                 raise self._schema.error("data-missing", f"{node.name} does not exist", path)
             return
@@ -132,189 +157,95 @@ class _Edit:
             raise self._schema.error("data-missing", f"{node.name} does not exist", path)
         fresh = existing
         if existing is None or operation is Operation.REPLACE:
-            fresh = self._make(node, element, identity)
+            fresh = self._values.make(target, node, element, identity)
             if existing is None:
-                target.append(fresh)
+                self._other_cases(target, node, parent)
             else:
                 target.replace(existing, fresh)
-            self._index_put(target, node, identity, fresh)
+            self._entries.put(target, node, identity, fresh)
         elif node.kind in (Kind.LEAF, Kind.ANYDATA) and operation is Operation.MERGE:
-            fresh = self._make(node, element, identity)
+            fresh = self._values.make(target, node, element, identity)
             target.replace(existing, fresh)
         if node.user_ordered and fresh is not None:
             place(target, fresh, element, node, self._schema, path)
         if node.kind in (Kind.CONTAINER, Kind.LIST) and fresh is not None:
-            self.children(fresh, element, node, operation, path)
+            if fresh is existing or operation is Operation.NONE:
+                self.children(fresh, element, node, operation, path)
+            else:
+                self._fill(fresh, element, node, operation, path)
             if implied and not len(fresh):
                 target.remove(fresh)
 
-    def _make(self, node: SchemaNode, element: etree._Element, identity: tuple[str, ...]) -> etree._Element:
-        """A new element for the store: a leaf with its value, a list entry with its keys, else empty."""
-        tag = f"{{{node.namespace}}}{node.name}"
-        if node.kind is Kind.ANYDATA:
-            kept = copy.deepcopy(element)
-            kept.tail = None
-            kept.attrib.clear()
-            return kept
-        if node.kind in (Kind.LEAF, Kind.LEAF_LIST):
-            return self._value_element(node, element, node.canonical(element), tag)
-        made = new_element(tag, {None: node.namespace})
-        if node.kind is Kind.LIST:
-            for key, value in zip(node.keys, identity, strict=True):
-                key_node = node.child(key)
-                given = element.find(key)
-                assert key_node is not None  # noqa: S101 - _identify has been here before
-                assert given is not None  # noqa: S101
-                made.append(self._value_element(key_node, given, value, key))
-        return made
+    def _fill(
+        self,
+        target: etree._Element,
+        source: etree._Element,
+        node: SchemaNode,
+        operation: Operation,
+        path: str,
+    ) -> None:
+        """As `children`, below what is new: nothing is there yet, so what has no attributes is just made."""
+        self._refuse_text(source, path)
+        siblings = _Siblings(self._schema)
+        for element in source.iterchildren("*"):
+            tag = str(element.tag)
+            if element.attrib or tag in node.keys:
+                self._child(target, element, node, operation, path, siblings)
+                continue
+            inner = self._schema.child(node, element, path)
+            if not inner.config:
+                raise self._marks.state(inner, path)
+            identity = self._identify(inner, element, path)
+            siblings.add(tag, inner, identity, path, stays=True)
+            made = self._values.make(target, inner, element, identity)
+            self._entries.put(target, inner, identity, made)
+            if inner.kind in (Kind.CONTAINER, Kind.LIST):
+                self._fill(made, element, inner, operation, path + _step(inner, identity))
+                if inner.kind is Kind.CONTAINER and not inner.presence and not len(made):
+                    target.remove(made)
 
-    def _value_element(
-        self, node: SchemaNode, element: etree._Element, canonical: str, tag: str
-    ) -> etree._Element:
-        """The leaf to store. An identity is told by its canonical form naming the module that its prefix
-        (or, without one, the leaf's own module) is bound to; it keeps that name as prefix, declared here.
-        Other text keeps the prefixes that are bound in it.
-        """
-        prefix, colon, _ = (element.text or "").strip().rpartition(":")
-        module = canonical.partition(":")[0]
-        uri = self._schema.namespaces.get(module)
-        nsmap: dict[str | None, str] = {None: node.namespace}
-        bound = element.nsmap.get(prefix) if colon else node.namespace
-        if ":" in canonical and uri is not None and uri == bound:
-            nsmap[module] = uri
-        elif colon:
-            nsmap.update(prefixes_in(element))  # an XPath expression is a string with prefixes
-        made = new_element(tag, nsmap)
-        made.text = canonical or None
-        return made
+    def _refuse_text(self, source: etree._Element, path: str) -> None:
+        if (source.text and source.text.strip()) or any(
+            child.tail and child.tail.strip() for child in source
+        ):
+            raise self._schema.error("invalid-value", "text where only elements may stand", path)
 
-    def _identify(self, node: SchemaNode, element: etree._Element, path: str) -> tuple[str, tuple[str, ...]]:
-        """The path of an edited element and what tells it from its siblings; values are checked here."""
-        if node.kind is Kind.LIST:
-            values = tuple(self._key(node, key, element, path) for key in node.keys)
-            return path + step(node, values), values
-        at = path + step(node)
-        if node.kind in (Kind.LEAF, Kind.LEAF_LIST):
-            # An element that is to go may come without a value (RFC 6241 clause 7.2, examples).
-            going = element.get(OPERATION) in (Operation.DELETE, Operation.REMOVE)
-            if not (going and node.kind is Kind.LEAF):
-                self._check(node, element, at)
-            if node.kind is Kind.LEAF_LIST:
-                value = node.canonical(element)
-                return path + step(node, value=value), (value,)
-        return at, ()
+    def _other_cases(self, target: etree._Element, node: SchemaNode, parent: SchemaNode | None) -> None:
+        """A new node makes those of the other cases of its choice go (RFC 7950 clause 7.9)."""
+        if not node.cases or parent is None:
+            return
+        mine = dict(node.cases)
+        for element in target.findall("*"):
+            other = parent.child(str(element.tag))
+            if other is not None and any(mine.get(choice, case) != case for choice, case in other.cases):
+                target.remove(element)
+                self._entries.forget(target, str(element.tag))
+
+    def _identify(self, node: SchemaNode, element: etree._Element, path: str) -> tuple[str, ...]:
+        """What tells an edited element from its siblings; values are checked here."""
+        match node.kind:
+            case Kind.LIST:
+                return tuple(self._key(node, key, element, path) for key in node.keys)
+            case Kind.LEAF_LIST:
+                return (self._values.read(node, element, path),)
+            case Kind.LEAF if element.get(OPERATION) not in GOING:
+                # An element that is to go may come without a value (RFC 6241 clause 7.2, examples).
+                self._values.read(node, element, path)
+            case _:
+                pass
+        return ()
 
     def _key(self, node: SchemaNode, key: str, element: etree._Element, path: str) -> str:
-        name = etree.QName(key).localname
         found = element.find(key)
         key_node = node.child(key)
         if found is None or key_node is None:
-            raise self._schema.error(
-                "missing-element",
-                f"list {node.name} without its key {name}",
-                path + step(node),
-                bad_element=name,
-            )
-        self._check(key_node, found, path + step(node) + step(key_node))
-        return key_node.canonical(found)
+            name = etree.QName(key).localname
+            message = f"list {node.name} without its key {name}"
+            raise self._schema.error("missing-element", message, path + step(node), bad_element=name)
+        return self._values.read(key_node, found, path + step(node))
 
-    def _check(self, node: SchemaNode, element: etree._Element, path: str) -> None:
-        inner = next(element.iterchildren("*"), None)
-        if inner is not None:
-            name = etree.QName(inner).localname
-            raise self._schema.error(
-                "unknown-element", f"{node.name} is a leaf and holds no elements", path, bad_element=name
-            )
-        try:
-            node.check_leaf(element)
-        except SchemaViolation as fault:
-            raise self._schema.error(fault.tag, fault.reason, path, app_tag=fault.app_tag) from fault
 
-    def _operation(
-        self, element: etree._Element, node: SchemaNode, inherited: Operation, path: str
-    ) -> Operation:
-        if not node.config:
-            raise self._schema.error(
-                "invalid-value",
-                f"{node.name} is state of the system and cannot be configured",
-                path,
-                bad_element=node.name,
-            )
-        for name in element.attrib:
-            if name not in (OPERATION, DEFAULT) and not (node.user_ordered and name in _ORDER_ATTRIBUTES):
-                plain = etree.QName(str(name)).localname
-                raise self._schema.error(
-                    "unknown-attribute",
-                    f"attribute {plain!r} means nothing here",
-                    path,
-                    bad_attribute=plain,
-                    bad_element=node.name,
-                )
-        given = element.get(OPERATION)
-        if given is None:
-            return inherited
-        try:
-            operation = Operation(str(given))
-        except ValueError:
-            operation = Operation.NONE
-        if operation is Operation.NONE:
-            raise self._bad_operation(element, path, f"no operation {str(given)[:60]!r}")
-        return operation
-
-    def _means_default(self, element: etree._Element, node: SchemaNode, path: str) -> bool:
-        """Does the element carry default="true"? Then its value must be the default."""
-        given = element.get(DEFAULT)
-        if given is None or given in ("false", "0"):
-            return False
-        if given not in ("true", "1"):
-            where, used = self._schema.located(path)
-            info = base_info(bad_attribute="default", bad_element=node.name)
-            message = f"default is true or false, not {given[:60]!r}"
-            raise RpcError("bad-attribute", message, path=where, namespaces=used, info=info)
-        if node.kind is not Kind.LEAF or node.default is None or node.canonical(element) != node.default:
-            raise self._schema.error(
-                "invalid-value", "said to be the default, which it is not", path, bad_element=node.name
-            )
-        return True
-
-    def _bad_operation(self, element: etree._Element, path: str, message: str) -> RpcError:
-        where, used = self._schema.located(path)
-        name = etree.QName(element).localname
-        info = base_info(bad_attribute="operation", bad_element=name)
-        return RpcError("bad-attribute", message, path=where, namespaces=used, info=info)
-
-    def _find(
-        self, target: etree._Element, node: SchemaNode, identity: tuple[str, ...]
-    ) -> etree._Element | None:
-        tag = f"{{{node.namespace}}}{node.name}"
-        if node.kind not in (Kind.LIST, Kind.LEAF_LIST):
-            return target.find(tag)
-        if node.kind is Kind.LIST and not node.keys:
-            return None
-        index = self._indexes.get((target, tag))
-        if index is None:
-            index = {}
-            for element in target.iterchildren(tag):
-                values = (
-                    tuple(element.findtext(key) or "" for key in node.keys)
-                    if node.kind is Kind.LIST
-                    else (element.text or "",)
-                )
-                index[values] = element
-            self._indexes[target, tag] = index
-        return index.get(identity)
-
-    def _index_put(
-        self, target: etree._Element, node: SchemaNode, identity: tuple[str, ...], element: etree._Element
-    ) -> None:
-        index = self._indexes.get((target, f"{{{node.namespace}}}{node.name}"))
-        if index is not None:
-            index[identity] = element
-
-    def _drop(
-        self, target: etree._Element, element: etree._Element, node: SchemaNode, identity: tuple[str, ...]
-    ) -> None:
-        target.remove(element)
-        index = self._indexes.get((target, f"{{{node.namespace}}}{node.name}"))
-        if index is not None:
-            index.pop(identity, None)
+def _step(node: SchemaNode, identity: tuple[str, ...]) -> str:
+    if node.kind is Kind.LEAF_LIST:
+        return step(node, value=identity[0])
+    return step(node, identity)

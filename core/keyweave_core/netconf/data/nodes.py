@@ -26,6 +26,7 @@ class DataNode:
     """One data node; `inner` are its children, which take over namespace and module (see `augmenting`)."""
 
     default_deny: Literal["write", "all"] | None = None
+    cases: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self,
@@ -93,6 +94,13 @@ class DataNode:
         """Raise SchemaViolation when the value is refused."""
         try:
             self._check(element)
+        except ValueError as error:
+            raise SchemaViolation(str(error)) from error
+
+    def checked(self, element: etree._Element) -> str:
+        """Both at once: SchemaViolation, or the canonical form."""
+        try:
+            return self._check(element)
         except ValueError as error:
             raise SchemaViolation(str(error)) from error
 

@@ -21,6 +21,11 @@ def element(
     return made
 
 
+def child_of(parent: Element, tag: str, nsmap: Mapping[str | None, str]) -> Element:
+    """A new last child of `parent`; what it inherits of `nsmap` is not declared again."""
+    return etree.SubElement(parent, tag, nsmap=cast("Mapping[str, str]", nsmap))
+
+
 def attributes_of(of: Element) -> dict[str, str]:
     """The attributes of an element by Clark name."""
     return {str(name): str(value) for name, value in of.attrib.items()}

@@ -247,7 +247,7 @@ def test_an_edit_does(xml: Xml, places: SchemaMap, config: str, default: str, re
             "<node><links><link><id>1</id><id>1</id></link></links></node>",
             "merge",
             "bad-element",
-            "/tiny:node/tiny:links/tiny:link[tiny:id='1']",
+            "/tiny:node/tiny:links/tiny:link[tiny:id='1']/tiny:id",
             "id",
         ),
         (
