@@ -4,8 +4,10 @@ Rule of this file: one notification a path, in the order asked; what is not ther
 updates, a path that the schema does not have is an error. JSON tells a subtree as one value, PROTO each leaf.
 """
 
+import asyncio
 from collections.abc import Iterator
 
+from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.ports import Kind
 from keyweave_core.netconf.server.access import User
 from keyweave_gnmi.faults import Unsupported
@@ -23,7 +25,10 @@ _CONFIG[pb.GetRequest.OPERATIONAL] = False
 
 
 async def get(request: pb.GetRequest, user: User, answering: Answering, views: Views) -> pb.GetResponse:
-    """Answer a Get. Raises BadPath, BadValue or Unsupported; paths default to the root."""
+    """Answer a Get; paths default to the root.
+
+    Raises BadPath, BadValue or Unsupported, Exhausted when the answer would be too big.
+    """
     check_encoding(request.encoding)
     if request.type not in _CONFIG:
         raise Unsupported(f"data type {request.type} is not known here")
@@ -35,16 +40,20 @@ async def get(request: pb.GetRequest, user: User, answering: Answering, views: V
         view = views.config(user)
     else:
         view = await views.operational(user)
-    return pb.GetResponse(
-        notification=[
-            pb.Notification(
-                timestamp=view.at_ns,
-                prefix=pb.Path(origin=pattern.origin, target=pattern.target),
-                update=_updates(pattern, view, request.encoding, selection, answering),
-            )
-            for pattern in patterns
-        ]
-    )
+    response = pb.GetResponse()
+    size, most = 0, answering.limits.max_message_bytes
+    for pattern in patterns:
+        notification = pb.Notification(
+            timestamp=view.at_ns,
+            prefix=pb.Path(origin=pattern.origin, target=pattern.target),
+            update=_updates(pattern, view, request.encoding, selection, answering),
+        )
+        size += notification.ByteSize()
+        if size > most:
+            raise Exhausted(f"an answer of more than {most} bytes: ask for less, or subscribe with ONCE")
+        response.notification.append(notification)
+        await asyncio.sleep(0)  # many paths into a big tree: others get their turns
+    return response
 
 
 def _updates(
