@@ -17,8 +17,10 @@ from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.protocol.messages import (
     MONITORING,
     NOTIFICATION,
+    SUBSCRIBED,
     Hello,
     Notification,
+    Reply,
 )
 from keyweave_core.netconf.protocol.peer import Capabilities
 from keyweave_core.netconf.protocol.rpc_errors import BASE
@@ -59,13 +61,31 @@ class NetconfClient:
 
     async def rpc(self, operation: etree._Element, *, timeout_s: float | None = None) -> etree._Element:
         """Carry out any operation and return the <rpc-reply>."""
-        reply = await self._session.request(operation, timeout_s)
-        errors = [error for error in reply.errors if error.severity != "warning"]
-        if errors:
-            first = errors[0]
-            first.others = tuple(errors[1:])
-            raise first
-        return reply.root
+        return _checked(await self._session.request(operation, timeout_s))
+
+    async def establish_subscription(
+        self,
+        operation: etree._Element,
+        on_notification: Callable[[Notification], None],
+        *,
+        timeout_s: float | None = None,
+    ) -> etree._Element:
+        """Carry out an <establish-subscription> (RFC 8639; made by `subscriptions`), returning the reply.
+
+        Notifications with the id it gives go to `on_notification`, which must not raise or wait, and no
+        longer to `notifications`, until `forget_subscription`.
+        """
+
+        def route(reply: Reply) -> None:
+            number = (reply.root.findtext(f"{{{SUBSCRIBED}}}id") or "").strip()
+            if number.isascii() and number.isdigit():
+                self._session.by_subscription[int(number[:10])] = on_notification
+
+        return _checked(await self._session.request(operation, timeout_s, route))
+
+    def forget_subscription(self, number: int) -> None:
+        """Take notifications with this id like all others again."""
+        self._session.by_subscription.pop(number, None)
 
     async def get(
         self,
@@ -287,6 +307,16 @@ async def greet(session: ClientSession, connection: Connection, clock: Clock) ->
         connection.abort()
         raise
     return NetconfClient(session, connection, hello, clock=clock)
+
+
+def _checked(reply: Reply) -> etree._Element:
+    """The reply, unless it carries errors: those are raised."""
+    errors = [error for error in reply.errors if error.severity != "warning"]
+    if errors:
+        first = errors[0]
+        first.others = tuple(errors[1:])
+        raise first
+    return reply.root
 
 
 def _base(name: str) -> etree._Element:

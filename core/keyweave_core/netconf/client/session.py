@@ -24,6 +24,7 @@ from keyweave_core.netconf.protocol.messages import (
     read_notification,
     read_reply,
     rpc_bytes,
+    subscription_of,
 )
 from keyweave_core.netconf.protocol.session import Incoming, Opened, Role, Session, Unreadable
 from keyweave_core.netconf.transport import Transport
@@ -46,6 +47,7 @@ class ClientSession:
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[Hello] = loop.create_future()
         self._pending: dict[str, asyncio.Future[Reply]] = {}
+        self._on_reply: dict[str, Callable[[Reply], None]] = {}
         self._last_id = 0
         self._transport: Transport | None = None
         self._writable = asyncio.Event()
@@ -57,6 +59,7 @@ class ClientSession:
         self._closing = False  # and send nothing more
         self.failure: KeyweaveError | None = None
         self.on_notification: Callable[[Notification], None] | None = None
+        self.by_subscription: dict[int, Callable[[Notification], None]] = {}
 
     def attach(self, transport: Transport) -> None:
         """The transport is there: send our hello."""
@@ -73,8 +76,16 @@ class ClientSession:
             f"{self._peer}: no hello",
         )
 
-    async def request(self, operation: etree._Element, timeout_s: float | None) -> Reply:
-        """Send one rpc and wait for its reply."""
+    async def request(
+        self,
+        operation: etree._Element,
+        timeout_s: float | None,
+        on_reply: Callable[[Reply], None] | None = None,
+    ) -> Reply:
+        """Send one rpc and wait for its reply.
+
+        `on_reply` sees it before anything that came behind it is taken; it must not raise or wait.
+        """
         await self._writable.wait()
         if self._transport is None or self._ended.is_set() or self._closing:
             raise self._lost()
@@ -82,6 +93,8 @@ class ClientSession:
         message_id = str(self._last_id)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._pending[message_id] = reply
+        if on_reply is not None:
+            self._on_reply[message_id] = on_reply
         try:
             self._transport.write(self._session.frame(rpc_bytes(operation, message_id)))
             limit_s = self._limits.rpc_timeout_s if timeout_s is None else timeout_s
@@ -89,6 +102,7 @@ class ClientSession:
             return await within(self._clock, reply, limit_s, f"{self._peer}: no reply to {name}")
         finally:
             self._pending.pop(message_id, None)
+            self._on_reply.pop(message_id, None)
 
     async def next_notification(self) -> Notification | None:
         """The next notification, None when the session was closed by us; raises what ended it else."""
@@ -151,6 +165,11 @@ class ClientSession:
     def _take(self, root: etree._Element) -> None:
         if root.tag == _NOTIFICATION:
             notification = read_notification(root)
+            if self.by_subscription:
+                about = subscription_of(notification.content)
+                if about in self.by_subscription:
+                    self.by_subscription[about](notification)
+                    return
             if self.on_notification is not None:
                 self.on_notification(notification)
                 return
@@ -166,6 +185,8 @@ class ClientSession:
             message_id = next(iter(self._pending), "")
         waiting = self._pending.get(message_id)
         if waiting is not None and not waiting.done():
+            if message_id in self._on_reply:
+                self._on_reply[message_id](reply)
             waiting.set_result(reply)
 
     def _fail(self, failure: KeyweaveError) -> None:

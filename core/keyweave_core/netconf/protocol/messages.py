@@ -18,6 +18,8 @@ NETMOD_NOTIFICATION = "urn:ietf:params:xml:ns:netmod:notification"
 MONITORING = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 YANG_LIBRARY = "urn:ietf:params:xml:ns:yang:ietf-yang-library"
+SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
+PUSH = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 BASE_1_0 = "urn:ietf:params:netconf:base:1.0"
 BASE_1_1 = "urn:ietf:params:netconf:base:1.1"
 
@@ -165,6 +167,15 @@ def read_notification(root: etree._Element) -> Notification:
     if event_time is None or len(content) != 1:
         raise MalformedMessage("a <notification> wants one eventTime and one content element")
     return Notification(event_time=event_time.strip(), content=content[0])
+
+
+def subscription_of(content: etree._Element) -> int | None:
+    """The id of the subscription that a notification is about (RFC 8639, RFC 8641); None for an event."""
+    namespace = etree.QName(content).namespace
+    if namespace not in (SUBSCRIBED, PUSH):
+        return None
+    text = (content.findtext(f"{{{namespace}}}id") or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def _name(root: etree._Element) -> str:

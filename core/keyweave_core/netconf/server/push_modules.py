@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf_list, list_of, state_leaves
 from keyweave_core.netconf.ports import Kind, ModuleInfo, SchemaNode
+from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
 
-SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
-PUSH = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
 NOTICES = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
 _YANG = "urn:ietf:params:xml:ns:yang:"
 

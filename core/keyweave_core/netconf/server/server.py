@@ -14,7 +14,7 @@ from keyweave_core.errors import Exhausted
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, Keeper, Schema
-from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID, NETMOD_NOTIFICATION
+from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID, NETMOD_NOTIFICATION, SUBSCRIBED
 from keyweave_core.netconf.server.access import AccessControl, OpenAccess
 from keyweave_core.netconf.server.calling import keep_calling
 from keyweave_core.netconf.server.datastores import Datastores, Store
@@ -25,7 +25,6 @@ from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
 from keyweave_core.netconf.server.notices import Notices
 from keyweave_core.netconf.server.operations import Operations
 from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
-from keyweave_core.netconf.server.push_modules import SUBSCRIBED
 from keyweave_core.netconf.server.session import ServerSession
 from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
 from keyweave_core.netconf.server.subscriptions.observer import Observer

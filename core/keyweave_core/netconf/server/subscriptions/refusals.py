@@ -10,8 +10,8 @@ from enum import StrEnum
 from lxml import etree
 
 from keyweave_core.netconf.protocol.elements import Element
+from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, Structure
-from keyweave_core.netconf.server.push_modules import PUSH, SUBSCRIBED
 
 
 class Request(StrEnum):
