@@ -130,6 +130,8 @@ def _pick(
     held: set[etree._Element] = set()  # children that a content match named
     tag = str(element.tag)
     for wanted in filters:
+        if wanted.attributes:
+            effort.spend(_SEARCH)
         if not wanted.matches(element, tag):
             continue
         if wanted.leaf:
