@@ -484,7 +484,7 @@ def action(inside: str) -> etree._Element:
 
 def noted(state: str, resource: str = f"link:{AB}") -> etree._Element:
     return action(
-        f'<alarm><resource>{resource}</resource>'
+        f"<alarm><resource>{resource}</resource>"
         '<alarm-type-id xmlns:q="urn:keyweave:yang:keyweave-qkd-alarms">'
         f"q:link-down</alarm-type-id><alarm-type-qualifier/><set-operator-state><state>{state}</state>"
         "<text>seen</text></set-operator-state></alarm>"
