@@ -182,6 +182,22 @@ def agent_check(file: ConfigFile) -> None:
 
 
 @app.command()
+def password() -> None:
+    """Ask for a password and print its hash, for `password_hash` of a NETCONF user."""
+    import secrets
+
+    from keyweave_core.netconf.ssh.passwords import SALT_BYTES, hash_password
+
+    if sys.stdin.isatty():
+        given = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        given = sys.stdin.readline().rstrip("\n")
+    if not given:
+        raise typer.BadParameter("an empty password lets everybody in")
+    typer.echo(hash_password(given, secrets.token_bytes(SALT_BYTES)))
+
+
+@app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     directory: Annotated[Path, typer.Option("--dir", help="Where everything is put.")] = DEFAULT_LAB,
