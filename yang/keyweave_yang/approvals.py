@@ -34,20 +34,26 @@ from keyweave_yang.reach import (
 )
 from keyweave_yang.standing import is_plain, stands_free
 
+Chain = tuple[Node, ...]
+"""Schema nodes, each below the one before."""
+
 _MOST = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a part may be approved. `surroundings` are the nodes elsewhere that its conditions look at, by the
-    top-level node that they are below.
+    """How a part may be approved.
 
-    `plain`: what breaks no rule of names, values, keys and repetitions is valid. `needed`: the conditions of
-    others look at it (a tree; an entry never is).
+    `surroundings` are the nodes elsewhere that its conditions look at, by the top-level node that they are
+    below: what they hold must stay the same. `references` are plain leafrefs, as the nodes from the part down
+    to the leaf and those from the top down to what it points at: the value must stay among the values there,
+    whatever else changes. `plain`: what breaks no rule of names, values, keys and repetitions is valid.
+    `needed`: the conditions of others look at it (a tree; an entry never is).
     """
 
     mark: bytes
     surroundings: tuple[tuple[Node, Nodes], ...] = ()
+    references: tuple[tuple[Chain, Chain], ...] = ()
     plain: bool = False
     needed: bool = False
 
@@ -86,11 +92,24 @@ def read_rules(schema: SchemaTreeNode) -> Rules:
 def _entry_rule(node: ListNode, found: list[Condition]) -> Rule | None:
     if not stands_free(node) or _looked_into(node, found):
         return None
-    outer = _looked_at(node, found)
     home = top_of(node)
-    if any(top_of(one) is home for one in outer):
+    if any(top_of(one) is home for one in _looked_at(node, found)):
         return None
-    return Rule(mark=_mark(node), surroundings=_tops(outer), plain=is_plain(node))
+    plain = [one for one in found if one.target and inside(one.context, node)]
+    return Rule(
+        mark=_mark(node),
+        surroundings=_tops(_looked_at(node, [one for one in found if not one.target])),
+        references=tuple((_chain(node, one.context), one.target) for one in plain),
+        plain=is_plain(node),
+    )
+
+
+def _chain(part: Node, leaf: Node) -> Chain:
+    """The data nodes below `part` down to `leaf`."""
+    nodes = [leaf]
+    while (above := nodes[-1].data_parent()) is not part:
+        nodes.append(above)
+    return tuple(reversed(nodes))
 
 
 def _tree_rule(node: Node, found: list[Condition]) -> Rule:
@@ -161,15 +180,19 @@ class Lookup:
         self._known = known
         self._given = given
         self._around: dict[tuple[Node, Nodes], bytes] = {}
+        self._values: dict[Chain, frozenset[str]] = {}
         self.unseen: list[bytes] = []
 
-    def approved(self, rule: Rule, element: etree._Element) -> bool:
+    def approved(self, rule: Rule, view: NodeView, element: etree._Element) -> bool:
         """This part was valid before, with these surroundings."""
         # The text has all namespaces in scope: the same letters may mean something else elsewhere.
         digest = blake2b(rule.mark, digest_size=16)
         digest.update(etree.tostring(element, with_tail=False))
         for surrounding in rule.surroundings:
             digest.update(self._surrounding(*surrounding))
+        for leaf, target in rule.references:
+            known = self._targets(target)
+            digest.update(b"".join(b"+" if one in known else b"-" for one in _values(view, element, leaf)))
         key = digest.digest()
         if key in self._known:
             return True
@@ -188,6 +211,28 @@ class Lookup:
                 digest.update(text.encode())
             told = self._around[top, nodes] = digest.digest()
         return told
+
+    def _targets(self, chain: Chain) -> frozenset[str]:
+        values = self._values.get(chain)
+        if values is None:
+            top, *rest = chain
+            given = self._given.get(top, ())
+            values = self._values[chain] = frozenset(
+                value for view, element in given for value in _values(view, element, tuple(rest))
+            )
+        return values
+
+
+def _values(view: NodeView, element: etree._Element, chain: Chain) -> Iterator[str]:
+    """The canonical values of the leaves at the end of `chain` below `element`."""
+    if not chain:
+        yield view.canonical(element)
+        return
+    for child in element:
+        if is_element(child):
+            inner = view.child(child.tag)
+            if inner is not None and inner.origin is chain[0]:
+                yield from _values(inner, child, chain[1:])
 
 
 def _told(elements: Iterable[tuple[NodeView, etree._Element]], nodes: Nodes) -> Iterator[str]:

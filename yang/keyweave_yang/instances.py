@@ -104,7 +104,7 @@ class Reader:
                 raise _same_key(_step(path, view), ", ".join(keys))
             seen.add(mine)
         rule = self._rules.get(view.origin)
-        if rule is not None and self._lookup is not None and self._lookup.approved(rule, element):
+        if rule is not None and self._lookup is not None and self._lookup.approved(rule, view, element):
             return None
         value = self._inner(view, element, _step(path, view) + _predicates_of(view, keys))
         return None if rule is not None and rule.plain else value

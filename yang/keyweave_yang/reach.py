@@ -10,6 +10,7 @@ Only configuration is looked at, because only configuration is validated piece b
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from yangson.datatype import DataType, InstanceIdentifierType, LeafrefType, UnionType
@@ -46,14 +47,17 @@ class Everywhere(Exception):
     """A condition may depend on anything; never leaves this file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One condition: where it is evaluated, and its reach (None: everything)."""
+    """One condition: where it is evaluated, and its reach (None: everything).
 
-    __slots__ = ("context", "reach")
+    `target` is set for the plainest of leafrefs, whose path names nodes from the top down and picks none: the
+    nodes of the path. It holds exactly when the value is among those of the last one.
+    """
 
-    def __init__(self, context: Node, reach: Nodes | None):
-        self.context = context
-        self.reach = reach
+    context: Node
+    reach: Nodes | None
+    target: tuple[Node, ...] = ()
 
 
 def data_nodes(node: Node) -> Iterator[Node]:
@@ -72,13 +76,41 @@ def conditions(tree: SchemaTreeNode) -> list[Condition]:
     for node in data_nodes(tree):
         expressions = [(one.expression, node) for one in node.must]
         expressions += [(when, context) for when, context in whens(node)]
-        if isinstance(node, LeafNode | LeafListNode):
-            try:
-                expressions += [(path, node) for path in bound_paths(node.type)]
-            except Everywhere:
-                found.append(Condition(node, None))
-        found += [Condition(context, _reach(one, context)) for one, context in expressions]
+        found += [Condition(context=at, reach=_reach(one, at)) for one, at in expressions]
+        if not isinstance(node, LeafNode | LeafListNode):
+            continue
+        target = _plain_target(node)
+        try:
+            paths = list(bound_paths(node.type))
+        except Everywhere:
+            found.append(Condition(context=node, reach=None))
+            continue
+        found += [Condition(context=node, reach=_reach(path, node), target=target) for path in paths]
     return found
+
+
+def _plain_target(node: Node) -> tuple[Node, ...]:
+    """The nodes that the path of a leafref names, when nothing but their values decides; else none."""
+    if not isinstance(node.type, LeafrefType):
+        return ()
+    names: list[Any] = []
+    step: Expr = node.type.path
+    while isinstance(step, LocationPath):
+        last = step.right
+        if not isinstance(last, Step) or last.axis is not Axis.child or last.predicates or not last.qname:
+            return ()
+        names.append(last.qname)
+        step = step.left
+    if not isinstance(step, Root):
+        return ()
+    chain: list[Node] = [node.schema_root()]
+    for name in reversed(names):
+        inner = chain[-1].get_data_child(*name)
+        # A default, or what a `when` takes away, would be among the values without being there.
+        if inner is None or any(True for _ in whens(inner)) or getattr(inner, "default", None) is not None:
+            return ()
+        chain.append(inner)
+    return tuple(chain[1:])
 
 
 def whens(node: Node) -> Iterator[tuple[Expr, Node]]:

@@ -100,7 +100,7 @@ class ModelSchema:
         known = {
             node
             for node, elements in given.items()
-            if node in trees and len(elements) == 1 and lookup.approved(trees[node], elements[0][1])
+            if node in trees and len(elements) == 1 and lookup.approved(trees[node], *elements[0])
         }
         skipped = {id(element) for node in known if not trees[node].needed for _, element in given[node]}
         read = [element for element in config if id(element) not in skipped]
