@@ -86,7 +86,11 @@ class ClientSession:
 
         `on_reply` sees it before anything that came behind it is taken; it must not raise or wait.
         """
-        await self._writable.wait()
+        limit_s = self._limits.rpc_timeout_s if timeout_s is None else timeout_s
+        name = etree.QName(operation).localname
+        if not self._writable.is_set():
+            what = f"{self._peer}: it does not read, {name} could not be sent"
+            await within(self._clock, self._writable.wait(), limit_s, what)
         if self._transport is None or self._ended.is_set() or self._closing:
             raise self._lost()
         self._last_id += 1
@@ -97,8 +101,6 @@ class ClientSession:
             self._on_reply[message_id] = on_reply
         try:
             self._transport.write(self._session.frame(rpc_bytes(operation, message_id)))
-            limit_s = self._limits.rpc_timeout_s if timeout_s is None else timeout_s
-            name = etree.QName(operation).localname
             return await within(self._clock, reply, limit_s, f"{self._peer}: no reply to {name}")
         finally:
             self._pending.pop(message_id, None)

@@ -382,3 +382,12 @@ def test_capabilities_are_told_by_whole_names() -> None:
     assert (trap.candidate, trap.writable_running, trap.library_id) == (True, False, "77")
     assert trap.modules["ietf-netconf"].features == {"writable-running", "candidate"}
     assert Capabilities(()).library_id is None
+
+
+async def test_a_server_that_stops_reading_does_not_hold_an_rpc_for_ever(place: Place) -> None:
+    async with await place.connect() as client:
+        client._session.pause_writing()
+        with pytest.raises(DeadlineExceeded, match="does not read"):
+            await client.get(timeout_s=0.05)
+        client._session.resume_writing()
+        assert await client.get_config()
