@@ -24,8 +24,15 @@ from keyweave_core.model.application import Application
 from keyweave_core.model.link import Link, LinkStatus, LinkType, RelayMethod, Technology
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.model.notifications import Alarm, ApplicationNew, InterfaceNew, LinkDown, LinkPerfUpdate
-from keyweave_yang.decode import decode_configuration, decode_node, decode_notification, decode_refusal
+from keyweave_yang.decode import (
+    Entries,
+    decode_configuration,
+    decode_node,
+    decode_notification,
+    decode_refusal,
+)
 from keyweave_yang.encode import encode_configuration, encode_node, encode_refusal
+from keyweave_yang.namespaces import ETSI_NODE, ETSI_TYPES
 from keyweave_yang.reading import MAX_FAULTS, Faults
 
 PHYS = "<qkdl_type>t:PHYS</qkdl_type>"
@@ -290,3 +297,30 @@ def test_prefixes_do_not_matter(reader: Callable[..., Any]) -> None:
     other = text.replace("xmlns:etsi-qkd-node-types", "xmlns:zz").replace(">etsi-qkd-node-types:", ">zz:")
     assert "zz:PHYS" in other
     assert reader(parse(other)) == reader(parse(text))
+
+
+def test_entries_that_were_read_before_read_the_same(xml_of_links: Callable[..., etree._Element]) -> None:
+    entries = Entries()
+    for links in ([1, 2], [2, 3], [2, 3], [], [1]):
+        tree = xml_of_links(links)
+        assert decode_configuration(tree, entries) == decode_configuration(tree)
+    with pytest.raises(SchemaViolation):
+        decode_configuration(xml_of_links([1, 7], capacity="much"), entries)
+    assert decode_configuration(xml_of_links([1]), entries) == decode_configuration(xml_of_links([1]))
+
+
+@pytest.fixture
+def xml_of_links() -> Callable[..., etree._Element]:
+    def make(numbers: list[int], capacity: str = "5") -> etree._Element:
+        links = "".join(
+            f"<qkd_link><qkdl_id>11111111-0000-4000-8000-{n:012d}</qkdl_id>"
+            f"<qkdl_type xmlns:t='{ETSI_TYPES}'>t:VIRT</qkdl_type>"
+            f"<virt_bandwidth>{capacity}</virt_bandwidth></qkd_link>"
+            for n in numbers
+        )
+        return etree.fromstring(
+            f"<qkd_node xmlns='{ETSI_NODE}'><qkdn_id>aaaaaaaa-0000-4000-8000-000000000000</qkdn_id>"
+            f"<qkd_links>{links}</qkd_links></qkd_node>"
+        )
+
+    return make

@@ -10,9 +10,9 @@ kept as it stands in `next_hops`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from lxml.etree import _Element
+from lxml.etree import _Element, tostring
 
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.ids import NodeId, SaeId
@@ -23,7 +23,7 @@ from keyweave_yang.read_entries import read_application, read_interface, read_li
 from keyweave_yang.reading import Faults, Fields
 from keyweave_yang.refusals import decode_refusal
 
-__all__ = ["decode_configuration", "decode_node", "decode_notification", "decode_refusal"]
+__all__ = ["Entries", "decode_configuration", "decode_node", "decode_notification", "decode_refusal"]
 
 _V = TypeVar("_V")
 
@@ -42,11 +42,44 @@ def decode_node(
     return node, faults.texts()
 
 
-def decode_configuration(running: _Element | Sequence[_Element]) -> Node:
+class Entries:
+    """List entries of the configuration that was read last, so that the next costs what is new in it.
+
+    Given to `decode_configuration`, always the same one for the configurations of one node.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, object] = {}
+        self._seen: dict[bytes, object] = {}
+
+    def take(self, element: _Element, read: Callable[[], _V | None]) -> _V | None:
+        """The entry that stands in `element`, read by `read` unless the last configuration had it."""
+        text = bytes(tostring(element, with_tail=False))
+        found = self._known.get(text)
+        if found is None:
+            found = read()
+        if found is not None:
+            self._seen[text] = found
+        return cast("_V | None", found)
+
+    def end(self, *, well: bool) -> None:
+        """A configuration was read; `well`: it is the last one from here on."""
+        if well:
+            self._known = self._seen
+        self._seen = {}
+
+
+def decode_configuration(running: _Element | Sequence[_Element], entries: Entries | None = None) -> Node:
     """Read a validated configuration. Raises SchemaViolation naming the first value that cannot be used."""
     faults = Faults(strict=True)
-    node = _read_node(_find(running), faults, configuration=True)
-    if faults.texts():
+    well = False
+    try:
+        node = _read_node(_find(running), faults, configuration=True, entries=entries)
+        well = not faults.texts()
+    finally:
+        if entries is not None:
+            entries.end(well=well)
+    if not well:
         raise SchemaViolation(faults.texts()[0])
     return node
 
@@ -59,7 +92,9 @@ def _find(data: _Element | Sequence[_Element]) -> _Element:
     raise SchemaViolation("the data holds no qkd_node of urn:etsi:qkd:yang:etsi-qkd-node", tag="data-missing")
 
 
-def _read_node(element: _Element, faults: Faults, *, configuration: bool) -> Node:
+def _read_node(
+    element: _Element, faults: Faults, *, configuration: bool, entries: Entries | None = None
+) -> Node:
     fields = Fields(element, "qkd_node", faults)
     node_id = fields.uuid(etsi("qkdn_id"), NodeId)
     if node_id is None:
@@ -75,7 +110,12 @@ def _read_node(element: _Element, faults: Faults, *, configuration: bool) -> Nod
         trust_level=_trust(fields),
         consumers=fields.texts(kwq("consumer"), SaeId),
         interfaces=_list(
-            fields, "qkd_interfaces", "qkd_interface", read_interface, lambda entry: entry.interface_id
+            fields,
+            "qkd_interfaces",
+            "qkd_interface",
+            read_interface,
+            lambda entry: entry.interface_id,
+            entries,
         ),
         links=_list(
             fields,
@@ -83,9 +123,10 @@ def _read_node(element: _Element, faults: Faults, *, configuration: bool) -> Nod
             "qkd_link",
             lambda entry: read_link(entry, configuration=configuration),
             lambda entry: entry.link_id,
+            entries,
         ),
         applications=_list(
-            fields, "qkd_applications", "qkd_app", read_application, lambda entry: entry.app_id
+            fields, "qkd_applications", "qkd_app", read_application, lambda entry: entry.app_id, entries
         ),
     )
 
@@ -116,21 +157,30 @@ def _list(
     name: str,
     read: Callable[[Fields], _V | None],
     key_of: Callable[[_V], object],
+    entries: Entries | None,
 ) -> tuple[_V, ...]:
     holder = fields.inner(etsi(container))
     if holder is None:
         return ()
     found: dict[object, _V] = {}
     for element in holder.all(etsi(name)):
-        fields_of_entry = holder.of(element, _key_text(element))
-        entry = read(fields_of_entry)
+        entry = _entry(element, holder, read, entries)
         if entry is None:
             continue
         if key_of(entry) in found:
-            fields_of_entry.fault("", "is there more than once; the first was taken")
+            holder.of(element, _key_text(element)).fault("", "is there more than once; the first was taken")
             continue
         found[key_of(entry)] = entry
     return tuple(found.values())
+
+
+def _entry(
+    element: _Element, holder: Fields, read: Callable[[Fields], _V | None], entries: Entries | None
+) -> _V | None:
+    def afresh() -> _V | None:
+        return read(holder.of(element, _key_text(element)))
+
+    return afresh() if entries is None else entries.take(element, afresh)
 
 
 def _key_text(element: _Element) -> str:

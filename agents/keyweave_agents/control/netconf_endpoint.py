@@ -12,6 +12,7 @@ so an agent that dies before it is confirmed comes up with the configuration fro
     start       what was kept last, as far as it still fits the settings
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from keyweave_core.model.node import Node
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_core.runtime.log import get_logger
-from keyweave_yang.decode import decode_configuration, decode_refusal
+from keyweave_yang.decode import Entries, decode_configuration, decode_refusal
 from keyweave_yang.encode import encode_configuration, encode_state
 from keyweave_yang.namespaces import QKD_NODE
 from keyweave_yang.refusals import REFUSE_APPLICATION
@@ -74,6 +75,8 @@ class NodeEndpoint:
         self._clock = clock
         self._beginning = tuple(beginning)
         self._log = get_logger("control")
+        self._entries = Entries()
+        self._applied: Sequence[etree._Element] = ()
         self._running = self._own
         self._decision = decide(self._own, self._own)
         self._created: dict[AppId, str] = {}
@@ -133,7 +136,7 @@ class NodeEndpoint:
 
     async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
         """Make `new` real or raise SchemaViolation or Refused and leave everything as it is."""
-        wanted = decode_configuration(new)
+        wanted = decode_configuration(new, self._entries)
         decision = decide(wanted, self._own)
         now = date_and_time(self._clock.now())
         created = {entry.app_id: self._created.get(entry.app_id, now) for entry in wanted.applications}
@@ -143,6 +146,7 @@ class NodeEndpoint:
             self._act(self._decision)
             raise Refused(str(error)) from error
         self._running, self._decision, self._created = wanted, decision, created
+        self._applied = new
         self._log.info(
             "configured",
             routes=len(decision.plan.routes),
@@ -153,12 +157,15 @@ class NodeEndpoint:
     async def keep(self, config: Sequence[etree._Element] | None) -> None:
         """Write what the next start begins with; None: what the settings say. Raises Unavailable."""
         if config is None:
-            self._saved.forget()
+            await asyncio.to_thread(self._saved.forget)
             return
-        now = date_and_time(self._clock.now())
-        entries = decode_configuration(config).applications
-        created = {entry.app_id: self._created.get(entry.app_id, now) for entry in entries}
-        self._saved.save(Saved(configuration=_to_text(config), created=created))
+        created: Mapping[AppId, str] = self._created
+        if config is not self._applied:
+            now = date_and_time(self._clock.now())
+            entries = decode_configuration(config, self._entries).applications
+            created = {entry.app_id: self._created.get(entry.app_id, now) for entry in entries}
+        # In a thread: keys must not wait for the disk.
+        await asyncio.to_thread(self._saved.save, Saved(configuration=_to_text(config), created=created))
 
     async def call(self, operation: etree._Element, user: str) -> None:
         """Carry out `refuse-application`; KeyError for every other operation."""
