@@ -40,15 +40,24 @@ Link = Annotated[str, typer.Argument(metavar="LINK", help="A fibre by its ends (
 
 
 @lab_app.command()
-def deploy(topology: Topology, lab: LabDir = DEFAULT_LAB) -> None:
+def deploy(
+    topology: Topology,
+    lab: LabDir = DEFAULT_LAB,
+    gnmi: Annotated[bool, typer.Option("--gnmi", help="Agents serve gNMI beside NETCONF.")] = False,
+) -> None:
     """Start every program of a topology in a directory, and leave them running."""
     from keyweave_core.runtime.clock import SystemClock
     from keyweave_lab import deploy as deployment
+    from keyweave_lab.settings_tables import Tuning
     from keyweave_lab.topology_file import read_topology, topology_path
 
     with told():
         network = read_topology(topology_path(topology))
-        inventory = _run(deployment.deploy(network, lab, SystemClock(), keep=True, told=typer.echo))
+        inventory = _run(
+            deployment.deploy(
+                network, lab, SystemClock(), keep=True, tuning=Tuning(gnmi=gnmi), told=typer.echo
+            )
+        )
         typer.echo(
             f"{inventory.topology} runs in {lab}; its controller answers at {inventory.controller_address}"
         )

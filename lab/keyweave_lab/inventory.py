@@ -39,7 +39,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabNode:
-    """One agent: its id and ports on loopback, and its public SSH host key (a file)."""
+    """One agent: its id and ports on loopback, and its public SSH host key (a file).
+
+    `gnmi_port` is None where the laboratory was laid out without gNMI.
+    """
 
     name: str
     node_id: str
@@ -47,6 +50,7 @@ class LabNode:
     keys_port: int
     service_port: int
     host_key: Path
+    gnmi_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

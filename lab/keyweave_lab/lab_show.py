@@ -109,8 +109,11 @@ def _doors(inventory: LabInventory) -> Table:
     table.add_row("controller (gRPC)", inventory.controller_address)
     login = f"ssh -i {_short(inventory.netconf_key)} -s {inventory.netconf_user}@{HOST} netconf"
     table.add_row("controller (NETCONF)", f"{login} -p {inventory.controller_netconf_port}")
+    certificate = f"certificate {_short(inventory.operator.certificate)}"
     for node in inventory.nodes:
         table.add_row(f"{node.name} (NETCONF)", f"{login} -p {node.netconf_port}")
+        if node.gnmi_port is not None:
+            table.add_row(f"{node.name} (gNMI)", f"localhost:{node.gnmi_port}, {certificate}")
     for application in inventory.applications:
         table.add_row(f"{application.sae_id} (014)", application.base_url)
     return table

@@ -68,7 +68,9 @@ def lay_out(
     for node in topology.nodes:
         if node.name in _TAKEN_NAMES:
             raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
-    ports = iter(free_ports(3 * len(topology.nodes) + len(topology.links) + 2, host=HOST))
+    tuning = tuning or Tuning()
+    doors_each = 4 if tuning.gnmi else 3
+    ports = iter(free_ports(doors_each * len(topology.nodes) + len(topology.links) + 2, host=HOST))
     _clear(directory)
     make_private_directory(directory)
     for name in ("agents", "controller", "log", "ready"):
@@ -76,8 +78,8 @@ def lay_out(
     pki = LabPki(directory / "pki", now=dt.datetime.fromtimestamp(clock.now(), dt.UTC))
     plan = Plan(
         topology=topology,
-        tuning=tuning or Tuning(),
-        nodes={node.name: _lab_node(node, ports, pki) for node in topology.nodes},
+        tuning=tuning,
+        nodes={node.name: _lab_node(node, ports, pki, gnmi=tuning.gnmi) for node in topology.nodes},
         links={
             link.name: LabLink(name=link.name, link_id=link.link_id, a=link.a, b=link.b, port=next(ports))
             for link in topology.links
@@ -138,7 +140,7 @@ def _clear(directory: Path) -> None:
     mark.unlink(missing_ok=True)
 
 
-def _lab_node(node: TopologyNode, ports: Iterator[int], pki: LabPki) -> LabNode:
+def _lab_node(node: TopologyNode, ports: Iterator[int], pki: LabPki, *, gnmi: bool) -> LabNode:
     return LabNode(
         name=node.name,
         node_id=node.node_id,
@@ -146,6 +148,7 @@ def _lab_node(node: TopologyNode, ports: Iterator[int], pki: LabPki) -> LabNode:
         keys_port=next(ports),
         service_port=next(ports),
         host_key=pki.ssh_key(f"host-{node.name}").public_key,
+        gnmi_port=next(ports) if gnmi else None,
     )
 
 

@@ -31,7 +31,7 @@ class Tuning:
 
     `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` and
     `audit_interval_s` of the controller; `wait_to_restore_s` before a repaired link is trusted;
-    `hold_off_s` before a dark fibre counts as down.
+    `hold_off_s` before a dark fibre counts as down. `gnmi`: agents serve gNMI beside NETCONF.
     """
 
     buffer_keys: int = 64
@@ -42,6 +42,7 @@ class Tuning:
     hold_off_s: float = 0.1
     access_log: bool = True
     log_level: str = "info"
+    gnmi: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +112,14 @@ def agent_table(
             if each.node == node.name
         ],
         "modules": _modules(plan, node),
+        **({} if here.gnmi_port is None else {"gnmi": _gnmi(here.gnmi_port, tls_table)}),
         "log": {"level": plan.tuning.log_level, "form": "json"},
     }
+
+
+def _gnmi(port: int, tls_table: Mapping[str, Path]) -> dict[str, Any]:
+    """Whose certificate says `controller` or `operator` comes in as that user of NETCONF."""
+    return {"listen_host": HOST, "listen_port": port, **tls_table}
 
 
 def _neighbours(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
