@@ -325,12 +325,14 @@ class _Estimate:
             kinds = self._census.kinds.values()
             if self._census.rough:
                 return self._nodes
-            return 2 * max((kind.widest for kind in kinds), default=0) + self._census.tops + 1
+            widest = 2 * max((kind.widest for kind in kinds), default=0) + self._census.tops + 1
+            return min(widest, self._nodes)
         if tag == _TEXT:
             return 0
         if tag not in self._census.kinds:
             return self._unknown()
-        return 2 * self._census.kinds[tag].widest + 1  # white space may stand between
+        # White space may stand between.
+        return min(2 * self._census.kinds[tag].widest + 1, self._nodes)
 
     def _unknown(self) -> int:
         """How many there may be of what the census does not have."""
@@ -340,7 +342,7 @@ class _Estimate:
         if tag is None or tag in (_ROOT, _TEXT) or tag not in self._census.kinds:
             return self._nodes
         kind = self._census.kinds[tag]
-        return 2 * kind.children + kind.count
+        return min(2 * kind.children + kind.count, self._nodes)
 
     def _parent(self, tag: str | None) -> str | None:
         if tag is None or tag in (_ROOT, _TEXT):
