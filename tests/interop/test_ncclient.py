@@ -218,6 +218,41 @@ async def test_notifications(place: Any) -> None:
     await play(place, script)
 
 
+async def test_notifications_by_an_xpath_filter_and_of_the_server_itself(place: Any) -> None:
+    def script(session: manager.Manager) -> None:
+        with connect(place) as listener:
+            changes = {"n": "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"}
+            listener.create_subscription(filter=("xpath", (changes, "/n:netconf-config-change")))
+            session.edit_config(config("<qkdn_version>9.1</qkdn_version>"), target="running")
+            told = listener.take_notification(timeout=10).notification_ele
+            targets = [element.text for element in told.iter(f"{{{changes['n']}}}target")]
+            assert targets == ["/etsi-qkd-sdn-node:qkd_node/etsi-qkd-sdn-node:qkdn_version"]
+            assert told.findtext(f".//{{{changes['n']}}}username") == "tester"
+
+    await play(place, script)
+
+
+async def test_yang_push_by_way_of_dispatch(place: Any) -> None:
+    push = "urn:ietf:params:xml:ns:yang:ietf-yang-push"
+
+    def script(session: manager.Manager) -> None:
+        session.dispatch(
+            etree.fromstring(
+                '<establish-subscription xmlns="urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications" '
+                f'xmlns:yp="{push}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">'
+                "<yp:datastore>ds:operational</yp:datastore><yp:on-change/></establish-subscription>"
+            )
+        )
+        whole = session.take_notification(timeout=10).notification_ele
+        assert whole.find(f"{{{push}}}push-update") is not None
+        assert [element.text for element in whole.iter(f"{E}skr")] == ["1200"]
+        session.edit_config(config("<qkdn_version>9.2</qkdn_version>"), target="running")
+        change = session.take_notification(timeout=10).notification_ele
+        assert change.findtext(f".//{{{push}}}target") == "/etsi-qkd-sdn-node:qkd_node/qkdn_version"
+
+    await play(place, script)
+
+
 async def test_operations_of_the_model_and_unknown_ones(place: Any) -> None:
     def script(session: manager.Manager) -> None:
         reply = session.dispatch(
