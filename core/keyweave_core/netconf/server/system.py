@@ -57,7 +57,11 @@ class System:
             elements: Sequence[etree._Element] = self.datastores.read(Store.RUNNING).elements
         else:
             state = [*await self.device.state(), *self.access.state()]
-            elements = overlay(self.datastores.read(Store.RUNNING).elements, state, self.places.top)
+            running = self.datastores.read(Store.RUNNING).elements
+            if wanted is not None:  # before laying: what lies below is copied
+                state = [element for element in state if wanted(str(element.tag))]
+                running = tuple(element for element in running if wanted(str(element.tag)))
+            elements = overlay(running, state, self.places.top)
         return [
             element
             for element in elements
