@@ -119,15 +119,16 @@ def review(turn: Turn) -> None:
     work = turn.state.configuring
     if work is None:
         return
-    entries = {one.name: one for one in work.wanted.associations}
+    touched = sorted(turn.touched_apps & work.under_way.keys())
+    entries = {one.name: one for one in work.wanted.associations} if touched else {}
     refusals: Refusals = []
-    for app_id in sorted(turn.touched_apps & work.under_way.keys()):
+    for app_id in touched:
         name = work.under_way[app_id]
         verdict = _verdict(turn.state.associations.get(app_id), entries[name])
         if verdict is not None:
             del work.under_way[app_id]
             refusals.extend((f"association/{name}", reason) for reason in verdict)
-    if not refusals:
+    if work.todo and not refusals:
         refusals = _begin(turn, work)
     if refusals:
         _undo(turn, work, refusals)

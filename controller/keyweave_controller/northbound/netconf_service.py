@@ -168,10 +168,13 @@ class NetconfNorthbound:
             notices = Notices(engine)
             await self._bring(device, server)  # what changed before we watched
             async for change in changes:
-                if change.configuration:
-                    await self._bring(device, server)
-                for notification in notices.news(change, server.running()):
-                    server.publish(notification)
+                try:
+                    if change.configuration:
+                        await self._bring(device, server)
+                    for notification in notices.news(change, server.running()):
+                        server.publish(notification)
+                except Exception:  # noqa: BLE001 - what cannot be told must not stop the network
+                    self._log.exception("a change could not be told")
 
     async def stop(self) -> None:
         """Let nobody in and end all sessions; a commit that nobody confirmed is taken back."""
