@@ -227,3 +227,36 @@ async def test_what_is_removed_is_removed_and_the_module_s_defaults_hold(place: 
     root = await place.client("root")
     await root.edit_config("running", initial_nacm())
     await client.edit_config("running", nacm("<read-default>permit</read-default>"))
+
+
+async def test_notifications_reach_those_who_may_have_them(place: Place) -> None:
+    ctl, audit = await place.client("ctl"), await place.client("audit")
+    rule = (
+        "<rule-list><name>quiet</name><group>auditor</group><rule><name>r</name>"
+        "<notification-name>sdqkdn_link_down</notification-name><action>deny</action></rule></rule-list>"
+    )
+    await ctl.edit_config("running", nacm(rule))
+    for client in (ctl, audit):
+        await client.create_subscription()
+    for name in ("sdqkdn_link_down", "sdqkdn_link_up"):
+        place.server.publish(element(f'<{name} xmlns="{ETSI}"/>'))
+
+    async def first_of_node(client: NetconfClient) -> str:
+        async for notification in client.notifications():
+            if notification.content.tag.startswith(f"{{{ETSI}}}"):
+                return etree.QName(notification.content).localname
+        return ""
+
+    assert await first_of_node(ctl) == "sdqkdn_link_down"
+    assert await first_of_node(audit) == "sdqkdn_link_up"
+    assert place.access.denied_notifications == 1
+
+
+async def test_the_rules_of_the_manual_are_rules(place: Place) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "netconf.md").read_text(encoding="utf-8")
+    (example,) = [text.split("```")[0] for text in manual.split("```xml\n") if text.startswith("<nacm")]
+    client = await place.client("ctl")
+    await client.edit_config("running", element(example))
+    (shown,) = await client.get_config("running", [nacm("<rule-list/>")])
+    names = [found.findtext(f"{{{NACM}}}name") for found in shown]
+    assert names == ["tenants", "full-access", "read-only"]
