@@ -1,5 +1,6 @@
 """A tiny module, a device that remembers, and a transport of two lists."""
 
+import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from lxml import etree
 from keyweave_core.errors import Refused, SchemaViolation
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of
 from keyweave_core.netconf.data.schema_paths import SchemaMap
-from keyweave_core.netconf.ports import Kind, ModuleInfo
+from keyweave_core.netconf.ports import DEFAULT, Kind, ModuleInfo
 from keyweave_core.netconf.protocol.framing import Framer, frame
 from keyweave_core.netconf.protocol.messages import Hello, hello_bytes, parse_xml
 from keyweave_core.netconf.transport import Peer
@@ -108,6 +109,19 @@ class TinySchema:
 
     def tops(self) -> Sequence[DataNode]:
         return [self.node]
+
+    def with_defaults(self, data: Sequence[etree._Element]) -> list[etree._Element]:
+        """The one default there is: caps/relay."""
+        copies = [copy.deepcopy(element) for element in data]
+        for node in copies:
+            caps = node.find(f"{{{NS}}}caps")
+            if caps is None:
+                caps = etree.SubElement(node, f"{{{NS}}}caps")
+            if caps.find(f"{{{NS}}}relay") is None:
+                relay = etree.SubElement(caps, f"{{{NS}}}relay")
+                relay.text = "true"
+                relay.set(DEFAULT, "true")
+        return copies
 
     def validate(self, config: Sequence[etree._Element]) -> None:
         self.validations += 1

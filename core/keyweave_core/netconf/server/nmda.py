@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lxml import etree
 
-from keyweave_core.netconf.data.defaults import Mode, reported
+from keyweave_core.netconf.data.defaults import Mode, reported, untagged
 from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.data.origin import ORIGIN, ORIGINS, annotated, with_origins, without_origins
 from keyweave_core.netconf.data.prune import cut, marked, only_config
@@ -67,11 +67,17 @@ class _ByDatastore:
         selection = self._selection(found)
         config = _boolean(found, "config-filter")
         depth = _depth(found)
-        elements = await self._elements(name, selection, choice(found, "with-defaults", Mode))
+        mode = choice(found, "with-defaults", Mode)
+        tell = "with-origin" in found or origins is not None
+        # What is there by default is told by its mark, so that comes off later.
+        later = tell and mode is Mode.REPORT_ALL
+        elements = await self._elements(name, selection, Mode.REPORT_ALL_TAGGED if later else mode)
         elements = self._system.access.readable(caller.user, elements)
         top = self._system.places.top
-        if name == "operational" and ("with-origin" in found or origins is not None):
+        if tell:
             elements = annotated(elements, self._system.datastores.read(Store.RUNNING).elements, top)
+        if later:
+            elements = untagged(elements)
         if depth is not None:
             elements = marked(elements)
         if selection is not None:
