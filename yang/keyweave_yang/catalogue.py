@@ -24,7 +24,14 @@ class Wanted:
 _PROTOCOL = (
     Wanted(
         name="ietf-netconf",
-        features=("writable-running", "candidate", "rollback-on-error", "validate"),
+        features=(
+            "writable-running",
+            "candidate",
+            "confirmed-commit",
+            "rollback-on-error",
+            "validate",
+            "xpath",
+        ),
     ),
     Wanted(name="ietf-netconf-monitoring"),
     Wanted(name="ietf-netconf-acm"),
