@@ -150,7 +150,7 @@ class Datastores:
         """Replace `target` as a whole by a datastore, by top-level elements or by what a <config> holds.
 
         Of a datastore only what the user may read is copied, but for running to startup, which wants no more
-        than the right to call the operation (RFC 8341 clause 3.2.6). Raises RpcError; nothing was changed
+        than the right to call the operation (RFC 8341 clause 3.2). Raises RpcError; nothing was changed
         then.
         """
         async with self._turn:
