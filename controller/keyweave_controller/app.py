@@ -70,7 +70,9 @@ async def run_controller(
             clock=clock,
             uniform=chance.uniform,
         )
-        netconf = _netconf(settings, clock, chance)
+        netconf = _netconf(settings, fleet, clock, chance)
+        if netconf is not None:
+            await netconf.probe()
         _make_state_dir(settings)
         last.push_async_callback(diallers.close)
         await diallers.open()
@@ -111,12 +113,14 @@ async def run_controller(
             raise _first(errors) from errors
 
 
-def _netconf(settings: ControllerSettings, clock: Clock, chance: Chance) -> NetconfNorthbound | None:
+def _netconf(
+    settings: ControllerSettings, fleet: Fleet, clock: Clock, chance: Chance
+) -> NetconfNorthbound | None:
     if settings.netconf is None:
         return None
     return NetconfNorthbound(
         settings=settings.netconf,
-        agents=AgentsView(settings.agents),
+        agents=AgentsView(settings.agents, fleet.ways),
         clock=clock,
         new_id=chance.new_id,
         uniform=chance.uniform,

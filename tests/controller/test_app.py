@@ -14,6 +14,9 @@ import grpc
 import pytest
 
 from keyweave_controller.__main__ import main
+from keyweave_core.netconf.client.client import connect
+from keyweave_core.netconf.ssh.channel import private_key, public_key
+from keyweave_core.runtime.clock import SystemClock
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.pki import LabPki
 from keyweave_proto.v1 import keyweave_pb2 as pb
@@ -33,6 +36,7 @@ class Place:
         self.operator: TlsSettings = pki.operator()
         self.user = pki.ssh_key("user")
         self.host = pki.ssh_key("host")
+        self.netconf = pki.ssh_key("host-controller")
 
     def write(self, name: str = "controller.toml", *, port: int = 0, more: str = "") -> Path:
         """A settings file with one agent that is not there."""
@@ -56,6 +60,17 @@ class Place:
             """
         )
         return path
+
+    def with_netconf(self, port: int = 0) -> str:
+        """The table that opens the NETCONF endpoint."""
+        return f"""
+            [netconf]
+            host_key = "{self.netconf.private_key}"
+            listen_port = {port}
+            [[netconf.users]]
+            name = "operator"
+            authorized_keys = "{self.user.public_key}"
+            """
 
 
 @pytest.fixture
@@ -177,6 +192,36 @@ async def test_a_controller_that_takes_over_ends_the_former_at_its_next_event(pl
     _, errors = await asyncio.to_thread(first.communicate, timeout=10)
     assert first.returncode == 1
     assert "lease" in errors.splitlines()[-1]
+
+
+async def test_netconf_is_open_where_the_ready_file_says(place, start):
+    process, ready = start(place.write(more=place.with_netconf()))
+    client = await connect(
+        "127.0.0.1",
+        ready["netconf_port"],
+        username="operator",
+        host_key=public_key(place.netconf.public_key.read_text()),
+        key=private_key(place.user.private_key.read_text()),
+        clock=SystemClock(),
+    )
+    async with client:
+        tops = {top.tag.rpartition("}")[2]: top for top in await client.get()}
+        assert {"networks", "inventory", "alarms", "nacm"} <= tops.keys()
+        assert client.peer.key_exchange.startswith("mlkem768")
+    again = place.write("again.toml", more=place.with_netconf(ready["netconf_port"]))
+    second = await asyncio.to_thread(_run_to_the_end, again)
+    assert second.returncode == 2
+    assert "netconf: cannot listen on 127.0.0.1" in second.stderr.splitlines()[-1]
+    assert (await nodes(place, ready["grpc_port"]))[0].name == "A"
+    assert process.poll() is None
+    assert "Traceback" not in _stop(process)
+
+
+def test_a_netconf_key_that_is_none_is_told_before_anything_is_opened(place, capsys):
+    place.netconf.private_key.write_text("not a key\n")
+    assert main(["--config", str(place.write(more=place.with_netconf()))]) == 2
+    assert str(place.netconf.private_key) in capsys.readouterr().err
+    assert not (place.folder / "state").exists()
 
 
 async def _to_the_end(stream: grpc.aio.UnaryStreamCall) -> None:

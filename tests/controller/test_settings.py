@@ -145,3 +145,38 @@ def test_the_documented_defaults_are_the_defaults(folder):
         line for line in example.splitlines() if "no default" in line or line.startswith(needed)
     )
     assert shown == read(folder, minimal)
+
+
+NETCONF = """
+[netconf]
+host_key = "ssh"
+listen_port = 0
+[[netconf.users]]
+name = "ana"
+authorized_keys = "a.pub"
+groups = ["auditor"]
+recovery = true
+"""
+
+
+def test_the_netconf_table(folder):
+    assert read(folder).netconf is None
+    settings = read(folder, WHOLE + NETCONF)
+    assert settings.netconf is not None
+    assert settings.netconf.host_key == folder / "ssh"
+    (user,) = settings.netconf.users
+    assert (user.authorized_keys, user.groups, user.recovery) == (folder / "a.pub", ("auditor",), True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('host_key = "ssh"', 'host_key = "nowhere"', "netconf.host_key: no such file"),
+        ('authorized_keys = "a.pub"', 'authorized_keys = "b.pub"', "netconf.users ana: no such file"),
+        ("listen_port = 0", "listen_port = 70000", "listen_port"),
+        ('authorized_keys = "a.pub"', "", "ana has neither authorized_keys nor password_hash"),
+    ],
+)
+def test_complaints_about_netconf_name_the_place(folder, old, new, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        read(folder, WHOLE + NETCONF.replace(old, new))

@@ -10,6 +10,7 @@ waits for its answer; whatever changes that configuration otherwise (gRPC) is br
     Changed  -> notifications, and running when the configuration changed
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -130,6 +131,25 @@ class NetconfNorthbound:
         self._engine: Engine | None = None
         self._device: ControllerDevice | None = None
         self._server: NetconfServer | None = None
+
+    async def probe(self) -> None:
+        """Raises SettingsError when a port is not to be had; nobody is answered yet.
+
+        So a second controller started by mistake fails before it takes the store from the one that runs.
+        """
+        doors = []
+        if self._settings.listen:
+            doors.append((self._settings.listen_host, self._settings.listen_port))
+        if self._settings.tls is not None and self._settings.tls.listen:
+            doors.append((self._settings.tls.listen_host, self._settings.tls.listen_port))
+        for host, port in doors:
+            try:
+                listener = await asyncio.start_server(lambda _, writer: writer.close(), host, port)
+            except OSError as error:
+                reason = error.strerror or error
+                raise SettingsError(f"netconf: cannot listen on {host}:{port}: {reason}") from error
+            listener.close()
+            await listener.wait_closed()
 
     async def start(self, engine: Engine, configurator: Configurator) -> Ports:
         """Serve from now on. Raises SettingsError when an address is not to be had."""

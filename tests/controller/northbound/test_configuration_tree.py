@@ -1,4 +1,4 @@
-"""The operator's configuration in YANG: what goes out comes back; a commit changes what its client changed."""
+"""The operator's configuration in YANG: what goes out comes back; a commit changes what it says."""
 
 from dataclasses import replace
 from decimal import Decimal
