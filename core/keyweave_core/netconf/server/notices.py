@@ -11,6 +11,7 @@ from itertools import islice
 
 from lxml import etree
 
+from keyweave_core.errors import KeyweaveError
 from keyweave_core.netconf.data.changes import Change, ChangeKind, each_change
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.elements import Element, element
@@ -52,7 +53,11 @@ class Notices:
         root = _root("netconf-config-change")
         self._changed_by(root, change.by)
         _sub(root, "datastore", "running")
-        for path, operation in _edits(change, self._places):
+        try:
+            edits = _edits(change, self._places)
+        except (KeyweaveError, ValueError):
+            edits = ()  # RFC 6470: the list may be left out; the change itself must be told
+        for path, operation in edits:
             edit = _sub(root, "edit")
             where, used = self._places.located(path)
             target = etree.SubElement(edit, f"{{{NOTICES}}}target", nsmap=used)

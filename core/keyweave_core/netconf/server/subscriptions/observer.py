@@ -171,6 +171,9 @@ class Observer:
 
     async def _serve(self, datastore: Datastore, scene: Scene) -> None:
         for turn, follower in enumerate(tuple(self._followers[datastore]), 1):
-            follower(scene)
+            try:
+                follower(scene)
+            except Exception:  # noqa: BLE001 - a defect that meets one must not blind the others
+                self._log.exception("a watcher of a datastore failed", datastore=datastore.value)
             if turn % _FOLLOWERS_A_TURN == 0:
                 await asyncio.sleep(0)

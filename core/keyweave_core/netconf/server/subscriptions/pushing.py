@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from keyweave_core.errors import KeyweaveError
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import PUSH, notification_bytes
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
@@ -195,7 +196,12 @@ class PushSubscription:
         view = self._view(scene)
         if view is None or view is known or view.text == known.text:
             return
-        patch = scene.patch(known, view, trigger.excluded)
+        try:
+            patch = scene.patch(known, view, trigger.excluded)
+        except (KeyweaveError, ValueError):
+            # The device observed what the schema has no value for: tried again with the next scene.
+            self.standing.suspend("insufficient-resources")
+            return
         whole_will_do = trigger.sync and len(view.text) <= self._limit
         if patch.count and len(patch.xml) > self._limit and not whole_will_do:
             self.standing.suspend("update-too-big")

@@ -339,6 +339,35 @@ async def test_state_that_cannot_be_read_makes_an_incomplete_update(peer, device
     assert peer.last[0].find(f"{P}incomplete-update") is None
 
 
+async def test_a_value_that_is_none_suspends_until_it_is_one_again(peer, server, device, clock) -> None:
+    def rate(value: str) -> str:
+        return facts(f"<links><link><id>1</id><rate>{value}</rate></link></links>")
+
+    device.facts = rate("1")
+    await peer.subscribe(push("operational", QUIET))
+    for value in ("odd", "7"):
+        device.facts = rate(value)
+        server.touch()
+        await clock.advance(0.2)
+    assert await peer.news() == ["subscription-suspended", "subscription-resumed", "push-change-update"]
+    assert next(peer.last[2].iter(f"{T}rate")).text == "7"
+
+
+async def test_a_watcher_that_fails_does_not_blind_the_others(server, device, clock) -> None:
+    seen = []
+
+    def broken(_scene: object) -> None:
+        raise ZeroDivisionError("defect")
+
+    stop = [server.observer.follow("operational", broken), server.observer.follow("operational", seen.append)]
+    for status in ("UP", "DOWN"):
+        device.facts = facts(f"<status>{status}</status>")
+        await clock.advance(1.5)
+    assert len(seen) == 2
+    for each in stop:
+        each()
+
+
 class Blinkers:
     """Access control that hides `version` from some, and everything from nobody."""
 
