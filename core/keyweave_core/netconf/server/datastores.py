@@ -10,27 +10,24 @@ that nobody has confirmed yet; with a startup datastore, that alone.
 
 import asyncio
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lxml import etree
 
-from keyweave_core.errors import KeyweaveError, Refused, SchemaViolation
+from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.data.edit import Operation, edit
 from keyweave_core.netconf.data.merge import merge
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Device, Keeper, Schema
 from keyweave_core.netconf.protocol.elements import Element
-from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, base_info, from_fault
+from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.server.access import AccessControl
 from keyweave_core.netconf.server.candidate import Candidate
-from keyweave_core.netconf.server.confirmed import (
-    PLAIN,
-    CommitRequest,
-    ConfirmedCommit,
-    ConfirmedFact,
-)
+from keyweave_core.netconf.server.confirmed import PLAIN, CommitRequest, ConfirmedFact
+from keyweave_core.netconf.server.confirming import Confirming
 from keyweave_core.netconf.server.features import ServerFeatures
-from keyweave_core.netconf.server.rollback import RollBack
+from keyweave_core.netconf.server.locks import Locks, denied
+from keyweave_core.netconf.server.making import Making
 from keyweave_core.netconf.server.snapshots import Editor, Lock, RunningChanged, Snapshot, Store, Test
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger, get_logger
@@ -64,19 +61,16 @@ class Datastores:
             raise ValueError("a startup datastore wants a keeper: it must outlive the process")
         self._schema = schema
         self._places = places
-        self._device = device
-        self._keeper = keeper
+        log = log or get_logger("netconf")
+        self._making = Making(device, keeper, places, log, keeps_running=not features.startup)
         self._clock = clock
         self._access = access
-        self._log = log or get_logger("netconf")
+        self._log = log
         self._watchers: list[Callable[[RunningChanged], None]] = []
-        self._confirm_watchers: list[Callable[[ConfirmedFact], None]] = []
         self._turn = asyncio.Lock()
-        self.locks: dict[Store, Lock] = {}
+        self._locks = Locks()
         self._candidate = Candidate(places)
-        self._confirmed = ConfirmedCommit()
-        self._roll_back = RollBack(clock, self._remaining, self._attempt)
-        self._committing: dict[int, bool] = {}  # sessions inside `commit`: have they ended meanwhile?
+        self._confirming = Confirming(clock, self._turn, self._restore, log)
         self._running = self._normal(running)
         schema.validate(self._running.elements)
         self._startup = self._running if features.startup else None
@@ -93,8 +87,12 @@ class Datastores:
 
         It must not raise or wait. Returns how to stop.
         """
-        self._confirm_watchers.append(watcher)
-        return lambda: self._confirm_watchers.remove(watcher)
+        return self._confirming.watch(watcher)
+
+    @property
+    def locks(self) -> Mapping[Store, Lock]:
+        """The locks that are held."""
+        return self._locks.held
 
     def read(self, store: Store) -> Snapshot:
         """The store as it is now; raises RpcError operation-not-supported when there is none."""
@@ -174,7 +172,7 @@ class Datastores:
             base = self.read(Store.STARTUP)
             self._refuse_busy(editor.session_id, Store.STARTUP)
             self._access.check_changes(editor.user, base.elements, ())
-            await self._keep(None)
+            await self._making.keep(None)
             self._startup = Snapshot(())
 
     async def commit(self, editor: Editor, request: CommitRequest = PLAIN) -> None:
@@ -183,17 +181,15 @@ class Datastores:
         Raises RpcError; nothing was changed then.
         """
         session = editor.session_id
-        self._committing[session] = False
-        try:
+        with self._confirming.within(session):
             async with self._turn:
-                if self._committing[session] and request.confirmed and request.persist is None:
-                    raise RpcError("operation-failed", "the session ended before its commit began")
-                await self._commit(editor, request)
-                if self._committing[session]:
-                    self._confirmed.session_ended(session)
-                self._roll_back.restart()
-        finally:
-            del self._committing[session]
+                self._locks.refuse(session, Store.RUNNING)
+                self._locks.refuse(session, Store.CANDIDATE)
+                self._confirming.check(session, request)
+                self._refuse_conflict()
+                before = self._running
+                await self._commit(editor, keep=not request.confirmed)
+                self._confirming.committed(editor, request, before)
 
     async def cancel_commit(self, editor: Editor, persist_id: str | None = None) -> None:
         """Bring running back to what it was before the pending confirmed commit.
@@ -202,17 +198,13 @@ class Datastores:
         tried again until it is done.
         """
         async with self._turn:
-            self._refuse_locked(editor.session_id, Store.RUNNING)
-            self._confirmed.cancel(editor, persist_id)
-            try:
-                await self._restore()
-            finally:
-                self._roll_back.restart()
+            self._locks.refuse(editor.session_id, Store.RUNNING)
+            await self._confirming.cancel(editor, persist_id)
 
     async def discard(self, session_id: int) -> None:
         """Make the candidate equal to running again."""
         async with self._turn:
-            self._refuse_locked(session_id, Store.CANDIDATE)
+            self._locks.refuse(session_id, Store.CANDIDATE)
             self._candidate.forget()
 
     def inline(self, config: etree._Element) -> Snapshot:
@@ -241,72 +233,67 @@ class Datastores:
         async with self._turn:
             new = self._normal(elements)
             self.check(new)
-            pending = self._confirmed.pending
+            pending = self._confirming.pending
             if pending is not None:
-                merged = merge(self._running.elements, new.elements, pending.before.elements, self._places)
-                before = Snapshot(merged.elements)
-                self.check(before)
-                self._confirmed.rebased(before)
+                self._rebase(pending.before, new)
             self._change(new, None)
 
     def lock(self, session_id: int, store: Store) -> None:
         """Take the global lock; raises RpcError lock-denied, naming who is in the way."""
         self.read(store)
-        held = self.locks.get(store)
-        if held is not None:
-            raise _denied(f"{store} is locked by session {held.session_id}", held.session_id)
+        self._locks.refuse_second(store)
         if store is Store.CANDIDATE and self._candidate.content is not None:
-            raise _denied("the candidate has changes that are not committed", self._candidate.editor)
-        pending = self._confirmed.pending
+            raise denied("the candidate has changes that are not committed", self._candidate.editor)
+        pending = self._confirming.pending
         if store is Store.RUNNING and pending is not None:
             owner = pending.by.session_id
             if pending.due is not None or owner != session_id:
-                raise _denied("a confirmed commit is pending", owner)
-        self.locks[store] = Lock(session_id, self._clock.now())
+                raise denied("a confirmed commit is pending", owner)
+        self._locks.take(session_id, store, self._clock.now())
 
     def unlock(self, session_id: int, store: Store) -> None:
         """Give the lock back; raises RpcError operation-failed when the session does not hold it."""
-        held = self.locks.get(store)
-        if held is None or held.session_id != session_id:
-            raise RpcError("operation-failed", f"this session holds no lock of {store}", type="protocol")
-        self._release(store)
+        self._locks.give(session_id, store)
+        self._released(store)
 
     def end_session(self, session_id: int) -> None:
         """Free what a session held when it ended, however it ended; its confirmed commit is rolled back."""
-        for store in [s for s, held in self.locks.items() if held.session_id == session_id]:
-            self._release(store)
+        for store in self._locks.of(session_id):
+            self.unlock(session_id, store)
         self._candidate.leave(session_id)
-        if session_id in self._committing:
-            self._committing[session_id] = True
-        if self._confirmed.session_ended(session_id):
-            self._roll_back.restart()
+        self._confirming.session_ended(session_id)
 
     async def close(self) -> None:
         """Roll back what nobody has confirmed; nothing may be changed afterwards."""
-        async with self._turn:
-            self._roll_back.stop()
-            pending = self._confirmed.pending
-            if pending is None:
-                return
-            self._confirmed.abandon()
-        await self._attempt()
+        await self._confirming.close()
 
-    async def _commit(self, editor: Editor, request: CommitRequest) -> None:
-        self._refuse_locked(editor.session_id, Store.RUNNING)
-        self._refuse_locked(editor.session_id, Store.CANDIDATE)
-        self._confirmed.check_commit(editor.session_id, request)
-        self._refuse_conflict()
-        before, new = self._running, self._candidate.content
-        kept = not request.confirmed
+    async def _commit(self, editor: Editor, *, keep: bool) -> None:
+        new = self._candidate.content
         if new is not None:
-            self._access.check_changes(editor.user, before.elements, new.elements)
+            self._access.check_changes(editor.user, self._running.elements, new.elements)
             self.check(new)
-            await self._make_real(new, keep=kept)
+            await self._making.make(self._running, new, keep=keep)
             self._candidate.forget()
             self._change(new, editor)
-        elif kept and self._confirmed.pending is not None:
-            await self._keep_running(before)
-        self._tell(self._confirmed.committed(editor, request, before, self._clock.monotonic()))
+        elif keep and self._confirming.pending is not None:
+            await self._making.keep_running(self._running)
+
+    async def _restore(self, before: Snapshot, by: Editor | None) -> None:
+        """Running as it was before a confirmed commit: that is what is kept already."""
+        if before.xml != self._running.xml:
+            await self._making.make(self._running, before, keep=False)
+            self._change(before, by)
+
+    def _rebase(self, before: Snapshot, new: Snapshot) -> None:
+        """What the system changes itself is to stay also after a roll back."""
+        merged = merge(self._running.elements, new.elements, before.elements, self._places)
+        rebased = Snapshot(merged.elements)
+        try:
+            self.check(rebased)
+        except RpcError as fault:
+            self._log.warning("a roll back would undo a change of the system", reason=str(fault))
+            return
+        self._confirming.machine.rebased(rebased)
 
     def _source(
         self, editor: Editor, source: Store | Sequence[etree._Element] | etree._Element, target: Store
@@ -324,41 +311,11 @@ class Datastores:
             case Store.CANDIDATE:
                 self._candidate.put(new, editor.session_id, self._running)
             case Store.STARTUP:
-                await self._keep(new)
+                await self._making.keep(new)
                 self._startup = new
             case Store.RUNNING:
-                await self._make_real(new, keep=self._confirmed.pending is None)
+                await self._making.make(self._running, new, keep=self._confirming.pending is None)
                 self._change(new, editor)
-
-    async def _make_real(self, new: Snapshot, *, keep: bool) -> None:
-        old = self._running
-        try:
-            await self._device.apply(old.elements, new.elements)
-        except (SchemaViolation, Refused) as fault:
-            raise from_fault(fault, self._places.namespaces) from fault
-        if keep:
-            try:
-                await self._keep_running(new)
-            except RpcError:
-                await self._undo(new, old)
-                raise
-
-    async def _undo(self, new: Snapshot, old: Snapshot) -> None:
-        try:
-            await self._device.apply(new.elements, old.elements)
-        except Exception as fault:  # noqa: BLE001 - the caller tells why it was to be undone; this is for the log
-            self._log.error("the device does not go back to its running configuration", reason=str(fault))
-
-    async def _keep_running(self, running: Snapshot) -> None:
-        if self._startup is None:
-            await self._keep(running)
-
-    async def _keep(self, content: Snapshot | None) -> None:
-        if self._keeper is not None:
-            try:
-                await self._keeper.keep(None if content is None else content.elements)
-            except (KeyweaveError, OSError) as fault:
-                raise RpcError("operation-failed", f"not kept for the next start: {fault}") from fault
 
     def _change(self, new: Snapshot, editor: Editor | None) -> None:
         change = RunningChanged(before=self._running, after=new, by=editor)
@@ -368,60 +325,17 @@ class Datastores:
         for watcher in tuple(self._watchers):
             watcher(change)
 
-    def _tell(self, fact: ConfirmedFact | None) -> None:
-        if fact is not None:
-            by = None if fact.by is None else fact.by.session_id
-            self._log.info("confirmed commit", turn=str(fact.event), session=by, timeout_s=fact.timeout_s)
-            for watcher in tuple(self._confirm_watchers):
-                watcher(fact)
-
-    def _remaining(self) -> float | None:
-        pending = self._confirmed.pending
-        if pending is None:
-            return None
-        return 0.0 if pending.due is not None else pending.deadline_s - self._clock.monotonic()
-
-    async def _attempt(self) -> bool:
-        """Roll back if it is (still) due; False when it must be tried again."""
-        async with self._turn:
-            self._confirmed.expired(self._clock.monotonic())
-            pending = self._confirmed.pending
-            if pending is None or pending.due is None:
-                return True
-            try:
-                await self._restore()
-            except Exception as fault:  # noqa: BLE001 - whatever the device raised, running must come back
-                self._log.error("roll back of a confirmed commit failed", reason=str(fault))
-                return False
-            return True
-
-    async def _restore(self) -> None:
-        """Make real what was before the pending confirmed commit. It is what is kept already."""
-        pending = self._confirmed.pending
-        if pending is None or pending.due is None:
-            return
-        if pending.before.xml != self._running.xml:
-            await self._make_real(pending.before, keep=False)
-            self._change(pending.before, pending.due.by)
-        self._tell(self._confirmed.restored())
-
-    def _release(self, store: Store) -> None:
-        del self.locks[store]
+    def _released(self, store: Store) -> None:
         if store is Store.CANDIDATE:
             # RFC 6241 clause 8.3.5.2: changes go with the lock, so that the next holder starts clean.
             self._candidate.forget()
 
     def _refuse_busy(self, session_id: int, store: Store) -> None:
-        self._refuse_locked(session_id, store)
+        self._locks.refuse(session_id, store)
         if store is Store.RUNNING:
-            self._confirmed.check_change(session_id)
-        elif store is Store.STARTUP and self._confirmed.pending is not None:
+            self._confirming.machine.check_change(session_id)
+        elif store is Store.STARTUP and self._confirming.pending is not None:
             raise RpcError("in-use", "a confirmed commit is pending: nothing is saved before it is settled")
-
-    def _refuse_locked(self, session_id: int, store: Store) -> None:
-        held = self.locks.get(store)
-        if held is not None and held.session_id != session_id:
-            raise RpcError("in-use", f"{store} is locked by session {held.session_id}")
 
     def _refuse_conflict(self) -> None:
         path = self._candidate.conflict
@@ -436,7 +350,3 @@ class Datastores:
         for element in config:
             element.tail = None
         return self.inline(config)
-
-
-def _denied(message: str, session_id: int) -> RpcError:
-    return RpcError("lock-denied", message, type="protocol", info=base_info(session_id=str(session_id)))
