@@ -33,6 +33,14 @@ cli_ask.add_verbs(app)
 Topology = Annotated[
     str, typer.Argument(metavar="TOPOLOGY", help="A topology file, or the name of a shipped one.")
 ]
+Southbound = Annotated[
+    str,
+    typer.Option(
+        "--southbound",
+        metavar="PROTOCOL",
+        help="The controller meets agents by netconf-ssh, netconf-tls, call-home-ssh, call-home-tls or gnmi.",
+    ),
+]
 Config = Annotated[Path, typer.Option("--config", help="Settings file (TOML).")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="FILE", help="Settings file (TOML).")]
 ReadyFile = Annotated[Path | None, typer.Option("--ready-file", help="Written once everything answers.")]
@@ -44,19 +52,19 @@ def deploy(
     topology: Topology,
     lab: LabDir = DEFAULT_LAB,
     gnmi: Annotated[bool, typer.Option("--gnmi", help="Agents serve gNMI beside NETCONF.")] = False,
+    southbound: Southbound = "netconf-ssh",
 ) -> None:
     """Start every program of a topology in a directory, and leave them running."""
     from keyweave_core.runtime.clock import SystemClock
     from keyweave_lab import deploy as deployment
-    from keyweave_lab.settings_tables import Tuning
+    from keyweave_lab.settings_tables import Tuning, protocol_named
     from keyweave_lab.topology_file import read_topology, topology_path
 
     with told():
         network = read_topology(topology_path(topology))
+        tuning = Tuning(gnmi=gnmi, southbound=protocol_named(southbound))
         inventory = _run(
-            deployment.deploy(
-                network, lab, SystemClock(), keep=True, tuning=Tuning(gnmi=gnmi), told=typer.echo
-            )
+            deployment.deploy(network, lab, SystemClock(), keep=True, tuning=tuning, told=typer.echo)
         )
         typer.echo(
             f"{inventory.topology} runs in {lab}; its controller answers at {inventory.controller_address}"
@@ -211,13 +219,17 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running at the end.")] = False,
     directory: Annotated[Path, typer.Option("--dir", help="Where everything is put.")] = DEFAULT_LAB,
     topology: Annotated[str, typer.Option("--topology", help="A file or a shipped name.")] = "madqci",
+    southbound: Southbound = "netconf-ssh",
 ) -> None:
     """Play the whole network: discover, share keys, cut, repair, refuse, bill."""
     from keyweave_lab.demo import run_demo
+    from keyweave_lab.settings_tables import Tuning, protocol_named
     from keyweave_lab.topology_file import read_topology, topology_path
 
     with told():
-        raise typer.Exit(run_demo(read_topology(topology_path(topology)), directory, keep=keep))
+        tuning = Tuning(southbound=protocol_named(southbound))
+        network = read_topology(topology_path(topology))
+        raise typer.Exit(run_demo(network, directory, keep=keep, tuning=tuning))
 
 
 def _arguments(config: Path, ready_file: Path | None) -> list[str]:

@@ -19,21 +19,29 @@ from keyweave_lab.demo_story import Demo, Outcome
 from keyweave_lab.deploy import deploy, destroy, in_any_case
 from keyweave_lab.dial import Controller, ControllerAddress
 from keyweave_lab.inventory import read_inventory
+from keyweave_lab.settings_tables import Tuning
 from keyweave_lab.topology import Topology
 
 
-async def _play(topology: Topology, directory: Path, *, keep: bool) -> list[Outcome]:
+async def _play(topology: Topology, directory: Path, *, keep: bool, tuning: Tuning) -> list[Outcome]:
     clock = SystemClock()
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"[bold]Keyweave demo[/bold]: {topology.name}, {len(topology.nodes)} sites,"
         f" {len(topology.links)} fibres; every site in its own process, everything in {directory}"
     )
-    lab = await deploy(topology, directory, clock, keep=keep, told=lambda line: console.print(f"   {line}"))
+    lab = await deploy(
+        topology,
+        directory,
+        clock,
+        keep=keep,
+        tuning=tuning,
+        told=lambda line: console.print(f"   {line}"),
+    )
     held = False
     try:
         with Controller(ControllerAddress(address=lab.controller_address, tls=lab.operator)) as controller:
-            demo = Demo(topology, lab, controller, clock)
+            demo = Demo(topology, lab, controller, clock, tuning.southbound)
             await demo.play()
         held = True
         return demo.outcomes
@@ -42,7 +50,7 @@ async def _play(topology: Topology, directory: Path, *, keep: bool) -> list[Outc
             await in_any_case(lambda: destroy(directory, clock))
 
 
-def run_demo(topology: Topology, directory: Path, *, keep: bool) -> int:
+def run_demo(topology: Topology, directory: Path, *, keep: bool, tuning: Tuning | None = None) -> int:
     """Play the demo. Exit status: 0 every step held, 1 one did not or the network did not start, 130 Ctrl-C.
 
     Without `keep`, or when a step did not hold, every process has ended on return; the directory keeps the
@@ -50,7 +58,7 @@ def run_demo(topology: Topology, directory: Path, *, keep: bool) -> int:
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
-        outcomes = _run_until_signal(_play(topology, directory, keep=keep))
+        outcomes = _run_until_signal(_play(topology, directory, keep=keep, tuning=tuning or Tuning()))
     except KeyboardInterrupt:
         console.print("\nstopped; every process has ended")
         return 130

@@ -21,6 +21,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 from rich.console import Console
 
+from keyweave_controller.settings import Protocol
 from keyweave_core.errors import Refused, Unavailable
 from keyweave_core.model.units import show_rate
 from keyweave_core.runtime.clock import Clock
@@ -57,7 +58,15 @@ class Outcome:
 class Demo:
     """One run on a deployed laboratory."""
 
-    def __init__(self, topology: Topology, lab: LabInventory, controller: Controller, clock: Clock) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        lab: LabInventory,
+        controller: Controller,
+        clock: Clock,
+        southbound: Protocol = Protocol.NETCONF_SSH,
+    ) -> None:
+        self._southbound = southbound.value
         self._topology = topology
         self._lab = lab
         self._controller = controller
@@ -85,7 +94,7 @@ class Demo:
     # --- steps -----------------------------------------------------------------------------------
 
     async def _discovery(self) -> None:
-        self._head(1, "Discovery: what the controller read from the agents over NETCONF")
+        self._head(1, f"Discovery: what the controller read from the agents ({self._southbound})")
         started = self._clock.monotonic()
 
         async def all_up() -> pb.ListLinksResponse | None:
@@ -217,6 +226,18 @@ class Demo:
     # --- looking ---------------------------------------------------------------------------------
 
     async def _association(self, source: str, destination: str) -> pb.Association:
+        """The association of two applications, once the controller has heard that its path stands.
+
+        Keys flow as soon as the agents have their entries; that they have is heard a moment later.
+        """
+
+        async def look() -> pb.Association | None:
+            found = await self._listed(source, destination)
+            return found if found.path.node_names else None
+
+        return await until(look, self._clock, PATIENCE_S, f"the path of {source} and {destination}")
+
+    async def _listed(self, source: str, destination: str) -> pb.Association:
         answer: pb.ListAssociationsResponse = await self._ask(
             self._controller.associations.List, pb.ListAssociationsRequest()
         )

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keyweave_controller.settings import Protocol
 from keyweave_core.errors import InvalidInput
 from keyweave_core.runtime.clock import Clock
 from keyweave_lab.inventory import (
@@ -69,8 +70,8 @@ def lay_out(
         if node.name in _TAKEN_NAMES:
             raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
     tuning = tuning or Tuning()
-    doors_each = 4 if tuning.gnmi else 3
-    ports = iter(free_ports(doors_each * len(topology.nodes) + len(topology.links) + 2, host=HOST))
+    doors_each = 5  # at most: NETCONF over SSH and over TLS, keys, service, gNMI
+    ports = iter(free_ports(doors_each * len(topology.nodes) + len(topology.links) + 3, host=HOST))
     _clear(directory)
     make_private_directory(directory)
     for name in ("agents", "controller", "log", "ready"):
@@ -79,11 +80,15 @@ def lay_out(
     plan = Plan(
         topology=topology,
         tuning=tuning,
-        nodes={node.name: _lab_node(node, ports, pki, gnmi=tuning.gnmi) for node in topology.nodes},
+        nodes={node.name: _lab_node(node, ports, pki, gnmi=tuning.serves_gnmi) for node in topology.nodes},
         links={
             link.name: LabLink(name=link.name, link_id=link.link_id, a=link.a, b=link.b, port=next(ports))
             for link in topology.links
         },
+        tls_ports={node.name: next(ports) for node in topology.nodes}
+        if tuning.southbound is Protocol.NETCONF_TLS
+        else {},
+        calls_port=None if tuning.southbound.dialled else next(ports),
     )
     users = {name: pki.ssh_key(f"user-{name}") for name in (CONTROLLER_USER, OPERATOR_USER)}
     socket = directory / SOCKET_NAME

@@ -84,7 +84,13 @@ class LabPki:
     def node(self, name: str, node_id: NodeId) -> TlsSettings:
         """Server and client certificate of an agent; the relay peers check the URI."""
         return self._issue(
-            f"node-{name}", name, [*_LOOPBACK, x509.UniformResourceIdentifier(f"urn:uuid:{node_id}")]
+            f"node-{name}",
+            name,
+            [
+                *_LOOPBACK,
+                x509.DNSName(node_host_name(node_id)),
+                x509.UniformResourceIdentifier(f"urn:uuid:{node_id}"),
+            ],
         )
 
     def application(self, sae_id: SaeId) -> TlsSettings:
@@ -185,6 +191,11 @@ _LOOPBACK: tuple[x509.GeneralName, ...] = (
     x509.DNSName("localhost"),
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
 )
+
+
+def node_host_name(node_id: NodeId) -> str:
+    """The DNS name in a node's certificate, for those who can ask for no other kind of name (gRPC)."""
+    return f"{node_id}.node.keyweave.internal"
 
 
 def make_private_directory(path: Path) -> None:

@@ -5,13 +5,17 @@ the program that reads it; a test reads each table back with the reader of that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keyweave_controller.settings import Protocol
+from keyweave_core.errors import InvalidInput
+from keyweave_core.model.ids import NodeId
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import HOST, LabLink, LabNode
+from keyweave_lab.pki import node_host_name
 from keyweave_lab.topology import Topology, TopologyNode
 
 CONTROLLER_USER, OPERATOR_USER, AUDITOR_USER = "controller", "operator", "auditor"
@@ -32,6 +36,7 @@ class Tuning:
     `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` and
     `audit_interval_s` of the controller; `wait_to_restore_s` before a repaired link is trusted;
     `hold_off_s` before a dark fibre counts as down. `gnmi`: agents serve gNMI beside NETCONF.
+    `southbound`: how the controller reaches the agents, or they it.
     """
 
     buffer_keys: int = 64
@@ -43,16 +48,36 @@ class Tuning:
     access_log: bool = True
     log_level: str = "info"
     gnmi: bool = False
+    southbound: Protocol = Protocol.NETCONF_SSH
+
+    @property
+    def serves_gnmi(self) -> bool:
+        """Agents have a table [gnmi]."""
+        return self.gnmi or self.southbound is Protocol.GNMI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What all settings files refer to; `nodes` and `links` by name."""
+    """What all settings files refer to; `nodes` and `links` by name.
+
+    `tls_ports` are where agents serve NETCONF over TLS, by name of the node; `calls_port` is where they call
+    the controller. Both are there when the southbound wants them.
+    """
 
     topology: Topology
     tuning: Tuning
     nodes: Mapping[str, LabNode]
     links: Mapping[str, LabLink]
+    tls_ports: Mapping[str, int] = field(default_factory=dict)
+    calls_port: int | None = None
+
+
+def protocol_named(name: str) -> Protocol:
+    """A protocol of the southbound by its name; InvalidInput tells the names there are."""
+    try:
+        return Protocol(name)
+    except ValueError:
+        raise InvalidInput(f"southbound {name[:40]!r}: one of {', '.join(Protocol)}") from None
 
 
 def plant_table(plan: Plan, control_socket: Path) -> dict[str, Any]:
@@ -85,6 +110,7 @@ def agent_table(
             "listen_port": here.netconf_port,
             "host_key": host_key,
             "users": [{"name": name, "authorized_keys": path} for name, path in users.items()],
+            **_southbound_ways(plan, node, tls_table),
         },
         "keys": {
             "listen_host": HOST,
@@ -115,6 +141,20 @@ def agent_table(
         **({} if here.gnmi_port is None else {"gnmi": _gnmi(here.gnmi_port, tls_table)}),
         "log": {"level": plan.tuning.log_level, "form": "json"},
     }
+
+
+def _southbound_ways(plan: Plan, node: TopologyNode, tls_table: Mapping[str, Path]) -> dict[str, Any]:
+    """What the agent's NETCONF server does besides listening for SSH."""
+    ways: dict[str, Any] = {}
+    protocol = plan.tuning.southbound
+    if protocol in (Protocol.NETCONF_TLS, Protocol.CALL_HOME_TLS):
+        port = plan.tls_ports.get(node.name)
+        ways["tls"] = {**tls_table, "listen": port is not None, "listen_host": HOST, "listen_port": port or 0}
+    if plan.calls_port is not None:
+        transport = "ssh" if protocol.over_ssh else "tls"
+        ways["call_home"] = [{"host": HOST, "port": plan.calls_port, "transport": transport}]
+        ways["call_home_backoff"] = {"first_s": 0.1, "most_s": 2.0}
+    return ways
 
 
 def _gnmi(port: int, tls_table: Mapping[str, Path]) -> dict[str, Any]:
@@ -194,15 +234,39 @@ def controller_table(
             "private_key": ssh_key,
             "poll_interval_s": plan.tuning.poll_interval_s,
             "audit_interval_s": plan.tuning.audit_interval_s,
+            **_southbound_doors(plan, tls),
         },
         "policy": {"wait_to_restore_s": plan.tuning.wait_to_restore_s},
         "accounting": {"tariff": tariff},
         "log": {"level": plan.tuning.log_level, "form": "json"},
-        "agents": [
-            {"name": node.name, "host": HOST, "port": node.netconf_port, "host_key": node.host_key}
-            for node in plan.nodes.values()
-        ],
+        "agents": [_inventory_entry(plan, node) for node in plan.nodes.values()],
     }
+
+
+def _southbound_doors(plan: Plan, tls: TlsSettings) -> dict[str, Any]:
+    protocol = plan.tuning.southbound
+    doors: dict[str, Any] = {} if protocol.over_ssh else {"tls": _tls(tls)}
+    if plan.calls_port is not None:
+        name = "calls_ssh" if protocol.over_ssh else "calls_tls"
+        doors[name] = {"listen_host": HOST, "listen_port": plan.calls_port}
+    return doors
+
+
+def _inventory_entry(plan: Plan, node: LabNode) -> dict[str, Any]:
+    protocol = plan.tuning.southbound
+    entry: dict[str, Any] = {"name": node.name, "protocol": protocol.value}
+    ports = {
+        Protocol.NETCONF_SSH: node.netconf_port,
+        Protocol.NETCONF_TLS: plan.tls_ports.get(node.name),
+        Protocol.GNMI: node.gnmi_port,
+    }
+    if protocol.dialled:
+        entry |= {"host": HOST, "port": ports[protocol]}
+    if protocol.over_ssh:
+        return entry | {"host_key": node.host_key}
+    by_host = protocol is Protocol.GNMI
+    name = node_host_name(NodeId(node.node_id)) if by_host else f"urn:uuid:{node.node_id}"
+    return entry | {"certificate_name": name}
 
 
 def _tls(tls: TlsSettings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cryptography import x509
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.tls import PeerNames, TlsSettings, client_context, peer_names, server_context
-from keyweave_lab.pki import LabPki, file_name, write_private_file
+from keyweave_lab.pki import LabPki, file_name, node_host_name, write_private_file
 
 NODE = NodeId("0b9e2c1d-5a53-4a04-8a8f-6d2f2b1f9a01")
 
@@ -63,7 +63,9 @@ def test_nodes_and_applications_meet_under_strict_verification(pki: LabPki, host
     node, application = pki.node("Norte", NODE), pki.application(SaeId("alice"))
     of_client, of_server = handshake(node, application, host)
     assert of_client == PeerNames(common_names=("alice",))
-    assert of_server == PeerNames(uris=(f"urn:uuid:{NODE}",), dns=("localhost",), common_names=("Norte",))
+    assert of_server == PeerNames(
+        uris=(f"urn:uuid:{NODE}",), dns=("localhost", node_host_name(NODE)), common_names=("Norte",)
+    )
 
 
 def test_node_controller_and_operator_certificates_verify(pki: LabPki) -> None:

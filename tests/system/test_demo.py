@@ -44,6 +44,22 @@ def test_every_step_holds_and_nothing_is_left(short_dir: Path) -> None:
     assert [entry.name for entry in short_dir.iterdir()] == ["lab"]
 
 
+@pytest.mark.parametrize("protocol", ["netconf-tls", "call-home-ssh", "call-home-tls", "gnmi"])
+def test_every_step_holds_over_every_protocol(short_dir: Path, protocol: str) -> None:
+    done = subprocess.run(
+        [COMMAND, "demo", "--dir", "lab", "--topology", "triangle", "--southbound", protocol],
+        check=False,
+        cwd=short_dir,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"read from the agents ({protocol})" in done.stdout
+    assert "0 failed requests" in done.stdout
+    assert left_behind(short_dir) == []
+
+
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 4.0, 7.0])
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_moment_stops_everything(

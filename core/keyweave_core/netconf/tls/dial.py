@@ -100,9 +100,10 @@ async def shake_hands(
             cipher=cipher,
         )
 
+    channel = TlsChannel(who, begin)  # held here: uvloop returns a protocol of its own
     try:
-        transport, channel = await asyncio.get_running_loop().create_connection(
-            lambda: TlsChannel(who, begin),
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: channel,
             sock=connection,
             ssl=context,
             server_hostname="",

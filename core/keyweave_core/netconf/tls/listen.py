@@ -83,10 +83,11 @@ class TlsService:
 
     async def _serve(self, connection: socket.socket, host: str) -> None:
         keep_alive(connection, self._limits.keepalive_s, self._limits.keepalive_misses)
-        loop = asyncio.get_running_loop()
+        # Held here: uvloop returns a protocol of its own.
+        channel = TlsChannel(lambda tls: self._who(tls, host), self._open)
         try:
-            transport, channel = await loop.connect_accepted_socket(
-                lambda: TlsChannel(lambda tls: self._who(tls, host), self._open),
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: channel,
                 connection,
                 ssl=self._context,
                 ssl_handshake_timeout=self._limits.login_timeout_s,
