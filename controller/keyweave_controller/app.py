@@ -23,6 +23,7 @@ from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.metrics import Metrics
+from keyweave_gnmi.server import open_gnmi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Listening:
     metrics_port: int | None = None
     netconf_port: int | None = None
     netconf_tls_port: int | None = None
+    gnmi_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,10 @@ async def run_controller(
                 if netconf is not None:
                     closing.push_async_callback(netconf.stop)
                     ports = await netconf.start(engine, configurator)
-                    where = replace(where, netconf_port=ports.ssh, netconf_tls_port=ports.tls)
+                    gnmi_port = await _start_gnmi(settings, netconf, closing)
+                    where = replace(
+                        where, netconf_port=ports.ssh, netconf_tls_port=ports.tls, gnmi_port=gnmi_port
+                    )
                     told = group.create_task(netconf.follow(), name="netconf")
                     closing.callback(told.cancel)
                 listening(where)
@@ -125,6 +130,17 @@ def _netconf(
         new_id=chance.new_id,
         uniform=chance.uniform,
     )
+
+
+async def _start_gnmi(
+    settings: ControllerSettings, netconf: NetconfNorthbound, closing: AsyncExitStack
+) -> int | None:
+    """Serve over gNMI what the NETCONF server serves; the port, None when the settings do not want it."""
+    if settings.gnmi is None or settings.netconf is None:
+        return None
+    server, port = await open_gnmi(settings.gnmi, settings.netconf, netconf.system)
+    closing.push_async_callback(server.close)
+    return port
 
 
 async def _start_metrics(

@@ -20,6 +20,7 @@ from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.retry import Backoff
 from keyweave_core.runtime.settings import read_settings
 from keyweave_core.runtime.tls import TlsSettings
+from keyweave_gnmi.settings import GnmiSettings
 
 _PORTS = range(65536)
 
@@ -223,12 +224,15 @@ class ControllerSettings:
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     netconf: NetconfSettings | None = None
+    gnmi: GnmiSettings | None = None
     agents: tuple[AgentSettings, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_repeats("agents: name", [agent.name for agent in self.agents])
         dialled = [agent for agent in self.agents if agent.protocol.dialled]
         _refuse_repeats("agents: host and port", [f"{agent.host}:{agent.port}" for agent in dialled])
+        if self.gnmi is not None and self.netconf is None:
+            raise ValueError("[gnmi] serves what [netconf] does, to its users: that table is missing")
         self._check_protocols()
         _refuse_repeats("agents: consumer", [sae for agent in self.agents for sae in agent.consumers])
 
@@ -292,12 +296,11 @@ def _files(settings: ControllerSettings) -> list[tuple[str, Path]]:
         if agent.host_key is not None
     ]
     if settings.southbound.tls is not None:
-        tls = settings.southbound.tls
-        files += [
-            (f"southbound.tls.{name}", getattr(tls, name)) for name in ("certificate", "private_key", "ca")
-        ]
+        files += _tls_files("southbound.tls", settings.southbound.tls)
     if settings.netconf is not None:
         files += _netconf_files(settings.netconf)
+    if settings.gnmi is not None:
+        files += _tls_files("gnmi", settings.gnmi)
     if settings.accounting.tariff is not None:
         files.append(("accounting.tariff", settings.accounting.tariff))
     return files
@@ -311,11 +314,12 @@ def _netconf_files(settings: NetconfSettings) -> list[tuple[str, Path]]:
         if user.authorized_keys is not None
     ]
     if settings.tls is not None:
-        files += [
-            (f"netconf.tls.{name}", getattr(settings.tls, name))
-            for name in ("certificate", "private_key", "ca")
-        ]
+        files += _tls_files("netconf.tls", settings.tls)
     return files
+
+
+def _tls_files(table: str, settings: object) -> list[tuple[str, Path]]:
+    return [(f"{table}.{name}", getattr(settings, name)) for name in ("certificate", "private_key", "ca")]
 
 
 def _resolve(value: Any, folder: Path) -> Any:

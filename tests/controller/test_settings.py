@@ -180,3 +180,14 @@ def test_the_netconf_table(folder):
 def test_complaints_about_netconf_name_the_place(folder, old, new, complaint):
     with pytest.raises(SettingsError, match=complaint):
         read(folder, WHOLE + NETCONF.replace(old, new))
+
+
+def test_gnmi_wants_netconf_beside_it(folder):
+    gnmi = '[gnmi]\ncertificate = "c.pem"\nprivate_key = "c.key"\nca = "ca.pem"\n'
+    with pytest.raises(SettingsError, match="that table is missing"):
+        read(folder, WHOLE + gnmi)
+    settings = read(folder, WHOLE + NETCONF + gnmi)
+    assert settings.gnmi is not None
+    assert settings.gnmi.ca == folder / "ca.pem"
+    with pytest.raises(SettingsError, match="gnmi.ca: no such file"):
+        read(folder, WHOLE + NETCONF + gnmi.replace("ca.pem", "nowhere.pem"))

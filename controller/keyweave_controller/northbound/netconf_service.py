@@ -29,7 +29,7 @@ from keyweave_controller.northbound.following import changes_of
 from keyweave_controller.northbound.notices import Notices
 from keyweave_controller.northbound.operational import OperationalTree
 from keyweave_controller.northbound.question_calls import QuestionCalls
-from keyweave_core.errors import InvalidInput, PeerUnreachable, SettingsError
+from keyweave_core.errors import InternalFault, InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
 from keyweave_core.netconf.server.actions import ACTION
 from keyweave_core.netconf.server.entrances import Ports, read_entrances
@@ -37,6 +37,7 @@ from keyweave_core.netconf.server.nacm.control import Nacm
 from keyweave_core.netconf.server.nacm.initial import initial_nacm
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.netconf.server.settings import NetconfSettings
+from keyweave_core.netconf.server.system import System
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.retry import Uniform
@@ -177,6 +178,13 @@ class NetconfNorthbound:
             return await self._entrances.open(self._server, self._uniform)
         except PeerUnreachable as error:
             raise SettingsError(f"netconf: {error}") from error
+
+    @property
+    def system(self) -> System:
+        """What is served, for other protocols; after `start`."""
+        if self._server is None:
+            raise InternalFault("the NETCONF server was not started")
+        return self._server.system
 
     async def follow(self) -> None:
         """Tell subscribers what changes, and keep running as the configuration is, until cancelled."""

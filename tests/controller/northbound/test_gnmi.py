@@ -1,0 +1,50 @@
+"""The controller over gNMI: the trees of its NETCONF, the same rules, the same commits."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.controller.northbound.test_netconf_service import Site
+
+from keyweave_core.errors import KeyweaveError
+from keyweave_gnmi.client import GnmiClient
+from keyweave_gnmi.limits import GnmiLimits
+from keyweave_gnmi.server import open_gnmi
+from keyweave_gnmi.settings import GnmiSettings
+from keyweave_lab.pki import LabPki
+
+TOP = "/keyweave-qkd-network:key-associations"
+
+
+@pytest.fixture
+def site(tmp_path: Path, pki: LabPki) -> Site:
+    return Site(tmp_path, pki)
+
+
+async def test_an_association_by_set_and_get(site: Site, pki: LabPki) -> None:
+    tls = pki.controller()
+    settings = GnmiSettings(
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        ca=tls.ca,
+        listen_port=0,
+        limits=GnmiLimits(grace_s=0.1),
+    )
+    async with site.running():
+        server, port = await open_gnmi(settings, site.settings, site.northbound.system)
+        try:
+            async with GnmiClient("localhost", port, pki.operator()) as client:
+                wanted = {"name": "one", "source": "sae:a", "destination": "sae:c"}
+                await client.set(update=[(f"{TOP}/association[name=one]", wanted)])
+                (got,) = await client.get([f"{TOP}/association[name=one]/state/status"])
+                assert json.loads(got.update[0].val.json_ietf_val) == "active"
+                large = {**wanted, "name": "two", "source": "sae:b", "qos": {"min-bandwidth-bps": 4_000_000}}
+                with pytest.raises(KeyweaveError, match="lacks"):
+                    await client.set(update=[(f"{TOP}/association[name=two]", large)])
+                await client.set(delete=[f"{TOP}/association[name=one]"])
+                assert site.engine.network.state.operator.associations == ()
+            async with GnmiClient("localhost", port, pki.operator("viewer")) as viewer:
+                with pytest.raises(KeyweaveError, match="may not"):
+                    await viewer.set(update=[(f"{TOP}/association[name=one]", wanted)])
+        finally:
+            await server.close()
