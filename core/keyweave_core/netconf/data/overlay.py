@@ -11,6 +11,8 @@ from lxml import etree
 
 from keyweave_core.netconf.data.filters import TopLookup
 from keyweave_core.netconf.ports import Kind, SchemaNode
+from keyweave_core.netconf.protocol.elements import attributes_of
+from keyweave_core.netconf.protocol.elements import element as new_element
 
 
 def overlay(
@@ -39,11 +41,11 @@ def overlay(
 def _merge_one(parent: etree._Element, element: etree._Element, node: SchemaNode | None) -> None:
     existing = None if node is None else parent.find(str(element.tag))
     if node is None or existing is None:
-        parent.append(copy.deepcopy(element))
+        parent.append(_copied(element))
     elif node.kind is Kind.CONTAINER:
         _merge_children(existing, element, node)
     else:
-        parent.replace(existing, copy.deepcopy(element))
+        parent.replace(existing, _copied(element))
 
 
 def _merge_children(target: etree._Element, source: etree._Element, node: SchemaNode) -> None:
@@ -61,9 +63,24 @@ def _merge_children(target: etree._Element, source: etree._Element, node: Schema
             index = indexes[tag] = {_identity(other, inner): other for other in target.iterchildren(tag)}
         known = index.get(_identity(element, inner))
         if known is None or (inner.kind is Kind.LIST and not inner.keys):
-            target.append(copy.deepcopy(element))
+            target.append(_copied(element))
         elif inner.kind is Kind.LIST:
             _merge_children(known, element, inner)
+
+
+def _copied(element: etree._Element) -> etree._Element:
+    """A copy with the prefixes that the elements above declare: values (identities) may use them."""
+    kept = copy.deepcopy(element)
+    scope = {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+    if not scope or (not len(element) and ":" not in (element.text or "")):
+        return kept
+    own = kept.nsmap
+    if all(own.get(prefix) == uri for prefix, uri in scope.items()):
+        return kept
+    made = new_element(str(element.tag), element.nsmap, attributes_of(element))
+    made.text = kept.text
+    made.extend(list(kept))
+    return made
 
 
 def _identity(element: etree._Element, node: SchemaNode) -> tuple[str, ...]:
