@@ -10,7 +10,7 @@ room for the new beside the old.
     abandoned, controller restarted -> undo
 
 What is configured stays configured whatever becomes of it (SUSPENDED, its application gone). An entry without
-a living association is opened again when every agent has been heard.
+a living association gets one when every agent has been heard, and is tried again every `KEEP_S` meanwhile.
 """
 
 from keyweave_controller.control import admission, associations, changes, closing, planning
@@ -31,6 +31,8 @@ from keyweave_controller.control.state import (
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import SaeId
 
+KEEP_S = 30.0
+_KEEP = "intents:keep"
 _BUSY = "another change of the configuration is under way; try again"
 _UNCONFIRMED = "a commit of the configuration is still to be confirmed; try again"
 _SERVED = frozenset({AssociationState.ACTIVE, AssociationState.MOVING, AssociationState.SUSPENDED})
@@ -137,18 +139,32 @@ def review(turn: Turn) -> None:
 
 
 def keep(turn: Turn) -> None:
-    """Every agent has been heard: entries get the association that they lack, as far as there is room."""
+    """Entries get the association that they lack, as far as there is room; once every agent was heard."""
+    if turn.state.configuring is not None:
+        turn.set_timer(_KEEP, turn.at + KEEP_S)
+        return
     living = _living(turn)
+    _look_again(turn, living)
     for one in turn.state.operator.associations:
         association = living.get(one.pair)
-        expired = one.expires_at is not None and one.expires_at <= turn.at
         if association is None:
-            if not expired and not _open(turn, one, "the configuration"):
+            if not _expired(turn, one) and not _open(turn, one, "the configuration"):
                 _newest(turn).configured_as = one.name
         elif association.state is AssociationState.ACTIVE:
             if (association.qos, association.priority) != (one.qos, one.priority):
                 associations.change(turn, association, one.qos, one.priority)
             _govern(turn, association, one)
+
+
+def _look_again(turn: Turn, living: dict[tuple[SaeId, SaeId], Association]) -> None:
+    """Come back later when some entry has no association now: what is tried may be refused."""
+    turn.cancel_timer(_KEEP)
+    if any(one.pair not in living and not _expired(turn, one) for one in turn.state.operator.associations):
+        turn.set_timer(_KEEP, turn.at + KEEP_S)
+
+
+def _expired(turn: Turn, one: ConfiguredAssociation) -> bool:
+    return one.expires_at is not None and one.expires_at <= turn.at
 
 
 def _verdict(association: Association | None, wanted: ConfiguredAssociation) -> tuple[str, ...] | None:
@@ -249,6 +265,7 @@ def _complete(turn: Turn, work: Configuring) -> None:
     before = None if work.kept else state.kept or state.operator
     state.kept = None if before == work.wanted else before
     state.operator, state.configuring = work.wanted, None
+    _look_again(turn, _living(turn))
     turn.touch_configuration()
     turn.answer(work.request_id)
 

@@ -160,6 +160,8 @@ class Network:
                 association = self._state.associations.get(AppId(of))
                 if association is not None and association.live:
                     closing.close(turn, association)
+            case "intents":
+                intents.keep(turn)
             case "retry":
                 turn.capacity_grew = True
             case "trouble":

@@ -17,6 +17,7 @@ from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
     ConfigurationAbandoned,
+    ConfigurationKept,
     Notified,
     OperatorConfigured,
 )
@@ -56,10 +57,16 @@ def entry(
     )
 
 
-def configure(show: Rehearsal, request_id: str, *, settle: bool = True, **what: object) -> Answer | None:
+def configure(
+    show: Rehearsal, request_id: str, *, settle: bool = True, kept: bool = True, **what: object
+) -> Answer | None:
     show.now += 1
     event = OperatorConfigured(
-        at=show.now, request_id=request_id, configuration=OperatorConfiguration(**what), requester="op"
+        at=show.now,
+        request_id=request_id,
+        configuration=OperatorConfiguration(**what),
+        requester="op",
+        kept=kept,
     )
     show.feed(event)
     if settle:
@@ -322,6 +329,54 @@ def test_an_entry_that_lost_its_association_gets_one_after_a_restart(show: Rehea
     restart(show)
     show.advance(5)
     assert live(show)["one"].state is AssociationState.ACTIVE
+
+
+def test_a_commit_that_was_not_confirmed_does_not_outlive_the_controller(show: Rehearsal) -> None:
+    configure(show, "1", associations=(entry("one", rate=50_000),))
+    configure(show, "2", kept=False, associations=(entry("one", rate=10_000), entry("two", "sae:b")))
+    answer = configure(show, "3", associations=())
+    assert answer is not None
+    assert "still to be confirmed" in answer.reasons[0]
+    restart(show)
+    show.advance(40)
+    assert {name: one.reserved_bps for name, one in live(show).items()} == {"one": 50_000}
+    configure(show, "4", kept=False, associations=())
+    show.feed(ConfigurationKept(at=show.now, request_id="k"))
+    restart(show)
+    show.advance(40)
+    assert not live(show)
+    assert nothing_held(show)
+
+
+def test_going_back_to_what_was_kept_needs_no_confirmation(show: Rehearsal) -> None:
+    configure(show, "1", associations=(entry("one"),))
+    configure(show, "2", kept=False, associations=())
+    configure(show, "3", kept=False, associations=(entry("one"),))
+    assert show.network.state.kept is None
+    assert configure(show, "4", associations=()) == Answer(request_id="4")
+
+
+def test_an_entry_without_room_is_tried_again(show: Rehearsal) -> None:
+    configure(show, "1", associations=(entry("one", rate=60_000),))
+    configure(show, "2", kept=False, associations=())
+    show.feed(
+        AssociationRequested(
+            at=show.now,
+            request_id="g",
+            source="sae:a2",
+            destination="sae:c",
+            qos=AppQos(min_bandwidth_bps=60_000),
+        )
+    )
+    show.settle()
+    restart(show)
+    show.advance(40)
+    assert not live(show).get("one")
+    show.feed(AssociationClosed(at=show.now, request_id="x", app_id=show.answers()["g"].app_id))
+    show.advance(40)
+    assert live(show)["one"].reserved_bps == 60_000
+    show.advance(40)
+    assert not show.network.state.timers
 
 
 def test_what_expires_ends_and_its_entry_stays(show: Rehearsal) -> None:
