@@ -5,7 +5,7 @@ the claim in question: the first to hold a node id, an application or a link kee
 noted at the one who came later.
 """
 
-from keyweave_controller.control import associations, intents, recovery
+from keyweave_controller.control import associations, entries, intents, recovery
 from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.control.reconcile import reconcile, take_up_steps
@@ -42,7 +42,7 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
     judge_links(turn)
     if not state.settling:
         associations.settle(turn)
-        intents.keep(turn)
+        entries.keep(turn)
 
 
 def node_read(turn: Turn, event: NodeRead) -> None:
@@ -146,7 +146,7 @@ def heard(turn: Turn, name: str) -> None:
         if not state.settling:
             judge_links(turn)
             associations.settle(turn)
-            intents.keep(turn)
+            entries.keep(turn)
 
 
 def _touch_paths(turn: Turn, node_id: NodeId) -> None:

@@ -14,6 +14,7 @@ from keyweave_controller.control import (
     cleanup,
     closing,
     discovery,
+    entries,
     intents,
     measures,
     recovery,
@@ -161,7 +162,7 @@ class Network:
                 if association is not None and association.live:
                     closing.close(turn, association)
             case "intents":
-                intents.keep(turn)
+                entries.keep(turn)
             case "retry":
                 turn.capacity_grew = True
             case "trouble":

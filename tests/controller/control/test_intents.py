@@ -483,6 +483,10 @@ class TestTenants:
         )
         assert answer is not None
         assert "tenant payer" in answer.reasons[0]
+        answer = configure(show, "3", tenants=(payer, bank), associations=(entry("one", tenant="bank"),))
+        assert answer is not None
+        assert "tenant bank has 0 key associations of at most 0" in answer.reasons[0]
+        assert live(show)["one"].tenant == "payer"
 
     def test_watchers_hear_of_a_configuration(self, show: Rehearsal) -> None:
         self.configured(show, max_associations=1)

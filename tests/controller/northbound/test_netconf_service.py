@@ -287,6 +287,28 @@ async def test_everything_shown_is_valid(site: Site, client: NetconfClient) -> N
     assert status(await shown(client)) == "suspended"
 
 
+async def test_readers_share_the_trees_and_change_nothing_in_them(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", associations(entry()))
+
+    async def everything() -> bytes:
+        tops = [one for one in await client.get() if one.tag in (nw("networks"), kwn("key-associations"))]
+        return b"".join(etree.tostring(one, method="c14n") for one in tops)
+
+    before = await everything()
+    nmda = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
+    stores = "urn:ietf:params:xml:ns:yang:ietf-datastores"
+    for more in ("<with-origin/>", "<max-depth>3</max-depth>", "<config-filter>false</config-filter>"):
+        request = (
+            f'<get-data xmlns="{nmda}" xmlns:ds="{stores}">'
+            f"<datastore>ds:operational</datastore>{more}</get-data>"
+        )
+        await client.rpc(xml(request))
+    await client.get(
+        xml(f"<key-associations {KWN}><association><name>one</name></association></key-associations>")
+    )
+    assert await everything() == before
+
+
 async def test_a_restart_keeps_what_was_confirmed_and_nothing_else(site: Site) -> None:
     async with site.running(), site.client() as client:
         await client.edit_config("running", associations(entry()))
