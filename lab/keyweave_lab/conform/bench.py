@@ -20,9 +20,9 @@ from keyweave_lab.conform.talk import Talk
 from keyweave_lab.conform.wire import Login, open_wire
 from keyweave_lab.conform.xml import HELLO, LIBRARY, PROBE, Answer, Fault, local, text_of
 
-# How long the first rpc of a run may take, and the pause for servers that lose it.
+# How long the first rpc of a run may take, and how often servers that lose it are asked again.
 _START_S = 2.0
-_HELLO_PAUSE_S = 0.15
+_WARM_UP_S = 0.3
 _OPTIONS = {
     "other": "--other-user",
     "hello_timeout_s": "--hello-timeout",
@@ -73,7 +73,7 @@ class Bench:
     started: str = ""  # netconf-start-time when the run began, '' where not told
     facts: dict[str, Any] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)  # schemas by name and revision
-    hello_pause_s: float = 0.0  # between our hello and the first rpc
+    loses_first: bool = False  # an rpc right after the hello may be lost
     dirty: bool = False  # an edit may not have been undone
     original: Any = None  # see `editor`
     _steady: Talk | None = None
@@ -185,7 +185,7 @@ class Bench:
             try:
                 await talk.ask(PROBE, _START_S)
             except Failed:
-                self.hello_pause_s = _HELLO_PAUSE_S
+                self.loses_first = True
 
     async def open(self, hello: bytes | None = HELLO, login: Login | None = None) -> Talk:
         """A session that the caller closes; see `session`."""
@@ -195,8 +195,8 @@ class Bench:
             await talk.greet()
             if hello is not None:
                 talk.send_hello(hello)
-                if self.hello_pause_s:
-                    await self.pause(self.hello_pause_s)
+                if self.loses_first:
+                    await talk.warm_up(_WARM_UP_S)
         except (KeyweaveError, asyncio.CancelledError):
             await talk.close()
             raise
