@@ -17,7 +17,7 @@ from keyweave_core.errors import Exhausted, InternalFault, KeyweaveError
 from keyweave_core.netconf.protocol.elements import element as new_element
 from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.datastores import Editor
+from keyweave_core.netconf.server.stores.datastores import Editor
 from keyweave_core.netconf.server.system import System
 from keyweave_core.runtime.log import Logger
 from keyweave_gnmi.callers import Callers

@@ -17,7 +17,7 @@ from lxml import etree
 from keyweave_core.errors import InternalFault
 from keyweave_core.netconf.data.changes import Change, changes
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.datastores import Store
+from keyweave_core.netconf.server.stores.datastores import Store
 from keyweave_core.netconf.server.system import System
 from keyweave_core.runtime.log import Logger
 

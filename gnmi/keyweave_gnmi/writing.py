@@ -19,7 +19,7 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Kind, SchemaNode
 from keyweave_core.netconf.protocol.elements import element as new_element
 from keyweave_core.netconf.protocol.rpc_errors import BASE
-from keyweave_core.netconf.server.datastores import Snapshot
+from keyweave_core.netconf.server.stores.datastores import Snapshot
 from keyweave_gnmi.composing import Composer
 from keyweave_gnmi.faults import BadPath, BadValue, Unsupported
 from keyweave_gnmi.json_reading import JsonReader

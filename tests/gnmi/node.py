@@ -8,8 +8,8 @@ from lxml import etree
 
 from keyweave_core.errors import Refused
 from keyweave_core.netconf.protocol.messages import parse_xml
-from keyweave_core.netconf.server.datastores import Store
 from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.server.stores.datastores import Store
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_gnmi.client import ClientLimits, GnmiClient
 from keyweave_gnmi.limits import GnmiLimits

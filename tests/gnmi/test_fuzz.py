@@ -11,7 +11,7 @@ from tests.gnmi.test_laws import PLACES, READER, SETS, stored
 
 from keyweave_core.errors import InvalidInput
 from keyweave_core.netconf.protocol.messages import parse_xml
-from keyweave_core.netconf.server.datastores import Snapshot
+from keyweave_core.netconf.server.stores.datastores import Snapshot
 from keyweave_gnmi.matching import find
 from keyweave_gnmi.paths import read_pattern
 from keyweave_gnmi.text_paths import parse_path

@@ -11,7 +11,7 @@ from keyweave_core.netconf.data.edit import edit
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.elements import element as new_element
 from keyweave_core.netconf.protocol.rpc_errors import BASE
-from keyweave_core.netconf.server.datastores import Snapshot
+from keyweave_core.netconf.server.stores.datastores import Snapshot
 from keyweave_gnmi.faults import BadPath
 from keyweave_gnmi.json_ietf import JsonWriter
 from keyweave_gnmi.json_reading import JsonReader, parse_json

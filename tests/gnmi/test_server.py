@@ -10,7 +10,7 @@ import pytest
 from tests.gnmi.node import AT_LINK, LINK, NODE, OTHER, USERS, Target, settings
 
 from keyweave_core.errors import DeadlineExceeded, Exhausted, Refused, SchemaViolation, SettingsError
-from keyweave_core.netconf.server.datastores import Store
+from keyweave_core.netconf.server.stores.datastores import Store
 from keyweave_gnmi.client import GnmiClient
 from keyweave_gnmi.faults import Conflict, NoSuchNode, NotAllowed, Unsupported
 from keyweave_gnmi.limits import GnmiLimits

@@ -10,7 +10,7 @@ from keyweave_core.errors import PeerUnreachable, SchemaViolation
 from keyweave_core.netconf.data.changes import changes
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.messages import parse_xml
-from keyweave_core.netconf.server.datastores import Store
+from keyweave_core.netconf.server.stores.datastores import Store
 from keyweave_gnmi.client import GnmiClient
 from keyweave_gnmi.faults import BadValue
 from keyweave_gnmi.tree_client import Told, TreeClient

@@ -31,10 +31,10 @@ from keyweave_controller.northbound.operational import OperationalTree
 from keyweave_controller.northbound.question_calls import QuestionCalls
 from keyweave_core.errors import InternalFault, InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
-from keyweave_core.netconf.server.actions import ACTION
 from keyweave_core.netconf.server.entrances import Ports, read_entrances
 from keyweave_core.netconf.server.nacm.control import Nacm
 from keyweave_core.netconf.server.nacm.initial import initial_nacm
+from keyweave_core.netconf.server.operations.actions import ACTION
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.netconf.server.system import System

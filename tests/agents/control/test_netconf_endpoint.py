@@ -21,8 +21,8 @@ from keyweave_core.model.link import InterfaceStatus, KeyPool, Link, LinkStatus,
 from keyweave_core.model.node import Node, NodeStatus
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.datastores import Editor, Store
 from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.server.stores.datastores import Editor, Store
 from keyweave_core.runtime.clock import ManualClock
 from keyweave_yang.decode import decode_configuration
 from keyweave_yang.encode import encode_configuration, encode_refusal

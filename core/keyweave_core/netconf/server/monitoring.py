@@ -12,7 +12,7 @@ from keyweave_core.netconf.ports import ModuleInfo
 from keyweave_core.netconf.protocol.elements import element
 from keyweave_core.netconf.protocol.messages import MONITORING
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
-from keyweave_core.netconf.server.datastores import Lock, Store
+from keyweave_core.netconf.server.stores.datastores import Lock, Store
 from keyweave_core.netconf.transport import Peer
 from keyweave_core.runtime.clock import date_and_time
 

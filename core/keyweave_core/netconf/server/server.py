@@ -17,15 +17,15 @@ from keyweave_core.netconf.ports import Device, Keeper, Schema
 from keyweave_core.netconf.protocol.messages import MAX_SESSION_ID, NETMOD_NOTIFICATION, SUBSCRIBED
 from keyweave_core.netconf.server.access import AccessControl, OpenAccess
 from keyweave_core.netconf.server.calling import keep_calling
-from keyweave_core.netconf.server.datastores import Datastores, Store
-from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.events.notices import Notices
+from keyweave_core.netconf.server.events.stream import EventStream
 from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.library import capabilities, content_id
 from keyweave_core.netconf.server.monitoring import ServerCounters, SessionFacts
-from keyweave_core.netconf.server.notices import Notices
-from keyweave_core.netconf.server.operations import Operations
+from keyweave_core.netconf.server.operations.dispatch import Operations
 from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
 from keyweave_core.netconf.server.session import ServerSession
+from keyweave_core.netconf.server.stores.datastores import Datastores, Store
 from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
 from keyweave_core.netconf.server.subscriptions.observer import Observer
 from keyweave_core.netconf.server.system import System
@@ -301,7 +301,7 @@ class NetconfServer:
 
 
 if TYPE_CHECKING:
-    from keyweave_core.netconf.server.calls import Registry
+    from keyweave_core.netconf.server.operations.calls import Registry
 
     def _is_registry(server: NetconfServer) -> Registry:
         return server

@@ -20,12 +20,12 @@ from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.protocol.session import Incoming, Opened, Role, Session, State, Unreadable
 from keyweave_core.netconf.protocol.size import Shape
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.calls import Answer, Termination
-from keyweave_core.netconf.server.datastores import Editor
+from keyweave_core.netconf.server.events.outlet import Outlet
 from keyweave_core.netconf.server.monitoring import Counters, ServerCounters, SessionFacts
-from keyweave_core.netconf.server.operations import Operations
-from keyweave_core.netconf.server.outlet import Outlet
-from keyweave_core.netconf.server.parameters import RPC, operation_of
+from keyweave_core.netconf.server.operations.calls import Answer, Termination
+from keyweave_core.netconf.server.operations.dispatch import Operations
+from keyweave_core.netconf.server.operations.parameters import RPC, operation_of
+from keyweave_core.netconf.server.stores.datastores import Editor
 from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger

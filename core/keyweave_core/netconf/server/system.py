@@ -14,10 +14,10 @@ from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.ports import Device, ModuleInfo, Schema
 from keyweave_core.netconf.server.access import AccessControl
-from keyweave_core.netconf.server.datastores import Datastores, Store
-from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.events.stream import EventStream
 from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.monitoring import ServerCounters
+from keyweave_core.netconf.server.stores.datastores import Datastores, Store
 from keyweave_core.runtime.clock import Clock
 
 

@@ -10,8 +10,8 @@ from lxml import etree
 from keyweave_core.errors import Refused, Unavailable
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError
 from keyweave_core.netconf.server.access import OpenAccess, User
-from keyweave_core.netconf.server.confirmed import CommitRequest, ConfirmedFact, ConfirmEvent
-from keyweave_core.netconf.server.datastores import Datastores, Editor, Store
+from keyweave_core.netconf.server.stores.confirmed import CommitRequest, ConfirmedFact, ConfirmEvent
+from keyweave_core.netconf.server.stores.datastores import Datastores, Editor, Store
 from keyweave_core.runtime.clock import ManualClock
 
 RUNNING, CANDIDATE = Store.RUNNING, Store.CANDIDATE

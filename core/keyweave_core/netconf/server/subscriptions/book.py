@@ -12,8 +12,8 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.protocol.messages import SUBSCRIBED
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
-from keyweave_core.netconf.server.calls import Caller
-from keyweave_core.netconf.server.events import STREAM, Subscription
+from keyweave_core.netconf.server.events.stream import STREAM, Subscription
+from keyweave_core.netconf.server.operations.calls import Caller
 from keyweave_core.netconf.server.subscriptions.observer import Observer
 from keyweave_core.netconf.server.subscriptions.pushing import PushSubscription
 from keyweave_core.netconf.server.subscriptions.refusals import refusal

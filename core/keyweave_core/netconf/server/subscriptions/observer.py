@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.elements import Element
-from keyweave_core.netconf.server.snapshots import RunningChanged, Store
+from keyweave_core.netconf.server.stores.snapshots import RunningChanged, Store
 from keyweave_core.netconf.server.subscriptions.scenes import Scene
 from keyweave_core.netconf.server.subscriptions.terms import Datastore
 from keyweave_core.netconf.server.system import System

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
-from keyweave_core.netconf.server.calls import Answer, Caller, Method
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
 from keyweave_core.netconf.server.subscriptions.book import Dynamic, SubscriptionBook
 from keyweave_core.netconf.server.subscriptions.pushing import PushSubscription
 from keyweave_core.netconf.server.subscriptions.reading_terms import TermsReader, subscription_id

@@ -13,7 +13,7 @@ from keyweave_core.errors import KeyweaveError
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import PUSH, notification_bytes
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
-from keyweave_core.netconf.server.calls import Caller
+from keyweave_core.netconf.server.operations.calls import Caller
 from keyweave_core.netconf.server.subscriptions.observer import Observer
 from keyweave_core.netconf.server.subscriptions.refusals import Request, refusal
 from keyweave_core.netconf.server.subscriptions.scenes import Scene, View

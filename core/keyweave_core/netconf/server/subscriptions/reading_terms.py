@@ -16,8 +16,8 @@ from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
-from keyweave_core.netconf.server.events import STREAM
-from keyweave_core.netconf.server.parameters import moment, read_xpath, text_of
+from keyweave_core.netconf.server.events.stream import STREAM
+from keyweave_core.netconf.server.operations.parameters import moment, read_xpath, text_of
 from keyweave_core.netconf.server.subscriptions.refusals import Request, refusal
 from keyweave_core.netconf.server.subscriptions.terms import (
     Datastore,

@@ -11,7 +11,7 @@ from lxml import etree
 
 from keyweave_core.netconf.protocol.elements import Element, element
 from keyweave_core.netconf.protocol.messages import SUBSCRIBED, notification_bytes, to_bytes
-from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.events.outlet import Outlet
 from keyweave_core.netconf.server.subscriptions.refusals import put_reason
 from keyweave_core.netconf.server.subscriptions.terms import Terms
 from keyweave_core.netconf.server.subscriptions.written_terms import put_terms

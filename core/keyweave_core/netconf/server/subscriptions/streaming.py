@@ -5,8 +5,8 @@ the subscription is suspended and told so; when the peer reads again it is resum
 """
 
 from keyweave_core.netconf.protocol.messages import to_bytes
-from keyweave_core.netconf.server.calls import Caller
-from keyweave_core.netconf.server.events import Subscription, Verdict, matcher
+from keyweave_core.netconf.server.events.stream import Subscription, Verdict, matcher
+from keyweave_core.netconf.server.operations.calls import Caller
 from keyweave_core.netconf.server.subscriptions.standing import Standing
 from keyweave_core.netconf.server.subscriptions.terms import StreamTerms
 from keyweave_core.netconf.server.system import System

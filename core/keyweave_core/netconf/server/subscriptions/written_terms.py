@@ -6,7 +6,7 @@ from lxml import etree
 
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
-from keyweave_core.netconf.server.events import STREAM
+from keyweave_core.netconf.server.events.stream import STREAM
 from keyweave_core.netconf.server.subscriptions.terms import OnChange, Periodic, PushTerms, Terms
 from keyweave_core.runtime.clock import date_and_time
 

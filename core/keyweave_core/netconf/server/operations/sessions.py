@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from lxml import etree
 
 from keyweave_core.netconf.protocol.rpc_errors import BASE, bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, Termination
-from keyweave_core.netconf.server.parameters import parameters, required, text_of
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry, Termination
+from keyweave_core.netconf.server.operations.parameters import parameters, required, text_of
 
 
 def operations(registry: Registry) -> Mapping[str, Method]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from lxml import etree
 
 from keyweave_core.netconf.protocol.rpc_errors import BASE, bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.confirmed import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CommitRequest
-from keyweave_core.netconf.server.parameters import parameters, required, store_or_config, text_of
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
+from keyweave_core.netconf.server.operations.parameters import parameters, required, store_or_config, text_of
+from keyweave_core.netconf.server.stores.confirmed import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CommitRequest
 from keyweave_core.netconf.server.system import System
 
 

@@ -7,8 +7,8 @@ from lxml import etree
 from keyweave_core.netconf.protocol.elements import element
 from keyweave_core.netconf.protocol.messages import MONITORING, to_bytes
 from keyweave_core.netconf.server import monitoring
-from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.parameters import parameters, required, text_of
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
+from keyweave_core.netconf.server.operations.parameters import parameters, required, text_of
 from keyweave_core.netconf.server.system import System
 
 

@@ -7,9 +7,8 @@ from lxml import etree
 from keyweave_core.netconf.data.defaults import WITH_DEFAULTS, Mode, reported
 from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, not_supported
-from keyweave_core.netconf.server.datastores import Store, Test
-from keyweave_core.netconf.server.parameters import (
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, not_supported
+from keyweave_core.netconf.server.operations.parameters import (
     choice,
     parameters,
     required,
@@ -17,6 +16,7 @@ from keyweave_core.netconf.server.parameters import (
     store_or_config,
     text_of,
 )
+from keyweave_core.netconf.server.stores.datastores import Store, Test
 from keyweave_core.netconf.server.system import System
 
 _ERROR_OPTIONS = ("stop-on-error", "continue-on-error", "rollback-on-error")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.events.outlet import Outlet
 from keyweave_core.netconf.server.timers import after
 from keyweave_core.runtime.clock import ManualClock
 

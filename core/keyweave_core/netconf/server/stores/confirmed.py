@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
-from keyweave_core.netconf.server.snapshots import Editor, Snapshot
+from keyweave_core.netconf.server.stores.snapshots import Editor, Snapshot
 
 DEFAULT_TIMEOUT_S = 600
 MAX_TIMEOUT_S = 2**32 - 1

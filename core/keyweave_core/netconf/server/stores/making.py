@@ -7,7 +7,7 @@ from keyweave_core.errors import KeyweaveError, Refused, SchemaViolation
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Device, Keeper
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, from_fault
-from keyweave_core.netconf.server.snapshots import Snapshot
+from keyweave_core.netconf.server.stores.snapshots import Snapshot
 from keyweave_core.runtime.log import Logger
 
 

@@ -10,8 +10,8 @@ from keyweave_core.errors import SchemaViolation
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError
 from keyweave_core.netconf.server.access import OpenAccess, User
-from keyweave_core.netconf.server.datastores import Datastores, Editor, Store
-from keyweave_core.netconf.server.datastores import Test as Option
+from keyweave_core.netconf.server.stores.datastores import Datastores, Editor, Store
+from keyweave_core.netconf.server.stores.datastores import Test as Option
 from keyweave_core.runtime.clock import ManualClock
 
 Xml = Callable[[str], etree._Element]

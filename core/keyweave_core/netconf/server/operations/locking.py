@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from lxml import etree
 
 from keyweave_core.netconf.protocol.rpc_errors import BASE
-from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.parameters import parameters, required, store
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
+from keyweave_core.netconf.server.operations.parameters import parameters, required, store
 from keyweave_core.netconf.server.system import System
 
 

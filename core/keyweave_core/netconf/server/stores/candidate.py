@@ -8,7 +8,7 @@ the path, until it is discarded or replaced as a whole.
 
 from keyweave_core.netconf.data.merge import merge
 from keyweave_core.netconf.data.schema_paths import SchemaMap
-from keyweave_core.netconf.server.snapshots import Snapshot
+from keyweave_core.netconf.server.stores.snapshots import Snapshot
 
 
 class Candidate:

@@ -5,9 +5,9 @@ from lxml import etree
 
 from keyweave_core.netconf.data.selection import SubtreeSelection
 from keyweave_core.netconf.protocol.messages import notification_bytes, parse_xml, read_notification
-from keyweave_core.netconf.server.event_log import EventLog
-from keyweave_core.netconf.server.events import EventStream, Subscription, Verdict, matcher
-from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.events.event_log import EventLog
+from keyweave_core.netconf.server.events.outlet import Outlet
+from keyweave_core.netconf.server.events.stream import EventStream, Subscription, Verdict, matcher
 from keyweave_core.runtime.clock import ManualClock, date_and_time
 
 START = 1_700_000_000.0

@@ -7,9 +7,9 @@ from keyweave_core.netconf.data.nodes import container
 from keyweave_core.netconf.protocol.messages import OK
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.actions import ACTION
-from keyweave_core.netconf.server.datastores import Editor
+from keyweave_core.netconf.server.operations.actions import ACTION
 from keyweave_core.netconf.server.server import NetconfServer
+from keyweave_core.netconf.server.stores.datastores import Editor
 from keyweave_core.runtime.clock import ManualClock
 
 TINY = "urn:test:tiny"

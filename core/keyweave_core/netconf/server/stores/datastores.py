@@ -22,13 +22,13 @@ from keyweave_core.netconf.ports import Device, Keeper, Schema
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, from_fault
 from keyweave_core.netconf.server.access import AccessControl
-from keyweave_core.netconf.server.candidate import Candidate
-from keyweave_core.netconf.server.confirmed import PLAIN, CommitRequest, ConfirmedFact
-from keyweave_core.netconf.server.confirming import Confirming
 from keyweave_core.netconf.server.features import ServerFeatures
-from keyweave_core.netconf.server.locks import Locks, denied
-from keyweave_core.netconf.server.making import Making
-from keyweave_core.netconf.server.snapshots import Editor, Lock, RunningChanged, Snapshot, Store, Test
+from keyweave_core.netconf.server.stores.candidate import Candidate
+from keyweave_core.netconf.server.stores.confirmed import PLAIN, CommitRequest, ConfirmedFact
+from keyweave_core.netconf.server.stores.confirming import Confirming
+from keyweave_core.netconf.server.stores.locks import Locks, denied
+from keyweave_core.netconf.server.stores.making import Making
+from keyweave_core.netconf.server.stores.snapshots import Editor, Lock, RunningChanged, Snapshot, Store, Test
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger, get_logger
 

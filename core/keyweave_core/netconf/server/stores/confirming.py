@@ -9,9 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
-from keyweave_core.netconf.server.confirmed import CommitRequest, ConfirmedCommit, ConfirmedFact, Pending
-from keyweave_core.netconf.server.rollback import RollBack
-from keyweave_core.netconf.server.snapshots import Editor, Snapshot
+from keyweave_core.netconf.server.stores.confirmed import (
+    CommitRequest,
+    ConfirmedCommit,
+    ConfirmedFact,
+    Pending,
+)
+from keyweave_core.netconf.server.stores.rollback import RollBack
+from keyweave_core.netconf.server.stores.snapshots import Editor, Snapshot
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger
 

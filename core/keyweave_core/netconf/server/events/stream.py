@@ -23,8 +23,8 @@ from keyweave_core.netconf.protocol.messages import (
     to_bytes,
 )
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
-from keyweave_core.netconf.server.event_log import EventLog, LoggedEvent
-from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.events.event_log import EventLog, LoggedEvent
+from keyweave_core.netconf.server.events.outlet import Outlet
 from keyweave_core.netconf.server.timers import after
 from keyweave_core.runtime.clock import Clock, date_and_time
 

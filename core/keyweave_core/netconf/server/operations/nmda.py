@@ -16,8 +16,8 @@ from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import NMDA, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, not_supported
-from keyweave_core.netconf.server.parameters import (
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry, not_supported
+from keyweave_core.netconf.server.operations.parameters import (
     choice,
     identity_in,
     named_datastore,
@@ -27,8 +27,8 @@ from keyweave_core.netconf.server.parameters import (
     text_of,
     writable_store,
 )
-from keyweave_core.netconf.server.reading import Reading
-from keyweave_core.netconf.server.snapshots import Store
+from keyweave_core.netconf.server.operations.reading import Reading
+from keyweave_core.netconf.server.stores.snapshots import Store
 from keyweave_core.netconf.server.system import System
 
 _MAX_DEPTH = 65535

@@ -15,12 +15,12 @@ from keyweave_core.errors import KeyweaveError
 from keyweave_core.netconf.data.changes import Change, ChangeKind, each_change
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.protocol.elements import Element, element
-from keyweave_core.netconf.server.calls import Registry, Termination
-from keyweave_core.netconf.server.confirmed import ConfirmedFact
-from keyweave_core.netconf.server.events import EventStream
+from keyweave_core.netconf.server.events.stream import EventStream
 from keyweave_core.netconf.server.monitoring import SessionFacts
+from keyweave_core.netconf.server.operations.calls import Registry, Termination
 from keyweave_core.netconf.server.push_modules import NOTICES
-from keyweave_core.netconf.server.snapshots import Editor, RunningChanged
+from keyweave_core.netconf.server.stores.confirmed import ConfirmedFact
+from keyweave_core.netconf.server.stores.snapshots import Editor, RunningChanged
 
 MAX_EDITS = 100
 """More edits than these are told as one of each top-level node."""

@@ -9,9 +9,9 @@ from keyweave_core.errors import Unavailable
 from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.access import OpenAccess, User
-from keyweave_core.netconf.server.confirmed import CommitRequest
-from keyweave_core.netconf.server.datastores import Datastores, Editor, Store
 from keyweave_core.netconf.server.features import ServerFeatures
+from keyweave_core.netconf.server.stores.confirmed import CommitRequest
+from keyweave_core.netconf.server.stores.datastores import Datastores, Editor, Store
 from keyweave_core.runtime.clock import ManualClock
 
 Xml = Callable[[str], etree._Element]

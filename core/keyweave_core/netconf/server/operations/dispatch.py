@@ -11,7 +11,7 @@ from lxml import etree
 
 from keyweave_core.netconf.protocol.messages import OK, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
-from keyweave_core.netconf.server import (
+from keyweave_core.netconf.server.operations import (
     actions,
     committing,
     locking,
@@ -21,8 +21,8 @@ from keyweave_core.netconf.server import (
     subscribing,
     writing,
 )
-from keyweave_core.netconf.server import sessions as ending
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, not_supported
+from keyweave_core.netconf.server.operations import sessions as ending
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry, not_supported
 from keyweave_core.netconf.server.subscriptions import operations as dynamic
 from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
 from keyweave_core.netconf.server.system import System

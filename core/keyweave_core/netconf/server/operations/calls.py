@@ -13,9 +13,9 @@ from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import OK
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.datastores import Editor
+from keyweave_core.netconf.server.events.outlet import Outlet
 from keyweave_core.netconf.server.monitoring import SessionFacts
-from keyweave_core.netconf.server.outlet import Outlet
+from keyweave_core.netconf.server.stores.datastores import Editor
 
 
 class Termination(StrEnum):

@@ -7,7 +7,7 @@ from tests.core.netconf.server.subscriptions.conftest import TINY, Subscriber
 from keyweave_core.netconf.protocol.framing import frame
 from keyweave_core.netconf.protocol.messages import Hello, hello_bytes, parse_xml
 from keyweave_core.netconf.protocol.rpc_errors import BASE
-from keyweave_core.netconf.server.notices import MAX_EDITS
+from keyweave_core.netconf.server.events.notices import MAX_EDITS
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import ManualClock
 

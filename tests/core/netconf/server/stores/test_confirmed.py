@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError
 from keyweave_core.netconf.server.access import User
-from keyweave_core.netconf.server.confirmed import (
+from keyweave_core.netconf.server.stores.confirmed import (
     MAX_TIMEOUT_S,
     PLAIN,
     CommitRequest,
@@ -14,7 +14,7 @@ from keyweave_core.netconf.server.confirmed import (
     ConfirmedFact,
     ConfirmEvent,
 )
-from keyweave_core.netconf.server.snapshots import Editor, Snapshot
+from keyweave_core.netconf.server.stores.snapshots import Editor, Snapshot
 
 FIRST, LATER = Snapshot(()), Snapshot(())
 BAD = f"{{{BASE}}}bad-element"

@@ -10,10 +10,10 @@ from lxml import etree
 
 from keyweave_core.netconf.protocol.messages import NETMOD_NOTIFICATION, NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method
-from keyweave_core.netconf.server.events import STREAM, Subscription, Verdict, matcher
-from keyweave_core.netconf.server.outlet import Outlet
-from keyweave_core.netconf.server.parameters import moment, parameters, read_filter, text_of
+from keyweave_core.netconf.server.events.outlet import Outlet
+from keyweave_core.netconf.server.events.stream import STREAM, Subscription, Verdict, matcher
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
+from keyweave_core.netconf.server.operations.parameters import moment, parameters, read_filter, text_of
 from keyweave_core.netconf.server.system import System
 
 

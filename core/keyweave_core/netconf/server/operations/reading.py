@@ -9,8 +9,14 @@ from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.protocol.messages import MONITORING, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import BASE
 from keyweave_core.netconf.server import library, monitoring
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, Registry, data_answer
-from keyweave_core.netconf.server.parameters import choice, parameters, read_filter, required, store
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry, data_answer
+from keyweave_core.netconf.server.operations.parameters import (
+    choice,
+    parameters,
+    read_filter,
+    required,
+    store,
+)
 from keyweave_core.netconf.server.system import System
 
 _WITH_DEFAULTS = f"{{{WITH_DEFAULTS}}}with-defaults"

@@ -12,7 +12,7 @@ from keyweave_core.netconf.data.xpath_syntax import BadXPath
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.messages import NMDA, NOTIFICATION
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element, base_info
-from keyweave_core.netconf.server.datastores import Store
+from keyweave_core.netconf.server.stores.datastores import Store
 from keyweave_core.runtime.clock import parse_date_and_time
 
 RPC = f"{{{BASE}}}rpc"

@@ -14,7 +14,7 @@ from keyweave_core.netconf.ports import Kind, SchemaNode
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import OK, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import bad_element
-from keyweave_core.netconf.server.calls import Answer, Caller, Method, not_supported
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, not_supported
 from keyweave_core.netconf.server.system import System
 
 ACTION = f"{{{YANG}}}action"

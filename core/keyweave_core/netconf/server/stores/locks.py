@@ -1,7 +1,7 @@
 """Global locks of datastores (RFC 6241 clauses 7.5 and 7.6)."""
 
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, base_info
-from keyweave_core.netconf.server.snapshots import Lock, Store
+from keyweave_core.netconf.server.stores.snapshots import Lock, Store
 
 
 class Locks:
