@@ -157,7 +157,7 @@ TWICE = b"<capability>urn:ietf:params:netconf:base:1.1</capability></capabilitie
         ("B12.unknown", Fault(when=rb"<kill-session", answer=says("operation-failed"))),
         ("B12.zero", Fault(when=rb"<kill-session", answer=OK)),
         ("B12.other", Fault(when=rb"<kill-session", answer=OK)),
-        ("F5", Fault(when=rb"<get-config", answer=MUTE)),
+        ("F5", Fault(hello_out=later(6, b""))),
         ("F4.alive", Fault(hello_out=later(2, b""))),
         ("F4.same", Fault(message_out=restarted())),
     ],
