@@ -134,8 +134,8 @@ class Device:
                     asyncio.get_running_loop().call_later(0.005, session.end, "dropped")
         return [encode_state(self.node)]
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
-        del old, new
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
+        del old, new, user
 
     async def call(self, operation: etree._Element, user: str) -> None:  # noqa: ARG002
         raise KeyError(operation.tag)

@@ -117,8 +117,10 @@ async def _ours(public_key: str) -> None:
         async def state(self) -> Sequence[etree._Element]:
             return [encode_state(whole)]
 
-        async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
-            del old, new
+        async def apply(
+            self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str
+        ) -> None:
+            del old, new, user
 
         async def call(self, operation: etree._Element, user: str) -> None:  # noqa: ARG002
             raise KeyError(operation.tag)

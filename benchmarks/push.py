@@ -49,8 +49,8 @@ class _Device:
         self.looks += 1
         return [encode_state(self.node)]
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
-        del old, new
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
+        del old, new, user
 
     async def call(self, operation: etree._Element, user: str) -> None:  # noqa: ARG002
         raise KeyError(operation.tag)

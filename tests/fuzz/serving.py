@@ -78,7 +78,7 @@ class Node:
     async def state(self) -> Sequence[etree._Element]:
         return []
 
-    async def apply(self, _old: Sequence[etree._Element], _new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], _new: Sequence[etree._Element], _user: str) -> None:
         return None
 
     async def call(self, operation: etree._Element, _user: str) -> None:

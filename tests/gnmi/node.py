@@ -56,7 +56,7 @@ class Device:
         <qkdl_performance><skr>{self.rate_bps}</skr></qkdl_performance></qkd_link></qkd_links></qkd_node>"""
         return [parse_xml(text.encode())]
 
-    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element], _user: str) -> None:
         if new[0].findtext(f"{{{ETSI}}}qkdn_version") == "impossible":
             raise Refused("No such version can be run here.")
         self.applied.append(new)

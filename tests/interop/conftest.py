@@ -59,7 +59,7 @@ class Device:
     async def state(self) -> Sequence[etree._Element]:
         return [parse_xml(OBSERVED.encode())]
 
-    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element], _user: str) -> None:
         if new[0].findtext(f"{{{ETSI}}}qkdn_version") == "impossible":
             raise Refused("No such version can be run here.")
 

@@ -42,8 +42,8 @@ class Device:
     async def state(self) -> Sequence[etree._Element]:
         return []
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
-        del old, new
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
+        del old, new, user
 
     async def call(self, operation: etree._Element, _user: str) -> None:
         raise KeyError(operation.tag)

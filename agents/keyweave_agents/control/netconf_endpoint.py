@@ -134,7 +134,7 @@ class NodeEndpoint:
         encode_waiting(tree, (application_new(event, node) for event in keys.waiting))
         return [tree]
 
-    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
         """Make `new` real or raise SchemaViolation or Refused and leave everything as it is."""
         wanted = decode_configuration(new, self._entries)
         decision = decide(wanted, self._own)
@@ -149,6 +149,7 @@ class NodeEndpoint:
         self._applied = new
         self._log.info(
             "configured",
+            user=user or "system",
             routes=len(decision.plan.routes),
             associations=len(decision.plan.associations),
             generating=len(decision.generating),

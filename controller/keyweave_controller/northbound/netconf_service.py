@@ -43,8 +43,8 @@ from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.retry import Uniform
 from keyweave_yang.schema import ModelSchema, load_schema
 
-REQUESTER = "netconf"
-"""Who a configured association is said to be requested by; who committed is in the log of the server."""
+SYSTEM = "system"
+"""Who asks for what nobody commits: what a roll back of a confirmed commit opens again."""
 
 _HARMLESS = tuple(("keyweave-qkd-network", name) for name in ("compute-paths", "what-if", "get-bill"))
 """Operations that those may call who only read."""
@@ -84,14 +84,14 @@ class ControllerDevice:
         """What is observed now; the elements are shared, they change with the network."""
         return self._tree.render()
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
         """Have the network grant what differs, or raise RpcError naming each entry that it refuses."""
         before, after = configuration_tree.decode(old), configuration_tree.decode(new)
 
         def wanted(current: OperatorConfiguration) -> OperatorConfiguration:
             return configuration_tree.merged(current, before, after)
 
-        answer = await self._configurator.change(wanted, requester=REQUESTER, kept=False)
+        answer = await self._configurator.change(wanted, requester=user or SYSTEM, kept=False)
         if answer.reasons:
             raise refusal(answer)
 

@@ -182,9 +182,10 @@ class Device(Protocol):
         """
         ...
 
-    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
         """Make the validated configuration `new` real, or raise and leave everything as `old` says.
 
+        `user` is who changes it, "" when the system does: a confirmed commit that ran out of time, say.
         Raises SchemaViolation or Refused: the edit or commit is answered with that error and undone.
         """
         ...

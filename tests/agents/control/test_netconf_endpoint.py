@@ -183,7 +183,7 @@ async def test_it_starts_with_the_facts_and_its_first_configuration_is_valid(ben
 async def test_a_commit_becomes_a_plan_and_only_what_is_kept_a_file(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
-    await endpoint.apply(before, xml(WRITTEN))
+    await endpoint.apply(before, xml(WRITTEN), "operator")
     assert not bench.folder.exists()
     await endpoint.keep(xml(WRITTEN))
     plan = bench.keys.plans[-1]
@@ -196,7 +196,7 @@ async def test_a_refused_commit_changes_nothing(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
     with pytest.raises(SchemaViolation, match="qkdn_location_id"):
-        await endpoint.apply(before, xml(replace(WRITTEN, location_id="elsewhere")))
+        await endpoint.apply(before, xml(replace(WRITTEN, location_id="elsewhere")), "operator")
     assert bench.keys.plans == [KeyPlan()]
     assert endpoint.running.applications == ()
     assert not bench.folder.exists()
@@ -208,7 +208,7 @@ async def test_what_cannot_be_made_real_is_undone(bench: Bench) -> None:
     bench.keys.refuses = True
     off = replace(WRITTEN, links=(replace(WRITTEN.links[0], enable=False), *WRITTEN.links[1:]))
     with pytest.raises(Refused):
-        await endpoint.apply(before, xml(off))
+        await endpoint.apply(before, xml(off), "operator")
     assert bench.keys.plans[-1] == KeyPlan()
     assert bench.module.enabled
     assert endpoint.running.applications == ()
@@ -233,15 +233,15 @@ async def test_a_link_is_switched_off_and_on(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
     off = replace(OWN, links=(replace(OWN.links[0], requested_status=LinkStatus.OFF),))
-    await endpoint.apply(before, xml(off))
+    await endpoint.apply(before, xml(off), "operator")
     assert not bench.module.enabled
-    await endpoint.apply(xml(off), before)
+    await endpoint.apply(xml(off), before, "operator")
     assert bench.module.enabled
 
 
 async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: Bench) -> None:
     first = bench.endpoint()
-    await first.apply(first.start(), xml(WRITTEN))
+    await first.apply(first.start(), xml(WRITTEN), "operator")
     await first.keep(xml(WRITTEN))
     made = first.node().applications[0].creation_time
     await bench.clock.advance(3600)
@@ -255,7 +255,7 @@ async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: B
 
 async def test_settings_win_over_what_was_saved(bench: Bench) -> None:
     first = bench.endpoint()
-    await first.apply(first.start(), xml(WRITTEN))
+    await first.apply(first.start(), xml(WRITTEN), "operator")
     await first.keep(xml(WRITTEN))
     moved = replace(bench, own=replace(OWN, location_id="room 2", consumers=()))
     running = decode_configuration(moved.endpoint().start())
@@ -272,7 +272,7 @@ async def test_a_corrupt_file_means_a_fresh_start(bench: Bench, content: bytes) 
     (bench.folder / "running.json").write_bytes(content)
     endpoint = bench.endpoint()
     assert decode_configuration(endpoint.start()).applications == ()
-    await endpoint.apply([], xml(WRITTEN))
+    await endpoint.apply([], xml(WRITTEN), "operator")
     await endpoint.keep(xml(WRITTEN))
     assert decode_configuration(bench.endpoint().start()).applications != ()
     await endpoint.keep(None)
@@ -281,7 +281,7 @@ async def test_a_corrupt_file_means_a_fresh_start(bench: Bench, content: bytes) 
 
 async def test_state_is_valid_and_holds_what_is_observed(bench: Bench) -> None:
     endpoint = bench.endpoint()
-    await endpoint.apply(endpoint.start(), xml(WRITTEN))
+    await endpoint.apply(endpoint.start(), xml(WRITTEN), "operator")
     (state,) = await endpoint.state()
     load_schema("agent").validate_state([state])
     text = etree.tostring(state, encoding="unicode")

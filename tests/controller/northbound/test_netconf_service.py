@@ -196,6 +196,7 @@ async def test_an_association_is_configured_seen_active_and_deleted(
     assert status(one) == "active"
     assert one is not None
     assert one.findtext(f"{kwn('state')}/{kwn('path')}/{kwn('bandwidth-bps')}") == "5000"
+    assert one.findtext(f"{kwn('state')}/{kwn('requested-by')}") == "operator", "the user who committed"
     assert [node.text for node in one.iterfind(f"{kwn('state')}/{kwn('path')}/{kwn('node-name')}")] == [
         "A",
         "B",

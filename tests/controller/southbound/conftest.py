@@ -155,7 +155,7 @@ class SmallAgent:
         self._read.release()
         return self.raw_state() if self.raw_state else [encode_state(self.node)]
 
-    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element], _user: str) -> None:
         if self.refusal is not None:
             raise self.refusal
         if self.judge is not None:

@@ -138,6 +138,7 @@ class TinyDevice:
     """Applies what does not say `version` 666; answers the operation `ping`."""
 
     applied: list[str] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
     states: int = 0
     facts: str = ""
 
@@ -145,13 +146,14 @@ class TinyDevice:
         self.states += 1
         return [etree.fromstring(self.facts)] if self.facts else []
 
-    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element]) -> None:
+    async def apply(self, _old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
         version = new[0].findtext(f"{{{NS}}}version")
         if version == "666":
             raise Refused("that version burns.")
         if version == "667":
             raise ZeroDivisionError("defect")
         self.applied.append(version or "")
+        self.users.append(user)
 
     async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
         name = etree.QName(operation).localname

@@ -85,6 +85,7 @@ async def test_when_nobody_confirms_in_time_running_comes_back_and_was_never_kep
     assert bench.version() == "1"
     await bench.clock.advance(0.2)
     assert (bench.version(), bench.device.applied, bench.disk.kept) == ("0", ["1", "0"], [])
+    assert bench.device.users == ["tester", ""], "the clock is nobody's hand"
     assert bench.facts[-1] == ConfirmedFact(event=ConfirmEvent.TIMEOUT, by=None)
     assert bench.changes == [("1", 1), ("0", None)]
     bench.stores.lock(2, RUNNING)
@@ -209,10 +210,10 @@ async def test_a_roll_back_that_the_device_refuses_is_tried_until_it_is_done(ben
     refusals = [Refused("not now"), ZeroDivisionError("defect"), Unavailable("away")]
     apply = bench.device.apply
 
-    async def moody(old, new) -> None:
+    async def moody(old, new, user) -> None:
         if refusals and new[0].findtext("{urn:test:tiny}version") == "0":
             raise refusals.pop(0)
-        await apply(old, new)
+        await apply(old, new, user)
 
     monkeypatch.setattr(bench.device, "apply", moody)
     await bench.commit("1")
@@ -261,7 +262,7 @@ async def test_a_session_that_ends_within_its_confirmed_commit_leaves_nothing_be
         async def state(self):
             return []
 
-        async def apply(self, _old, _new) -> None:
+        async def apply(self, _old, _new, _user) -> None:
             going.set()
             await go_on.wait()
 

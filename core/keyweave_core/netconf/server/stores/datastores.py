@@ -272,7 +272,7 @@ class Datastores:
         if new is not None:
             self._access.check_changes(editor.user, self._running.elements, new.elements)
             self.check(new)
-            await self._making.make(self._running, new, keep=keep)
+            await self._making.make(self._running, new, editor, keep=keep)
             self._candidate.forget()
             self._change(new, editor)
         elif keep and self._confirming.pending is not None:
@@ -281,7 +281,7 @@ class Datastores:
     async def _restore(self, before: Snapshot, by: Editor | None) -> None:
         """Running as it was before a confirmed commit: that is what is kept already."""
         if before.xml != self._running.xml:
-            await self._making.make(self._running, before, keep=False)
+            await self._making.make(self._running, before, by, keep=False)
             self._change(before, by)
 
     def _rebase(self, before: Snapshot, new: Snapshot) -> None:
@@ -314,7 +314,7 @@ class Datastores:
                 await self._making.keep(new)
                 self._startup = new
             case Store.RUNNING:
-                await self._making.make(self._running, new, keep=self._confirming.pending is None)
+                await self._making.make(self._running, new, editor, keep=self._confirming.pending is None)
                 self._change(new, editor)
 
     def _change(self, new: Snapshot, editor: Editor | None) -> None:

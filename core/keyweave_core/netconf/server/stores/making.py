@@ -7,7 +7,7 @@ from keyweave_core.errors import KeyweaveError, Refused, SchemaViolation
 from keyweave_core.netconf.data.schema_paths import SchemaMap
 from keyweave_core.netconf.ports import Device, Keeper
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, from_fault
-from keyweave_core.netconf.server.stores.snapshots import Snapshot
+from keyweave_core.netconf.server.stores.snapshots import Editor, Snapshot
 from keyweave_core.runtime.log import Logger
 
 
@@ -23,17 +23,21 @@ class Making:
         self._log = log
         self._keeps_running = keeps_running
 
-    async def make(self, old: Snapshot, new: Snapshot, *, keep: bool) -> None:
-        """Make `new` real instead of `old`, and keep it; RpcError (nothing changed) when that is refused."""
+    async def make(self, old: Snapshot, new: Snapshot, by: Editor | None, *, keep: bool) -> None:
+        """Make `new` real instead of `old`, and keep it; RpcError (nothing changed) when that is refused.
+
+        `by` is who wants it; None: the system.
+        """
+        user = "" if by is None else by.user.name
         try:
-            await self._device.apply(old.elements, new.elements)
+            await self._device.apply(old.elements, new.elements, user)
         except (SchemaViolation, Refused) as fault:
             raise from_fault(fault, self._places.namespaces) from fault
         if keep:
             try:
                 await self.keep_running(new)
             except RpcError:
-                await self._undo(new, old)
+                await self._undo(new, old, user)
                 raise
 
     async def keep_running(self, running: Snapshot) -> None:
@@ -50,8 +54,8 @@ class Making:
         except (KeyweaveError, OSError) as fault:
             raise RpcError("operation-failed", f"not kept for the next start: {fault}") from fault
 
-    async def _undo(self, new: Snapshot, old: Snapshot) -> None:
+    async def _undo(self, new: Snapshot, old: Snapshot, user: str) -> None:
         try:
-            await self._device.apply(new.elements, old.elements)
+            await self._device.apply(new.elements, old.elements, user)
         except Exception as fault:  # noqa: BLE001 - the caller tells why it was to be undone; this is for the log
             self._log.error("the device does not go back to its running configuration", reason=str(fault))

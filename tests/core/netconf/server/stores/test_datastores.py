@@ -188,7 +188,7 @@ async def test_edits_go_one_at_a_time(xml: Xml, tiny, places: SchemaMap) -> None
         async def state(self):
             return []
 
-        async def apply(self, _old, _new) -> None:
+        async def apply(self, _old, _new, _user) -> None:
             self.inside += 1
             assert self.inside == 1
             await asyncio.sleep(0.001)
