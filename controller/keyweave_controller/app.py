@@ -125,7 +125,7 @@ def _netconf(
         return None
     return NetconfNorthbound(
         settings=settings.netconf,
-        agents=AgentsView(settings.agents, fleet.ways),
+        agents=AgentsView(settings.agents, fleet.ways, fleet.sessions),
         clock=clock,
         new_id=chance.new_id,
         uniform=chance.uniform,

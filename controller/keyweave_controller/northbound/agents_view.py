@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lxml import etree
 
 from keyweave_controller.control.state import NetworkState
+from keyweave_controller.engine.sessions import AgentSession, Sessions
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import kwn
 from keyweave_controller.settings import AgentSettings, Protocol
@@ -28,21 +29,24 @@ _PROTOCOLS = {
 class AgentsView:
     """The inventory, rendered anew for each reader: it is small."""
 
-    def __init__(self, agents: Sequence[AgentSettings], ways: Ways = dict) -> None:
+    def __init__(self, agents: Sequence[AgentSettings], ways: Ways = dict, sessions: Sessions = dict) -> None:
         self._agents = {agent.name: agent for agent in agents}
         self._ways = ways
+        self._sessions = sessions
 
     def render(self, state: NetworkState) -> etree._Element:
         """The container `inventory`."""
         top = markup.qkd_tree("inventory")
         records = {record.name: record for record in state.nodes.values()}
-        ways = self._ways()
+        ways, sessions = self._ways(), self._sessions()
         for name, agent in sorted(state.inventory.items()):
             record, settings = records.get(name), self._agents.get(name)
             element = etree.SubElement(top, kwn("agent"))
             markup.text(element, kwn("name"), name)
             if settings is not None:
-                markup.text(element, kwn("host"), settings.host)
+                session = sessions.get(name)
+                called = session.host if session is not None else None
+                markup.text(element, kwn("host"), settings.host or called)
                 markup.number(element, kwn("port"), settings.port or None)
                 markup.text(element, kwn("protocol"), _PROTOCOLS[settings.protocol])
             markup.flag(element, kwn("connected"), record is not None and record.connected)
@@ -52,5 +56,18 @@ class AgentsView:
             markup.texts(element, kwn("rejected-reason"), rejected)
             markup.text(element, kwn("node-id"), record.node_id if record else None)
             markup.texts(element, kwn("consumer"), agent.consumers)
+            _put_session(element, sessions.get(name))
             markup.texts(element, kwn("dialogue"), ways.get(name, ()))
         return top
+
+
+def _put_session(agent: etree._Element, session: AgentSession | None) -> None:
+    if session is None:
+        return
+    element = etree.SubElement(agent, kwn("session"))
+    markup.number(element, kwn("session-id"), session.session_id)
+    markup.moment(element, kwn("since"), session.since)
+    markup.text(element, kwn("key-exchange"), session.key_exchange)
+    markup.text(element, kwn("cipher"), session.cipher)
+    if session.post_quantum is not None:
+        markup.flag(element, kwn("post-quantum"), session.post_quantum)

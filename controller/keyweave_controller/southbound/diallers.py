@@ -103,7 +103,9 @@ class Diallers:
         async def dial() -> Dialogue:
             client = await connects()
             try:
-                return await NetconfDialogue.begin(agent.name, client, agent.virt_next_hop)
+                return await NetconfDialogue.begin(
+                    agent.name, client, agent.virt_next_hop, since=self._clock.now()
+                )
             except BaseException:
                 await client.close()
                 raise

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_core.model.ids import SaeId
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
@@ -19,6 +20,11 @@ class Dialogue(Protocol):
     @property
     def ways(self) -> tuple[str, ...]:
         """How this agent is worked with, one sentence each: what it can do decided it."""
+        ...
+
+    @property
+    def session(self) -> AgentSession:
+        """The session that carries it."""
         ...
 
     @property

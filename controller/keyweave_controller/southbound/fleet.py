@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import Event
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial
 from keyweave_controller.southbound.supervised import SupervisedAgent
@@ -50,6 +51,11 @@ class Fleet:
     def ways(self) -> Mapping[str, tuple[str, ...]]:
         """How each agent of the inventory is worked with now, by name; () while there is no session."""
         return {agent.name: agent.ways for agent in self._agents}
+
+    def sessions(self) -> Mapping[str, AgentSession]:
+        """The sessions that stand now, by the name of the agent."""
+        standing = ((agent.name, agent.session) for agent in self._agents)
+        return {name: session for name, session in standing if session is not None}
 
     async def configure(self, node_id: NodeId, edit: NodeEdit) -> None:
         """Write the edit atomically. Raises Refused (the agent will not) or Unavailable (try again)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from lxml import etree
 
 from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial, Dialogue
 from keyweave_controller.southbound.forms import Forms
@@ -60,6 +61,7 @@ class GnmiDialogue:
         self._forms = forms
         self._clock = clock
         self._about = about
+        self._session = AgentSession(since=clock.now())
         self._editing = asyncio.Lock()
         self._statuses: dict[LinkId, LinkStatus | None] = {}
         self._node_id: NodeId | None = None
@@ -82,6 +84,11 @@ class GnmiDialogue:
     def ways(self) -> tuple[str, ...]:
         """How this agent is worked with."""
         return (*self._about, *self._forms.ways)
+
+    @property
+    def session(self) -> AgentSession:
+        """The session that carries it."""
+        return self._session
 
     async def subscribe(self, since: str) -> None:
         """Nothing to ask for beforehand: `notifications` begins with the present."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from lxml import etree
 
 from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_controller.southbound import modules
 from keyweave_controller.southbound.approach import Approach, choose
 from keyweave_controller.southbound.forms import Forms, HopForm, speaks_of_hops
@@ -35,24 +36,31 @@ _T = TypeVar("_T")
 class NetconfDialogue:
     """A `Dialogue` over NETCONF; made by `begin`."""
 
-    def __init__(self, name: str, client: NetconfClient, approach: Approach, forms: Forms) -> None:
+    def __init__(
+        self, name: str, client: NetconfClient, approach: Approach, forms: Forms, *, since: float = 0.0
+    ) -> None:
         self._name = name
         self._client = client
         self._approach = approach
         self._forms = forms
         self._editing = asyncio.Lock()
         self._found: tuple[str, ...] = ()
+        self._since = since
         self.replaying = False  # notifications up to replayComplete are of the past
 
     @classmethod
-    async def begin(cls, name: str, client: NetconfClient, hops: HopForm = "adjacent") -> Self:
+    async def begin(
+        cls, name: str, client: NetconfClient, hops: HopForm = "adjacent", *, since: float = 0.0
+    ) -> Self:
         """Choose how to work with the server at the other end, and look at its modules.
+
+        `since`: when the session was opened, seconds since 1970.
 
         Raises PeerUnreachable, naming what lacks, for a server that cannot be worked with: nothing to write
         to, or no 015 module where it lists its modules.
         """
         approach = choose(name, client.capabilities)
-        dialogue = cls(name, client, approach, Forms(hops=hops, ours=approach.ours))
+        dialogue = cls(name, client, approach, Forms(hops=hops, ours=approach.ours), since=since)
         dialogue._found = await dialogue._asked(modules.look(name, client, approach))
         return dialogue
 
@@ -62,6 +70,18 @@ class NetconfDialogue:
         secured = self._client.peer.key_exchange or self._client.peer.cipher
         told = (*self._approach.ways, *self._found, *self._forms.ways)
         return (*told, f"secured by {secured}") if secured else told
+
+    @property
+    def session(self) -> AgentSession:
+        """The session that carries it."""
+        peer = self._client.peer
+        return AgentSession(
+            since=self._since,
+            session_id=self._client.session_id or None,
+            host=peer.source_host,
+            key_exchange=peer.key_exchange,
+            cipher=peer.cipher,
+        )
 
     async def subscribe(self, since: str) -> None:
         """Subscribe to the agent's events from `since` (yang:date-and-time) on, or from now if it cannot."""

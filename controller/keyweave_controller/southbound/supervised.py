@@ -23,6 +23,7 @@ from keyweave_controller.control.events import (
     Notified,
     UsageReported,
 )
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_controller.settings import SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial, Dialogue
 from keyweave_controller.southbound.digest import Digest
@@ -99,6 +100,11 @@ class SupervisedAgent:
     def ways(self) -> tuple[str, ...]:
         """How the agent is worked with; () while there is no session."""
         return self._dialogue.ways if self._dialogue is not None else ()
+
+    @property
+    def session(self) -> AgentSession | None:
+        """The session that stands, if any."""
+        return self._dialogue.session if self._dialogue is not None else None
 
     async def configure(self, edit: NodeEdit) -> None:
         """Write `edit` atomically. Refused: the agent will not; Unavailable: try again."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from keyweave_controller.control.events import InventoryNode, NodeLost, NodeRejected
 from keyweave_controller.engine.rehearsal import Rehearsal
+from keyweave_controller.engine.sessions import AgentSession
 from keyweave_controller.engine.simulation import Span, simulate
 from keyweave_controller.northbound.agents_view import AgentsView
 from keyweave_controller.northbound.markup import kwn
@@ -28,7 +29,19 @@ def test_every_agent_with_where_it_is_and_how_it_is_worked_with() -> None:
         AgentSettings(name="C", protocol=Protocol.CALL_HOME_SSH, host_key=Path("k")),
         AgentSettings(name="D", host="d", port=9339, protocol=Protocol.GNMI, certificate_name="d"),
     )
-    tree = AgentsView(agents, lambda: {"A": ("edits running", "notifications")}).render(show.network.state)
+    sessions = {
+        "A": AgentSession(
+            since=0.0,
+            session_id=7,
+            host="10.0.0.1",
+            key_exchange="mlkem768x25519-sha256",
+            cipher="aes256-gcm",
+        ),
+        "C": AgentSession(since=0.0, host="192.0.2.9", key_exchange="curve25519-sha256"),
+        "D": AgentSession(since=0.0),
+    }
+    ways = {"A": ("edits running", "notifications")}
+    tree = AgentsView(agents, lambda: ways, lambda: sessions).render(show.network.state)
     load_schema("controller").validate_data([tree])
     told = {one.findtext(kwn("name")): one for one in tree}
     assert [one.findtext(kwn("protocol")) for one in told.values()] == [
@@ -43,4 +56,14 @@ def test_every_agent_with_where_it_is_and_how_it_is_worked_with() -> None:
     assert [one.text for one in told["A"].iterchildren(kwn("dialogue"))] == ["edits running", "notifications"]
     assert told["B"].findtext(kwn("lost-reason")) == "no route"
     assert told["C"].findtext(kwn("rejected-reason")) == "no tree"
-    assert told["C"].find(kwn("host")) is None
+    assert told["C"].findtext(kwn("host")) == "192.0.2.9", "where it called from"
+    assert [leaf.text for leaf in told["A"].find(kwn("session"))] == [
+        "7",
+        "1970-01-01T00:00:00.000Z",
+        "mlkem768x25519-sha256",
+        "aes256-gcm",
+        "true",
+    ]
+    assert told["B"].find(kwn("session")) is None
+    assert told["C"].findtext(f"{kwn('session')}/{kwn('post-quantum')}") == "false"
+    assert told["D"].find(f"{kwn('session')}/{kwn('post-quantum')}") is None, "nobody knows"

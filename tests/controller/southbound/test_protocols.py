@@ -156,6 +156,13 @@ async def test_every_protocol_does_the_whole_work(place: Place, follow, heard, p
     assert read.node.consumers == ("sae-a",)
     assert (await heard.wait(UsageReported)).periods
     assert fleet.ways()["a"]
+    session = fleet.sessions()["a"]
+    assert abs(session.since - read.at) < 60
+    if protocol is not Protocol.GNMI:
+        assert session.session_id
+        assert (session.host, bool(session.cipher)) == ("127.0.0.1", True)
+    if protocol.over_ssh:
+        assert session.post_quantum, "the default of both ends"
 
     await fleet.configure(NODE_A, EDIT)
     await fleet.configure(NODE_A, EDIT)
