@@ -150,9 +150,20 @@ class SupervisedAgent:
         await dialogue.subscribe(date_and_time(since))
         await self._read(dialogue, reconnected=True)
         read_at = self._clock.now()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._notifications(dialogue, read_at))
-            group.create_task(self._poll(dialogue))
+        # No TaskGroup: when a task fails in the moment this one is cancelled, it would lose the cancellation.
+        tasks = [
+            asyncio.ensure_future(self._notifications(dialogue, read_at)),
+            asyncio.ensure_future(self._poll(dialogue)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if faults:
+            raise ExceptionGroup("the session ended", faults)
 
     async def _read(self, dialogue: Dialogue, *, reconnected: bool) -> None:
         """Read the whole tree and submit it; one that cannot be believed is told as NodeRejected.

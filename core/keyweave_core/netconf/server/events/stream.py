@@ -206,8 +206,11 @@ class EventStream:
     def publish(self, content: Element, at_s: float | None = None) -> None:
         """Log an event and serve everyone who keeps up. `at_s` is now unless given."""
         self.log.append(to_bytes(content), self._clock.now() if at_s is None else at_s)
-        for subscription in tuple(self._subscriptions):
+        serving = tuple(self._subscriptions)
+        for subscription in serving:
             subscription.pump(content)
+        if any(subscription.done for subscription in serving):  # their sessions are over
+            self._subscriptions = [each for each in self._subscriptions if not each.done]
         for watcher in tuple(self._watchers):
             watcher(content)
 
