@@ -84,7 +84,7 @@ def run_broken(new_server: Callable[..., NetconfServer], host_key: asyncssh.SSHK
             options = Options(
                 login=login(port, host_key),
                 other=login(port, host_key, "guest"),
-                message_limit_s=0.4,
+                message_limit_s=0.8,  # a busy machine must not look like a broken server
                 check_limit_s=6.0,
                 patience_s=0.5,
                 bulk=40,

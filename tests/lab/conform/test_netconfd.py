@@ -26,7 +26,7 @@ async def test_its_failures_show(tmp_path: object) -> None:
         user.write_private_key(key)
         login = Login(host="127.0.0.1", port=server.port, user=USER, keys=(key,), host_key=server.host_key)
         only = ["A12", "A14", "B1", "B5", "B8", "B12", "C2", "D1", "D8", "D15"]
-        report = await run_suite(Options(login=login, message_limit_s=2.0), Choice(only=only), SystemClock())
+        report = await run_suite(Options(login=login, message_limit_s=6.0), Choice(only=only), SystemClock())
     results = {result.id: result for result in report.results}
     failed = {ident for ident, result in results.items() if result.result is Verdict.FAIL}
     assert failed <= KNOWN, {ident: results[ident].seen for ident in failed - KNOWN}

@@ -92,7 +92,7 @@ async def test_a_server_that_dies_ends_the_run(
 
     server = new_server()
     async with meddled(server, Fault(hello_out=dying), host_key) as port:
-        options = Options(login=login(port, host_key), message_limit_s=0.3, patience_s=0.3)
+        options = Options(login=login(port, host_key), message_limit_s=0.8, patience_s=0.5)
         report = await run_suite(options, Choice(only=["A2", "A3"]), SystemClock())
     await server.close()
     first = next(result for result in report.results if result.result is Verdict.FAIL)
