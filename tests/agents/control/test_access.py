@@ -220,13 +220,33 @@ async def test_rules_outlive_the_process_and_settings_of_the_node_do_not_touch_t
 
 
 async def test_what_is_removed_is_removed_and_the_module_s_defaults_hold(place: Place) -> None:
-    client = await place.client("ctl")
+    client, root = await place.client("ctl"), await place.client("root")
     gone = f'<nacm xmlns="{NACM}" xmlns:nc="{BASE}" nc:operation="delete"/>'
-    await client.edit_config("running", element(gone))
+    with pytest.raises(RpcError) as locked_out:  # ctl could not write rules any more
+        await client.edit_config("running", element(gone))
+    assert (locked_out.value.tag, locked_out.value.app_tag) == ("operation-failed", "lockout")
+    await root.edit_config("running", element(gone))
     await denied(client.edit_config("running", nacm("<read-default>permit</read-default>")))
-    root = await place.client("root")
     await root.edit_config("running", initial_nacm())
     await client.edit_config("running", nacm("<read-default>permit</read-default>"))
+
+
+async def test_a_whole_configuration_without_rules_locks_nobody_out(place: Place) -> None:
+    client = await place.client("ctl")
+    (node,) = await client.get_config("running", [element(f'<qkd_node xmlns="{ETSI}"/>')])
+    for change in (
+        lambda: client.edit_config("running", [node], default_operation="replace"),
+        lambda: client.rpc(
+            element(
+                f'<copy-config xmlns="{BASE}"><target><running/></target><source><config>'
+                f"{etree.tostring(node).decode()}</config></source></copy-config>"
+            )
+        ),
+    ):
+        with pytest.raises(RpcError) as fault:
+            await change()
+        assert fault.value.app_tag == "lockout"
+    await client.edit_config("running", nacm("<read-default>permit</read-default>"))  # nothing was changed
 
 
 async def test_notifications_reach_those_who_may_have_them(place: Place) -> None:

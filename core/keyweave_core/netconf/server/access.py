@@ -45,6 +45,16 @@ class AccessControl(Protocol):
         """May the user change a datastore this way? Raises RpcError access-denied with the path."""
         ...
 
+    def check_lockout(
+        self, user: User, before: Sequence[etree._Element], after: Sequence[etree._Element]
+    ) -> None:
+        """Would this change of running take the user's right to change access control?
+
+        Raises RpcError operation-failed, app-tag `lockout`: nobody should do that by mistake, as who
+        replaces the whole configuration by one without rules does.
+        """
+        ...
+
     def may_receive(self, user: User, notification: etree._Element) -> bool:
         """May the user be sent this notification (its content element)? Denials are counted."""
         ...
@@ -73,6 +83,11 @@ class OpenAccess:
         self, user: User, before: Sequence[etree._Element], after: Sequence[etree._Element]
     ) -> None:
         """Permit."""
+
+    def check_lockout(
+        self, user: User, before: Sequence[etree._Element], after: Sequence[etree._Element]
+    ) -> None:
+        """There is nothing to lose."""
 
     def may_receive(self, user: User, notification: etree._Element) -> bool:
         """Permit."""

@@ -41,6 +41,7 @@ from keyweave_core.netconf.server.protocol_modules import protocol_nodes
 from keyweave_core.runtime.log import Logger, get_logger
 
 _CLOSE_SESSION = f"{{{BASE}}}close-session"
+_EDIT_CONFIG = f"{{{BASE}}}edit-config"
 _ACTION = "{urn:ietf:params:xml:ns:yang:1}action"
 _SUBSCRIBED = "urn:ietf:params:xml:ns:yang:ietf-subscribed-notifications"
 _YANG = "urn:ietf:params:xml:ns:yang"
@@ -79,6 +80,7 @@ class MarkedSchema(Schema, Protocol):
 class _Rights:
     """The rules of one user, compiled."""
 
+    source: Rules
     rules: tuple[Rule, ...]
     data: Scope
     operations: dict[str, bool]
@@ -140,7 +142,9 @@ class Nacm:
         if not permitted:
             self.denied_operations += 1
             raise RpcError(
-                "access-denied", f"{user.name} may not call {etree.QName(tag).localname}", type="protocol"
+                "access-denied",
+                f"access control: {user.name} may not call {etree.QName(tag).localname}",
+                type="protocol",
             )
 
     def readable(self, user: User, elements: Sequence[Element]) -> Sequence[Element]:
@@ -169,6 +173,18 @@ class Nacm:
         for change in changes(before, after, self._places):
             self._check_change(user, rights, change, tops)
 
+    def check_lockout(self, user: User, before: Sequence[Element], after: Sequence[Element]) -> None:
+        """See `AccessControl`."""
+        old, new = find_nacm(before), find_nacm(after)
+        if user.recovery or old is new:
+            return
+        if self._governs(user, old) and not self._governs(user, new):
+            message = (
+                f"{user.name} could not change access control any more: keep a rule that permits it,"
+                " or do this as a user with recovery = true"
+            )
+            raise self._places.error("operation-failed", message, f"/{MODULE}:nacm", app_tag="lockout")
+
     def may_receive(self, user: User, notification: Element) -> bool:
         """See `AccessControl`."""
         tag = str(notification.tag)
@@ -196,11 +212,11 @@ class Nacm:
         if known is None:
             if len(self._rights) >= _MAX_USERS:
                 self._rights.clear()
-            known = self._rights[user.name, user.groups] = self._compiled(user)
+            known = self._rights[user.name, user.groups] = self._compiled(user, self._rules)
         return known
 
-    def _compiled(self, user: User) -> _Rights:
-        rules = self._rules.rules_for(self._rules.groups_of(user.name, user.groups))
+    def _compiled(self, user: User, source: Rules) -> _Rights:
+        rules = source.rules_for(source.groups_of(user.name, user.groups))
         if self._tops is None:
             parts = [below(node, self._below) for node in self._schema.tops()]
             # '?': protocol state and what a device adds without schema.
@@ -208,13 +224,26 @@ class Nacm:
             self._tops = modules, frozenset().union(*(part[1] for part in parts))
         ground = Ground(
             user=user.name,
-            read=self._rules.read,
-            write=self._rules.write,
+            read=source.read,
+            write=source.write,
             modules=self._modules,
             below=self._below,
             tops=self._tops,
         )
-        return _Rights(rules, Scope.root(ground, rules), {}, {})
+        return _Rights(source, rules, Scope.root(ground, rules), {}, {})
+
+    def _governs(self, user: User, nacm: Element | None) -> bool:
+        """Under these rules, may the user switch access control off, and so undo any of them?"""
+        rules = read_rules(nacm, self._places.namespaces)
+        if not rules.enabled:
+            return True
+        rights = self._compiled(user, rules)
+        container = new_element(CONTAINER, {None: NACM})
+        switch = etree.SubElement(container, f"{{{NACM}}}enable-nacm")
+        top = self._places.top(CONTAINER)
+        scope = rights.data.child(container, top)
+        scope = scope.child(switch, top and top.child(str(switch.tag)))
+        return self._may_call(rights, _EDIT_CONFIG) and scope.permits(Access.UPDATE)
 
     def _is_known(self, tag: str) -> bool:
         """Names that peers make up are not remembered."""
@@ -237,7 +266,7 @@ class Nacm:
         if tag in _DENIED_OPERATIONS:
             return False
         node = self._schema.operation(tag)
-        return self._rules.execute and not (node is not None and node.default_deny == "all")
+        return rights.source.execute and not (node is not None and node.default_deny == "all")
 
     def _may_be_told(self, rights: _Rights, tag: str) -> bool:
         module, name = self._module(tag), etree.QName(tag).localname
@@ -251,7 +280,7 @@ class Nacm:
             ):
                 return rule.permit
         node = self._schema.notification(tag)
-        return self._rules.read and not (node is not None and node.default_deny == "all")
+        return rights.source.read and not (node is not None and node.default_deny == "all")
 
     def _may_act(self, rights: _Rights, operation: Element) -> bool:
         """RFC 7950 clause 7.15: the data nodes down to the action, then the action itself."""
@@ -262,7 +291,7 @@ class Nacm:
             node = self._places.top(tag) if parent is None else parent.child(tag)
             scope = scope.child(element, node)
             if node is None:
-                return scope.permits(Access.EXEC, self._rules.execute)
+                return scope.permits(Access.EXEC, rights.source.execute)
             if not scope.permits(Access.READ):
                 return False
             keys = node.keys
@@ -337,7 +366,7 @@ class Nacm:
     def _deny(self, user: User, path: str, access: Access) -> NoReturn:
         self.denied_data_writes += 1
         verb = str(access.name).lower()
-        raise self._places.error("access-denied", f"{user.name} may not {verb} this node", path)
+        raise self._places.error("access-denied", f"access control: {user.name} may not {verb} this", path)
 
 
 def _is(one: Element, other: Element) -> bool:

@@ -9,22 +9,23 @@ from collections.abc import Mapping, Sequence
 from lxml import etree
 
 from keyweave_core.netconf.data.defaults import Mode, reported, untagged
-from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.data.origin import ORIGIN, ORIGINS, annotated, with_origins, without_origins
 from keyweave_core.netconf.data.prune import cut, marked, only_config
 from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import NMDA, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import bad_element
-from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry, not_supported
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, Registry
 from keyweave_core.netconf.server.operations.parameters import (
     choice,
+    default_operation,
     identity_in,
     named_datastore,
     parameters,
     read_xpath,
     required,
     text_of,
+    url_not_offered,
     writable_store,
 )
 from keyweave_core.netconf.server.operations.reading import Reading
@@ -97,11 +98,9 @@ class _ByDatastore:
         """Edit a datastore; all or nothing."""
         found = parameters(operation, "datastore", "default-operation", "config", "url")
         store = writable_store(required(found, "datastore"), self._system.datastores.stores)
-        default = choice(found, "default-operation", Operation) or Operation.MERGE
-        if default not in (Operation.MERGE, Operation.REPLACE, Operation.NONE):
-            raise bad_element("invalid-value", f"{default} is no default operation", "default-operation")
+        default = default_operation(found)
         if "url" in found:
-            raise not_supported("url")
+            raise url_not_offered()
         config = required(found, "config")
         await self._system.datastores.edit(caller.editor, store, config, default=default)
         return Answer()

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from lxml import etree
 
+from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
 from keyweave_core.netconf.data.xpath import NoNodeSet, XPathSelection
 from keyweave_core.netconf.data.xpath_syntax import BadXPath
@@ -17,6 +18,7 @@ from keyweave_core.runtime.clock import parse_date_and_time
 
 RPC = f"{{{BASE}}}rpc"
 DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
+_DEFAULT_OPERATIONS = (Operation.MERGE, Operation.REPLACE, Operation.NONE)  # RFC 6241 clause 7.2
 _NAMED = frozenset({"running", "candidate", "startup", "intended", "operational"})
 
 E = TypeVar("E", bound=StrEnum)
@@ -73,6 +75,24 @@ def choice(found: Mapping[str, etree._Element], name: str, kind: type[E]) -> E |
         raise bad_element("invalid-value", f"{name} is one of {known}, not {text[:60]!r}", name) from None
 
 
+def default_operation(found: Mapping[str, etree._Element]) -> Operation:
+    """The parameter default-operation, merge when it is absent; RpcError invalid-value for another value."""
+    text = text_of(found, "default-operation")
+    if text is None:
+        return Operation.MERGE
+    if text not in _DEFAULT_OPERATIONS:
+        known = ", ".join(_DEFAULT_OPERATIONS)
+        message = f"default-operation is one of {known}, not {text[:60]!r}"
+        raise bad_element("invalid-value", message, "default-operation")
+    return Operation(text)
+
+
+def url_not_offered() -> RpcError:
+    """The refusal of a <url> instead of a datastore or configuration: the capability is not announced."""
+    message = "url is no capability of this server"
+    return RpcError("operation-not-supported", message, type="protocol", info=base_info(bad_element="url"))
+
+
 def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store | etree._Element:
     """What a <source> or <target> names: a datastore, or with `config` also an inline <config>.
 
@@ -91,7 +111,7 @@ def store_or_config(parameter: etree._Element, *, config: bool = False) -> Store
         if name.localname == "config" and config:
             return inner[0]
         if name.localname == "url":
-            raise RpcError("operation-not-supported", "url is no capability of this server", type="protocol")
+            raise url_not_offered()
     if name.namespace == NMDA and name.localname == "datastore":  # RFC 8526 clause 3.2
         return writable_store(inner[0])
     raise bad_element("unknown-element", f"{role} cannot be {name.localname[:60]!r}", name.localname)

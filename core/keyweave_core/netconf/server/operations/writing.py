@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from lxml import etree
 
 from keyweave_core.netconf.data.defaults import WITH_DEFAULTS, Mode, reported
-from keyweave_core.netconf.data.edit import Operation
 from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError, bad_element
-from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method, not_supported
+from keyweave_core.netconf.server.operations.calls import Answer, Caller, Method
 from keyweave_core.netconf.server.operations.parameters import (
     choice,
+    default_operation,
     parameters,
     required,
     store,
     store_or_config,
     text_of,
+    url_not_offered,
 )
 from keyweave_core.netconf.server.stores.datastores import Store, Test
 from keyweave_core.netconf.server.system import System
@@ -44,16 +45,14 @@ class _Writing:
         target = store(required(found, "target"))
         if target is Store.STARTUP:
             raise bad_element("unknown-element", "edit-config edits running or candidate", "startup")
-        default = choice(found, "default-operation", Operation) or Operation.MERGE
-        if default in (Operation.CREATE, Operation.DELETE, Operation.REMOVE):
-            raise bad_element("invalid-value", f"{default} is no default operation", "default-operation")
+        default = default_operation(found)
         test = choice(found, "test-option", Test)
         option = text_of(found, "error-option")
         # Every edit of ours is all or nothing, which satisfies each of the three.
         if option is not None and option not in _ERROR_OPTIONS:
             raise bad_element("invalid-value", f"no error-option {option[:60]!r}", "error-option")
         if "url" in found:
-            raise not_supported("url")
+            raise url_not_offered()
         config = required(found, "config")
         await self._system.datastores.edit(caller.editor, target, config, default=default, test=test)
         return Answer()

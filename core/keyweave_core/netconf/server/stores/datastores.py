@@ -122,7 +122,7 @@ class Datastores:
             base = self.read(target)
             self._refuse_busy(editor.session_id, target)
             new = Snapshot(edit(base.elements, config, schema=self._places, default=default))
-            self._access.check_changes(editor.user, base.elements, new.elements)
+            self._check_rights(editor, base, new, target)
             if target is not Store.CANDIDATE or test in (Test.TEST_ONLY, Test.TEST_THEN_SET):
                 self.check(new)
             if test is not Test.TEST_ONLY and new.xml != base.xml:
@@ -137,7 +137,7 @@ class Datastores:
             self._refuse_busy(editor.session_id, Store.RUNNING)
             base = self._running
             new = make(base)
-            self._access.check_changes(editor.user, base.elements, new.elements)
+            self._check_rights(editor, base, new, Store.RUNNING)
             self.check(new)
             if new.xml != base.xml:
                 await self._put(editor, Store.RUNNING, new)
@@ -156,7 +156,7 @@ class Datastores:
             self._refuse_busy(editor.session_id, target)
             new = self._source(editor, source, target)
             if not (source is Store.RUNNING and target is Store.STARTUP):
-                self._access.check_changes(editor.user, base.elements, new.elements)
+                self._check_rights(editor, base, new, target)
             if target is not Store.CANDIDATE:
                 self.check(new)
                 if target is Store.STARTUP or new.xml != base.xml:
@@ -270,7 +270,7 @@ class Datastores:
     async def _commit(self, editor: Editor, *, keep: bool) -> None:
         new = self._candidate.content
         if new is not None:
-            self._access.check_changes(editor.user, self._running.elements, new.elements)
+            self._check_rights(editor, self._running, new, Store.RUNNING)
             self.check(new)
             await self._making.make(self._running, new, editor, keep=keep)
             self._candidate.forget()
@@ -305,6 +305,11 @@ class Datastores:
             readable = self._access.readable(editor.user, snapshot.elements)
             return snapshot if readable is snapshot.elements else Snapshot(readable)
         return self.inline(source) if isinstance(source, Element) else self._normal(source)
+
+    def _check_rights(self, editor: Editor, base: Snapshot, new: Snapshot, target: Store) -> None:
+        self._access.check_changes(editor.user, base.elements, new.elements)
+        if target is Store.RUNNING:
+            self._access.check_lockout(editor.user, base.elements, new.elements)
 
     async def _put(self, editor: Editor, target: Store, new: Snapshot) -> None:
         match target:

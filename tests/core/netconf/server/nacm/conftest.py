@@ -114,6 +114,12 @@ def marks() -> Marks:
 
 
 @pytest.fixture
+def written() -> Callable[..., etree._Element]:
+    """The container of rules written short."""
+    return rules_xml
+
+
+@pytest.fixture
 def ruled(marks: Marks) -> Callable[..., Nacm]:
     """Access control by rules written short."""
 

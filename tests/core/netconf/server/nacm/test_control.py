@@ -286,3 +286,27 @@ def test_the_beginning_gives_groups_what_their_names_say(ruled: Ruled, tree: Tre
         assert (denial(nacm, user, data, tree(DATA)) or "").startswith("/ietf-netconf-acm:nacm/")
     assert not may_call(nacm, EVE, "get")
     assert may_call(nacm, EVE, "close-session")
+
+
+def test_nobody_takes_their_own_right_to_change_the_rules(
+    tree: Tree, marks: object, written: Callable[..., etree._Element]
+) -> None:
+    nacm = Nacm(marks)  # type: ignore[arg-type] # a schema of tests
+    start = initial_nacm()
+    nacm.configured([start])
+    operator, auditor = User("olga", frozenset({"operator"})), User("amy", frozenset({"auditor"}))
+    before = [*tree(DATA), start]
+
+    def lockout(user: User, *after: etree._Element) -> str | None:
+        fault = fault_of(lambda: nacm.check_lockout(user, before, after))
+        return None if fault is None else f"{fault.tag} {fault.app_tag} {fault.path}"
+
+    refused = "operation-failed lockout /ietf-netconf-acm:nacm"
+    assert lockout(operator, *tree(DATA)) == refused  # all replaced by what knows nothing of rules
+    assert lockout(operator, written("deny update path=/ietf-netconf-acm:nacm", group="*")) == refused
+    assert lockout(operator, written("deny exec rpc=edit-config", "permit *", group="operator")) == refused
+    assert lockout(operator, written("permit *", group="operator")) is None
+    assert lockout(operator, written(settings="<enable-nacm>false</enable-nacm>")) is None
+    assert lockout(operator, start) is None
+    assert lockout(auditor, *tree(DATA)) is None  # had no such right
+    assert lockout(User("r", recovery=True), *tree(DATA)) is None
