@@ -14,6 +14,7 @@ so an agent that dies before it is confirmed comes up with the configuration fro
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from lxml import etree
@@ -33,10 +34,11 @@ from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_core.runtime.log import get_logger
 from keyweave_yang.decode import Entries, decode_configuration, decode_refusal
 from keyweave_yang.encode import encode_configuration, encode_state
-from keyweave_yang.namespaces import QKD_NODE
+from keyweave_yang.namespaces import QKD_NODE, etsi
 from keyweave_yang.refusals import REFUSE_APPLICATION
 from keyweave_yang.schema import ModelSchema
 from keyweave_yang.waiting import encode_waiting
+from keyweave_yang.writing import text
 
 
 class Module(Protocol):
@@ -115,7 +117,7 @@ class NodeEndpoint:
         present = {link.link_id for link in self._running.links}
         active = active_virtual_links(self._running, keys)
         self._ever_active = (self._ever_active & present) | active
-        return observed(
+        shown = observed(
             self._running,
             Observation(
                 keys=keys,
@@ -125,12 +127,16 @@ class NodeEndpoint:
                 direct=self._decision.direct,
             ),
         )
+        # The version written is a wish; this program is what it is.
+        return replace(shown, version=self._own.version)
 
     async def state(self) -> Sequence[etree._Element]:
         """What is observed now, as top-level elements."""
         keys = self._keys.snapshot()
         node = self._observed(keys)
         tree = encode_state(node)
+        if node.version != self._running.version and node.version is not None:
+            text(tree, etsi("qkdn_version"), node.version)
         encode_waiting(tree, (application_new(event, node) for event in keys.waiting))
         return [tree]
 
@@ -166,7 +172,13 @@ class NodeEndpoint:
             entries = decode_configuration(config, self._entries).applications
             created = {entry.app_id: self._created.get(entry.app_id, now) for entry in entries}
         # In a thread: keys must not wait for the disk.
-        await asyncio.to_thread(self._saved.save, Saved(configuration=_to_text(config), created=created))
+        saved = Saved(
+            configuration=_to_text(config),
+            created=created,
+            version=self._own.version,
+            location_id=self._own.location_id,
+        )
+        await asyncio.to_thread(self._saved.save, saved)
 
     async def call(self, operation: etree._Element, user: str) -> None:
         """Carry out `refuse-application`; KeyError for every other operation."""
@@ -192,7 +204,12 @@ class NodeEndpoint:
                 return self._own, []
             elements = _from_text(saved.configuration)
             self._schema.validate(elements)
-            running, dropped = rebase(decode_configuration(elements), self._own)
+            before = decode_configuration(elements)
+            running, dropped = rebase(before, self._own)
+            if before.version != saved.version:
+                running = replace(running, version=before.version)
+            if before.location_id != saved.location_id:
+                running = replace(running, location_id=before.location_id)
         except InvalidInput as error:
             self._log.error("saved configuration not used", reason=str(error))
             return self._own, []

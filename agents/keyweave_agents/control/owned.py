@@ -3,9 +3,11 @@
 Rule of this file: pure. GS QKD 015 makes nearly everything config true, device facts included, so the line
 must be drawn here:
 
-    node      id, version, location, capabilities, trust level, consumers, interfaces;
+    node      id, capabilities, trust level, consumers, interfaces;
               of its physical links: id, type, both ends, role, distance
-    writer    of physical links: qkdl_enable, qkdl_status (a wish), applications, wavelength, attenuation
+    writer    location (who runs the network knows where a node stands) and version (a wish: what is observed
+              is the node's own); of physical links: qkdl_enable, qkdl_status (a wish), applications,
+              wavelength, attenuation
 
 A writer may repeat what the node owns (many write back the tree they read), never change or delete it.
 """
@@ -34,8 +36,6 @@ def check_owned(wanted: Node, own: Node) -> None:
 def _check_node(wanted: Node, own: Node) -> None:
     facts: tuple[tuple[str, Any, Any], ...] = (
         ("qkdn_id", wanted.node_id, own.node_id),
-        ("qkdn_version", wanted.version, own.version),
-        ("qkdn_location_id", wanted.location_id, own.location_id),
         ("qkdn_capabilities", wanted.capabilities, own.capabilities),
         ("keyweave-qkd-node:trust-level", wanted.trust_level, own.trust_level),
         ("keyweave-qkd-node:consumer", frozenset(wanted.consumers), frozenset(own.consumers)),

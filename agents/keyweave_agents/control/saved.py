@@ -20,10 +20,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What is kept: the configuration as XML text, and when each application was first configured."""
+    """What is kept: the configuration as XML text, and when each application was first configured.
+
+    `version` and `location_id` are what the node itself said when this was written: where the configuration
+    says the same, nobody wrote it, and what the node says today takes its place.
+    """
 
     configuration: str
     created: Mapping[AppId, str]  # yang:date-and-time
+    version: str | None = None
+    location_id: str = ""
     format: int = _FORMAT
 
 

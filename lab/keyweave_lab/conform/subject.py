@@ -32,6 +32,7 @@ class Subject:
     closing: str
     leaf: str  # inside the top element, with @op@ and @value@
     leaf_path: tuple[str, ...]  # Clark names from the top element down to the leaf
+    own_entry: tuple[str, str] = ("", "")  # a list on that path, and the `name` of the entry that is ours
     undo: str  # with @op@: what must go to undo `leaf` where nothing was before; '' for the leaf itself
     values: tuple[str, str]
     around: tuple[str, str] = ("", "")  # what stands around list entries, inside the top element
@@ -88,6 +89,8 @@ class Subject:
         found: list[Element] = [data]
         for tag in self.leaf_path:
             found = [child for parent in found for child in parent.iterchildren(tag)]
+            if tag == self.own_entry[0]:
+                found = [child for child in found if child.findtext("{*}name") == self.own_entry[1]]
         wanted = [element for element in found if text_of(element)]
         return text_of(wanted[0]) if wanted else None
 
@@ -115,8 +118,8 @@ _QKD_NODE = Subject(
     name="etsi-qkd-sdn-node",
     opening=f'<qkd_node xmlns="{_ETSI}" xmlns:kwt="{_TYPES}"@op@>',
     closing="</qkd_node>",
-    leaf="<qkdn_version@op@>@value@</qkdn_version>",
-    leaf_path=(f"{{{_ETSI}}}qkd_node", f"{{{_ETSI}}}qkdn_version"),
+    leaf="<qkdn_location_id@op@>@value@</qkdn_location_id>",
+    leaf_path=(f"{{{_ETSI}}}qkd_node", f"{{{_ETSI}}}qkdn_location_id"),
     undo="",
     values=("keyweave-conform-1", "keyweave-conform-2"),
     around=("<qkd_applications>", "</qkd_applications>"),
@@ -143,6 +146,7 @@ _ACCESS_RULES = Subject(
     leaf="<rule-list><name>keyweave-conform</name><rule><name>probe</name><action>permit</action>"
     "<comment@op@>@value@</comment></rule></rule-list>",
     leaf_path=tuple(f"{{{NACM}}}{name}" for name in ("nacm", "rule-list", "rule", "comment")),
+    own_entry=(f"{{{NACM}}}rule-list", "keyweave-conform"),
     undo="<rule-list@op@><name>keyweave-conform</name></rule-list>",
     values=("keyweave-conform-1", "keyweave-conform-2"),
     around=("<groups>", "</groups>"),

@@ -230,8 +230,6 @@ def test_what_belongs_to_the_writer_may_be_written_on_a_physical_link() -> None:
 
 FACTS: list[tuple[str, Node]] = [
     ("qkdn_id", replace(OWN, node_id=FAR)),
-    ("qkdn_version", replace(OWN, version="2")),
-    ("qkdn_location_id", replace(OWN, location_id="")),
     ("qkdn_capabilities", replace(OWN, capabilities=Capabilities(key_relay_mode_enable=False))),
     ("trust-level", replace(OWN, trust_level=TrustLevel.UNTRUSTED)),
     ("consumer", replace(OWN, consumers=(ALICE, BOB))),

@@ -195,8 +195,8 @@ async def test_a_commit_becomes_a_plan_and_only_what_is_kept_a_file(bench: Bench
 async def test_a_refused_commit_changes_nothing(bench: Bench) -> None:
     endpoint = bench.endpoint()
     before = endpoint.start()
-    with pytest.raises(SchemaViolation, match="qkdn_location_id"):
-        await endpoint.apply(before, xml(replace(WRITTEN, location_id="elsewhere")), "operator")
+    with pytest.raises(SchemaViolation, match="consumer"):
+        await endpoint.apply(before, xml(replace(WRITTEN, consumers=())), "operator")
     assert bench.keys.plans == [KeyPlan()]
     assert endpoint.running.applications == ()
     assert not bench.folder.exists()
@@ -251,6 +251,24 @@ async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: B
     assert decode_configuration(running) == decode_configuration(xml(WRITTEN))
     assert [route.link_id for route in again.keys.plans[-1].routes] == [PATH]
     assert second.node().applications[0].creation_time == made
+
+
+async def test_location_and_version_written_are_kept_and_the_version_observed_is_ours(
+    bench: Bench,
+) -> None:
+    first = bench.endpoint()
+    written = replace(WRITTEN, location_id="attic", version="mine")
+    await first.apply(first.start(), xml(written), "operator")
+    await first.keep(xml(written))
+    assert first.node().location_id == "attic"
+    assert first.node().version == "1"
+    (state,) = await first.state()
+    assert state.findtext("{*}qkdn_version") == "1"
+    updated = replace(bench, own=replace(OWN, version="2", location_id="room 2"))
+    second = updated.endpoint()
+    running = decode_configuration(second.start())
+    assert (running.location_id, running.version) == ("attic", "mine")
+    assert second.node().version == "2"
 
 
 async def test_settings_win_over_what_was_saved(bench: Bench) -> None:

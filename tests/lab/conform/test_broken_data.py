@@ -114,7 +114,7 @@ WRITING = [
     ("D5.unprefixed", Fault(message_in=without(rb">CLIENT<", b">kwt:CLIENT<"))),
     ("D6", Fault(message_in=without(rb"<qkdn_status>.*?</qkdn_status>"))),
     ("D7", Fault(message_in=without(rb"<qkd_app><app_type>.*?</qkd_app>"))),
-    ("D8", Fault(message_in=without(rb"<qkdn_version>keyweave-conform-1</qkdn_version>(?=<qkdn_version>)"))),
+    ("D8", Fault(message_in=without(rb"<qkdn_location_id>keyweave-conform-1<[^>]*>(?=<qkdn_location_id>)"))),
     (
         "D8.key",
         Fault(

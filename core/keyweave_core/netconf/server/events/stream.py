@@ -111,7 +111,14 @@ class Subscription:
         self._call_off()
         self._stop_s = stop_s
         if stop_s is not None and not self.done:
-            self._cancel_stop = after(self._clock, stop_s - self._clock.now() + _HAIR_S, self.pump)
+            self._cancel_stop = after(self._clock, stop_s - self._clock.now() + _HAIR_S, self._stop_due)
+
+    def _stop_due(self) -> None:
+        """The timer woke: a loop that counts in milliseconds does so a little early at times."""
+        if self._stop_s is not None and self._clock.now() < self._stop_s:
+            self.set_stop(self._stop_s)
+        else:
+            self.pump()
 
     def resume(self) -> None:
         """The peer takes data again."""

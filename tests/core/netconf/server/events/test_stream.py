@@ -224,3 +224,42 @@ def test_the_log_is_bounded_by_count_and_bytes() -> None:
     assert (log.first_number, log.next_number) == (11, 12)
     assert log.number_at(0) == 11
     assert log.number_at(99) == 12
+
+
+async def test_a_timer_that_wakes_early_does_not_lose_the_stop_time() -> None:
+    class Hasty(ManualClock):
+        """Wakes sleepers a little early, as a loop does that counts in milliseconds."""
+
+        async def sleep(self, duration_s: float) -> None:
+            await super().sleep(max(0.0, duration_s - 0.002) if duration_s > 0.002 else duration_s)
+
+    clock = Hasty(START)
+    written: list[bytes] = []
+    outlet = Outlet(written.append, lambda _reason: None)
+    stream = EventStream(clock=clock, max_events=10, max_bytes=10_000)
+    subscription = Subscription(
+        stream.log, clock=clock, outlet=outlet, manner=Quiet(), stop_s=START + 1.0, start_s=START
+    )
+    stream.add(subscription)
+    await clock.advance(1.5)
+    assert subscription.done
+    assert b"complete" in written[-1]
+
+
+class Quiet:
+    """The least manner."""
+
+    def replayed(self) -> bytes:
+        return b"<replayed/>"
+
+    def completed(self) -> bytes:
+        return b"<complete/>"
+
+    def ended(self) -> None:
+        """Nothing to do."""
+
+    def lost(self) -> bool:
+        return False
+
+    def found_again(self) -> None:
+        """Nothing to tell."""
