@@ -107,16 +107,21 @@ def _fibres(facts: LabFacts) -> Table:
 def _doors(inventory: LabInventory) -> Table:
     table = _table("doors", "where", "how")
     table.add_row("controller (gRPC)", inventory.controller_address)
-    login = f"ssh -i {_short(inventory.netconf_key)} -s {inventory.netconf_user}@{HOST} netconf"
-    table.add_row("controller (NETCONF)", f"{login} -p {inventory.controller_netconf_port}")
+    table.add_row("controller (NETCONF)", _login(inventory, inventory.controller_netconf_port))
     certificate = f"certificate {_short(inventory.operator.certificate)}"
     for node in inventory.nodes:
-        table.add_row(f"{node.name} (NETCONF)", f"{login} -p {node.netconf_port}")
+        table.add_row(f"{node.name} (NETCONF)", _login(inventory, node.netconf_port))
         if node.gnmi_port is not None:
             table.add_row(f"{node.name} (gNMI)", f"localhost:{node.gnmi_port}, {certificate}")
     for application in inventory.applications:
         table.add_row(f"{application.sae_id} (014)", application.base_url)
     return table
+
+
+def _login(inventory: LabInventory, port: int) -> str:
+    """The command of OpenSSH; what stands after the host names the subsystem, so the port goes first."""
+    key = _short(inventory.netconf_key)
+    return f"ssh -i {key} -p {port} -s {inventory.netconf_user}@{HOST} netconf"
 
 
 def _short(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,7 +155,7 @@ def test_inspect_shows_programs_fibres_and_doors(lab):
     assert len(facts["programs"]) == 5
     assert len(facts["fibres"]) == 3
     text = good("lab", "inspect", lab=lab)
-    assert "netconf -p" in text
+    assert len(re.findall(r"-p\s+\d+\s+-s\s+operator@127\.0\.0\.1\s+netconf", text)) == 4
     assert "BEGIN" not in text + json.dumps(facts)
 
 
