@@ -11,6 +11,7 @@ PENDING and waits.
 
 from collections.abc import Iterator
 
+from keyweave_controller.control.lookups import all_heard
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import LinkStatus, LinkType
@@ -146,5 +147,5 @@ def _far_end_fault(state: NetworkState, link: LinkRecord) -> Iterator[str]:
         return
     if far in state.nodes:
         yield f"{state.node_name(far)} does not know of the link"
-    elif not state.settling and not state.unreached:
+    elif all_heard(state):
         yield f"the far end {far} is no node of this network"

@@ -5,14 +5,17 @@ the claim in question: the first to hold a node id, an application or a link kee
 noted at the one who came later.
 """
 
-from keyweave_controller.control import associations, entries, intents, recovery
-from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
+from collections.abc import Iterable, Sequence
+
+from keyweave_controller.control import associations, entries, intents
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
+from keyweave_controller.control.judging import judge_links, judge_lone
+from keyweave_controller.control.lookups import all_heard, served
 from keyweave_controller.control.reconcile import reconcile, take_up_steps
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
-from keyweave_core.model.link import Link, LinkStatus, LinkType
+from keyweave_core.model.link import Link, LinkType
 from keyweave_core.model.node import Node, NodeStatus
 
 _STEP_GRACE_S = 5.0
@@ -38,8 +41,11 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
         turn.set_timer(f"step:{step.step_id}", turn.at + _STEP_GRACE_S)
     intents.restarted(turn)
     intents.enforce(turn)
-    assign_consumers(turn)
-    judge_links(turn)
+    uncertain = [sae for node in state.nodes.values() for sae in _served(turn, node)]
+    _assign_consumers(turn, uncertain)
+    judge_links(turn, state.links)
+    turn.lookups.all_heard = all_heard(state)
+    name_faults(turn)
     if not state.settling:
         associations.settle(turn)
         entries.keep(turn)
@@ -52,8 +58,10 @@ def node_read(turn: Turn, event: NodeRead) -> None:
     faults = _identity_faults(turn, event.name, node)
     if faults:
         state.rejected[event.name] = faults
+        judge_lone(turn)
         heard(turn, event.name)
         return
+    doubtful, uncertain = _forget_former(turn, event.name, node.node_id)
     record = state.nodes.get(node.node_id)
     if record is None:
         record = state.nodes[node.node_id] = NodeRecord(
@@ -68,9 +76,11 @@ def node_read(turn: Turn, event: NodeRead) -> None:
     record.interfaces = {one.interface_id: one for one in node.interfaces}
     state.rejected.pop(event.name, None)
     turn.touch_node(node.node_id)
-    assign_consumers(turn)
+    _assign_consumers(turn, (*uncertain, *_served(turn, record)))
+    doubtful |= turn.lookups.links.of(node.node_id)  # its name may be news, and what it says no more
     news = _take_links(turn, node)
-    judge_links(turn)
+    judge_lone(turn, doubtful | turn.lookups.links.of(node.node_id))
+    name_faults(turn)
     for link_id in news:
         _hear_far_end(turn, state.links[link_id], node.node_id)
     take_up_steps(turn, node.node_id)
@@ -86,14 +96,16 @@ def _identity_faults(turn: Turn, name: str, node: Node) -> tuple[str, ...]:
     record = turn.state.nodes.get(node.node_id)
     if record is not None and record.name != name and record.name in turn.state.inventory:
         return (f"node id {node.node_id} belongs to agent {record.name}",)
-    before = next((one for one in turn.state.nodes.values() if one.name == name), None)
-    if before is not None and before.node_id != node.node_id:
-        if any(before.node_id in path_nodes for path_nodes in _paths_in_use(turn)):
-            return (
-                f"the agent was node {before.node_id}, over which keys flow, and now says {node.node_id}",
-            )
-        _forget_node(turn, before)
+    before = _former(turn, name, node.node_id)
+    if before is not None and any(before.node_id in path_nodes for path_nodes in _paths_in_use(turn)):
+        return (f"the agent was node {before.node_id}, over which keys flow, and now says {node.node_id}",)
     return ()
+
+
+def _former(turn: Turn, name: str, node_id: NodeId) -> NodeRecord | None:
+    """The other node that the agent of this name was before."""
+    before = next((one for one in turn.state.nodes.values() if one.name == name), None)
+    return None if before is None or before.node_id == node_id else before
 
 
 def _paths_in_use(turn: Turn) -> list[tuple[NodeId, ...]]:
@@ -104,13 +116,21 @@ def _paths_in_use(turn: Turn) -> list[tuple[NodeId, ...]]:
     ]
 
 
-def _forget_node(turn: Turn, record: NodeRecord) -> None:
-    """The agent of this name was replaced by another machine and nothing hangs on the old one."""
+def _forget_former(turn: Turn, name: str, node_id: NodeId) -> tuple[frozenset[LinkId], Sequence[SaeId]]:
+    """The agent of this name was replaced by another machine and nothing hangs on the old one.
+
+    Returns the links to be judged again and the applications to be assigned again.
+    """
+    record, links = _former(turn, name, node_id), turn.lookups.links
+    if record is None:
+        return frozenset(), ()
     del turn.state.nodes[record.node_id]
     turn.state.leftovers.pop(record.node_id, None)
     turn.touch_node(record.node_id)
-    for link in list(turn.state.links.values()):
-        _drop_claim(turn, link, record.node_id)
+    doubtful = links.of(record.node_id)
+    for link_id in links.ordered(doubtful):
+        _drop_claim(turn, turn.state.links[link_id], record.node_id)
+    return doubtful, turn.lookups.consumers.note(record.node_id, ())
 
 
 def node_lost(turn: Turn, event: NodeLost) -> None:
@@ -124,6 +144,7 @@ def node_lost(turn: Turn, event: NodeLost) -> None:
             break
     else:
         turn.state.unreached[event.name] = event.reason
+    judge_lone(turn)
     heard(turn, event.name)
 
 
@@ -135,6 +156,7 @@ def node_rejected(turn: Turn, event: NodeRejected) -> None:
         if record.name == event.name:
             record.rejected, record.changed_at = event.faults, turn.at
             turn.touch_node(record.node_id)
+    judge_lone(turn)
     heard(turn, event.name)
 
 
@@ -144,7 +166,7 @@ def heard(turn: Turn, name: str) -> None:
     if name in state.settling:
         state.settling.discard(name)
         if not state.settling:
-            judge_links(turn)
+            judge_lone(turn)
             associations.settle(turn)
             entries.keep(turn)
 
@@ -155,32 +177,41 @@ def _touch_paths(turn: Turn, node_id: NodeId) -> None:
             turn.touch_app(one.app_id)
 
 
-def assign_consumers(turn: Turn) -> None:
+def _served(turn: Turn, record: NodeRecord) -> Sequence[SaeId]:
+    """Note what a node serves; the applications for which that is news."""
+    return turn.lookups.consumers.note(record.node_id, served(turn.state, record.name, record.consumers))
+
+
+def _assign_consumers(turn: Turn, uncertain: Iterable[SaeId]) -> None:
     """The directory of applications: who served one keeps it while it says so; else the smallest node id."""
-    state = turn.state
-    claims: dict[SaeId, list[NodeId]] = {}
-    for node_id, record in sorted(state.nodes.items()):
-        listed = state.inventory.get(record.name)
-        for sae in dict.fromkeys((*record.consumers, *(listed.consumers if listed else ()))):
-            claims.setdefault(sae, []).append(node_id)
+    directory = turn.state.consumers
+    for sae in uncertain:
+        nodes = turn.lookups.consumers.of(sae)
+        if not nodes:
+            directory.pop(sae, None)
+        elif directory.get(sae) not in nodes:
+            directory[sae] = nodes[0]
+
+
+def name_faults(turn: Turn) -> None:
+    """Tell each node what of its claims is not believed: applications and links that belong to others."""
+    state, lookups = turn.state, turn.lookups
     faults: dict[NodeId, list[str]] = {}
-    directory: dict[SaeId, NodeId] = {}
-    for sae, nodes in claims.items():
-        holder = state.consumers.get(sae)
-        directory[sae] = holder if holder in nodes else nodes[0]
-        for node_id in nodes:
-            if node_id != directory[sae]:
-                owner = state.node_name(directory[sae])
-                faults.setdefault(node_id, []).append(f"application {sae} is served by {owner} already")
-    state.consumers = directory
-    for link_id, link in sorted(state.links.items()):
-        for node_id in link.claims:
+    for sae in sorted(lookups.consumers.contested):
+        holder = state.consumers[sae]
+        for node_id in lookups.consumers.of(sae):
+            if node_id != holder:
+                text = f"application {sae} is served by {state.node_name(holder)} already"
+                faults.setdefault(node_id, []).append(text)
+    for link_id in sorted(lookups.links.claimed):
+        for node_id in state.links[link_id].claims:
             faults.setdefault(node_id, []).append(f"link {link_id} joins {state.link_name(link_id)}")
-    for node_id, record in state.nodes.items():
-        found = tuple(faults.get(node_id, ()))
-        if found != record.faults:
+    for node_id in sorted(lookups.faulty | faults.keys()):
+        record, found = state.nodes.get(node_id), tuple(faults.get(node_id, ()))
+        if record is not None and found != record.faults:
             record.faults = found
             turn.touch_node(node_id)
+    lookups.faulty = set(faults)
 
 
 def _take_links(turn: Turn, node: Node) -> list[LinkId]:
@@ -201,10 +232,10 @@ def _take_links(turn: Turn, node: Node) -> list[LinkId]:
             news.append(link.link_id)
         known.ends.pop(node.node_id, None)
         known.claims[node.node_id] = _end(link, turn.at)
+        turn.lookups.links.note(known)
         turn.touch_link(link.link_id)  # what this end said before (an overload, say) counts no more
-    for record in list(turn.state.links.values()):
-        if record.link_id not in spoken:
-            _drop_claim(turn, record, node.node_id)
+    for link_id in turn.lookups.links.ordered(turn.lookups.links.of(node.node_id) - spoken):
+        _drop_claim(turn, turn.state.links[link_id], node.node_id)
     return [link_id for link_id in news if link_id in turn.state.links]
 
 
@@ -233,6 +264,9 @@ def _drop_claim(turn: Turn, link: LinkRecord, node_id: NodeId) -> None:
     turn.touch_link(link.link_id)
     if not link.ends and not link.claims and not link.reserved_bps:
         del turn.state.links[link.link_id]
+        turn.lookups.links.forget(link.link_id)
+    else:
+        turn.lookups.links.note(link)
 
 
 def _hear_far_end(turn: Turn, link: LinkRecord, near: NodeId) -> None:
@@ -241,41 +275,3 @@ def _hear_far_end(turn: Turn, link: LinkRecord, near: NodeId) -> None:
     node = turn.state.nodes.get(far)
     if far not in link.ends and node is not None and node.connected:
         turn.read_node(far)
-
-
-def judge_links(turn: Turn) -> None:
-    """Judge every link anew: a node that appears or speaks may change what is believed of any."""
-    for link in list(turn.state.links.values()):
-        judge_link(turn, link)
-    assign_consumers(turn)
-
-
-def judge_link(turn: Turn, link: LinkRecord) -> None:
-    """Derive what is believed of a link from what its ends say, and tell whoever depends on it."""
-    arrange(link)
-    before = (link.status, link.faults, link.skr_bps, link.down_since)
-    link.faults = link_faults(turn.state, link)
-    link.status, link.skr_bps = joint_status(link), joint_skr_bps(link)
-    show_figures(link)
-    if link.status in DOWN and link.down_since is None:
-        link.down_since, link.restored_at = turn.at, None
-        recovery.link_changed(turn, link.link_id)
-    elif link.status is LinkStatus.ACTIVE and link.down_since is not None:
-        link.down_since, link.down_reason = None, ""
-        link.restored_at = turn.at if link.proven else None
-        recovery.link_changed(turn, link.link_id)
-    elif link.status is not before[0]:
-        recovery.link_changed(turn, link.link_id)
-    link.proven = link.proven or link.status is LinkStatus.ACTIVE
-    if before != (link.status, link.faults, link.skr_bps, link.down_since):
-        turn.touch_link(link.link_id)
-        turn.capacity_grew = turn.capacity_grew or link.skr_bps > before[2] or not link.faults
-
-
-def show_figures(link: LinkRecord) -> None:
-    """Figures for people: the worse QBER, and loss and distance as the first end gave them."""
-    figures = [end.performance.qber for end in link.ends.values() if end.performance.qber is not None]
-    link.qber = max(figures, default=None)
-    ends = [link.ends[node] for node in (link.a, link.b) if node in link.ends]
-    link.loss_db = next((end.loss_db for end in ends if end.loss_db is not None), None)
-    link.distance_km = next((end.distance_km for end in ends if end.distance_km is not None), None)

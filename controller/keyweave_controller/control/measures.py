@@ -8,8 +8,8 @@ entry, because leaving them out of a replay changes no decision.
 from dataclasses import replace
 
 from keyweave_controller.control.beliefs import end_status, link_faults
-from keyweave_controller.control.discovery import judge_link, show_figures
 from keyweave_controller.control.events import LinkMeasure, LinksMeasured
+from keyweave_controller.control.judging import judge_link, show_figures
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import NodeId

@@ -43,6 +43,7 @@ from keyweave_controller.control.events import (
     TimerFired,
     UsageReported,
 )
+from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.state import Association, LinkRecord, NetworkState, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -53,6 +54,7 @@ class Network:
 
     def __init__(self, state: NetworkState | None = None) -> None:
         self._state = state or NetworkState()
+        self._lookups = Lookups(self._state)
 
     @property
     def state(self) -> NetworkState:
@@ -86,7 +88,7 @@ class Network:
 
     def handle(self, event: Event) -> list[Action]:
         """Take one event and return what is to be done, in order."""
-        turn = Turn(self._state, event.at)
+        turn = Turn(self._state, self._lookups, event.at)
         match event:
             case ControllerStarted():
                 discovery.controller_started(turn, event)
@@ -134,7 +136,7 @@ class Network:
 
     def show(self, event: LinksMeasured) -> list[Action]:
         """Refresh what is shown by figures that are `is_light`; at most a `Changed` comes out."""
-        turn = Turn(self._state, event.at)
+        turn = Turn(self._state, self._lookups, event.at)
         measures.show(turn, event)
         return turn.finish()
 

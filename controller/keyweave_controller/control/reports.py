@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from keyweave_controller.control import associations, closing, measures
-from keyweave_controller.control.discovery import judge_link
 from keyweave_controller.control.events import LinkMeasure, Notified
+from keyweave_controller.control.judging import judge_link
 from keyweave_controller.control.state import LinkRecord, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppStatus

@@ -17,6 +17,7 @@ from keyweave_controller.control.actions import (
     RefuseApplication,
     SetTimer,
 )
+from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.state import NetworkState, Phase, RequestRecord, Step
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
@@ -24,10 +25,11 @@ _ANSWERS_KEPT = 1_000
 
 
 class Turn:
-    """What handlers work with. `at` is seconds since 1970, from the event."""
+    """What handlers work with. `at` is seconds since 1970, from the event; `lookups` are of this state."""
 
-    def __init__(self, state: NetworkState, at: float) -> None:
+    def __init__(self, state: NetworkState, lookups: Lookups, at: float) -> None:
         self.state = state
+        self.lookups = lookups
         self.at = at
         self.capacity_grew = False  # set when a stranded association may fit now
         self._actions: list[Action] = []
