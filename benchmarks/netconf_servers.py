@@ -101,6 +101,10 @@ async def _commands() -> AsyncIterator[list[str]]:
 
 
 async def _ours(public_key: str) -> None:
+    # As the process of an agent does: what yangson and structlog load beside what is used stays out.
+    from keyweave_agents.lean import leave_out_what_is_not_used
+
+    leave_out_what_is_not_used()
     from benchmarks.netconf_node import HERE, link_id, node
     from keyweave_core.model.link import LinkPerformance
     from keyweave_core.model.notifications import LinkPerfUpdate

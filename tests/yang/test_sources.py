@@ -1,5 +1,6 @@
 """Where YANG texts are found, and what is said when they are not."""
 
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -15,19 +16,26 @@ def test_our_folders_and_those_of_pyang() -> None:
     assert sources.search_path()[-1] == sources.ietf_folder()
 
 
-def test_pyang_without_a_list_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An interpreter without data folders of its own."""
+    for name in ("prefix", "base_prefix"):
+        monkeypatch.setattr(sources.sys, name, str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    return tmp_path
+
+
+def test_pyang_installed_somewhere_else_is_found_by_its_list_of_files(elsewhere: Path) -> None:
+    found = sources.ietf_folder()
+    assert (found / "ietf-inet-types.yang").is_file()
+    assert not found.is_relative_to(elsewhere)
+
+
+def test_no_pyang_at_all(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
     def absent(_name: str) -> None:
         raise metadata.PackageNotFoundError
 
-    monkeypatch.setattr(sources.metadata, "files", absent)
-    assert (sources.ietf_folder() / "ietf-inet-types.yang").is_file()
-
-
-def test_no_pyang_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sources.metadata, "files", lambda _name: None)
-    monkeypatch.setattr(sources.sysconfig, "get_path", lambda _name: str(tmp_path))
-    monkeypatch.setattr(sources.sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(sources.sys, "base_prefix", str(tmp_path))
+    monkeypatch.setattr(metadata, "files", absent)
     with pytest.raises(SettingsError, match="looked in"):
         sources.ietf_folder()
 

@@ -6,9 +6,8 @@ import does no work.
 
 import re
 import sys
-import sysconfig
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 
 from keyweave_core.errors import SettingsError
@@ -41,19 +40,31 @@ def our_folders() -> tuple[Path, ...]:
 def ietf_folder() -> Path:
     """The folder in which the installed pyang keeps the modules of the IETF.
 
-    Asks the list of files that pyang's distribution installed first: right for a virtual environment, a
-    user or a target install. Raises SettingsError naming the places looked at when there is none.
+    The data folders of this interpreter first; then, for a user or a target install, the list of files that
+    pyang's distribution installed (to read it costs a megabyte). Raises SettingsError naming the places
+    looked at when there is none.
     """
+    roots = (sys.prefix, sys.base_prefix)
+    seen = [Path(root) / "share" / "yang" / "modules" / "ietf" for root in roots]
+    for folder in seen:
+        if (folder / _MARK).is_file():
+            return folder
+    import sysconfig
+    from importlib import metadata
+
+    seen.append(Path(sysconfig.get_path("data")) / "share" / "yang" / "modules" / "ietf")
+    if (seen[-1] / _MARK).is_file():
+        return seen[-1]
     try:
         installed = metadata.files("pyang") or []
     except metadata.PackageNotFoundError:
         installed = []
-    seen = [Path(str(file.locate())).resolve().parent for file in installed if file.name == _MARK]
-    roots = (sysconfig.get_path("data"), sys.prefix, sys.base_prefix)
-    seen += [Path(root) / "share" / "yang" / "modules" / "ietf" for root in roots]
-    for folder in seen:
-        if (folder / _MARK).is_file():
-            return folder
+    for file in installed:
+        if file.name == _MARK:
+            folder = Path(str(file.locate())).resolve().parent
+            seen.append(folder)
+            if (folder / _MARK).is_file():
+                return folder
     places = ", ".join(dict.fromkeys(str(folder) for folder in seen))
     raise SettingsError(f"the YANG modules of the IETF that pyang installs are missing; looked in {places}")
 

@@ -6,8 +6,9 @@ pyang, when they are installed, and is announced without text otherwise.
 """
 
 import dataclasses
-import importlib.metadata
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from keyweave_core.netconf.data.defaults import WITH_DEFAULTS
 from keyweave_core.netconf.data.nodes import DataNode, container, leaf, leaf_list, list_of, state_leaves
@@ -76,18 +77,24 @@ def all_modules(schema: Schema, features: ServerFeatures) -> tuple[ModuleInfo, .
     )
 
 
-def _installed_files() -> Mapping[str, importlib.metadata.PackagePath]:
+def _installed_files() -> Mapping[str, Path]:
     """Where the sources of modules are among pyang's data files, by name; none when it is not installed."""
+    root = Path(sys.prefix) / "share" / "yang" / "modules"
+    if root.is_dir():
+        return {path.stem: path for path in sorted(root.glob("*/*.yang"))}
+    import importlib.metadata  # a megabyte: only where the files lie elsewhere
+
     try:
-        files: Sequence[importlib.metadata.PackagePath] = importlib.metadata.files("pyang") or ()
+        files = importlib.metadata.files("pyang") or ()
     except importlib.metadata.PackageNotFoundError:
         return {}
-    return {file.stem: file for file in files if file.suffix == ".yang" and "modules" in file.parts}
+    sources = [file for file in files if file.suffix == ".yang" and "modules" in file.parts]
+    return {file.stem: Path(str(file.locate())) for file in sources}
 
 
-def _text(file: importlib.metadata.PackagePath | None) -> str:
+def _text(path: Path | None) -> str:
     try:
-        return "" if file is None else file.read_text(encoding="utf-8")
+        return "" if path is None else path.read_text(encoding="utf-8")
     except OSError:
         return ""
 
