@@ -40,9 +40,11 @@ _TAGS = {
     "too-big": Code.RESOURCE_EXHAUSTED,
     "resource-denied": Code.RESOURCE_EXHAUSTED,
     "operation-not-supported": Code.UNIMPLEMENTED,
-    # With an app-tag it is the schema that speaks, without one the system behind the configuration.
+    # With another app-tag it is the schema that speaks, without one the system behind the configuration.
     "operation-failed": Code.FAILED_PRECONDITION,
 }
+# The configuration is a right one, but not now or not by this user.
+_NOT_NOW = frozenset({"lockout", "conflict"})
 _MAX_TEXT = 2000
 
 
@@ -50,7 +52,8 @@ def status_of(error: KeyweaveError) -> tuple[grpc.StatusCode, str]:
     """The code and text that tell a caller of `error`."""
     if isinstance(error, RpcError):
         text = f"{error.path}: {error.message}" if error.path else error.message
-        code = Code.INVALID_ARGUMENT if error.app_tag else _TAGS.get(error.tag, Code.INVALID_ARGUMENT)
+        schema = error.app_tag and error.app_tag not in _NOT_NOW
+        code = Code.INVALID_ARGUMENT if schema else _TAGS.get(error.tag, Code.INVALID_ARGUMENT)
         return code, text[:_MAX_TEXT]
     code = next((code for kind, code in _CODES if isinstance(error, kind)), Code.INTERNAL)
     return code, str(error)[:_MAX_TEXT]

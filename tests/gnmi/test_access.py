@@ -7,6 +7,7 @@ import pytest
 from lxml import etree
 from tests.gnmi.node import AT_LINK, INITIAL, NODE, Device, Target, settings
 
+from keyweave_core.errors import Refused
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_core.netconf.server.nacm.control import Nacm
 from keyweave_core.netconf.server.nacm.initial import initial_nacm
@@ -69,6 +70,16 @@ async def test_who_may_look_may_not_change(guarded: Target) -> None:
         assert answer.update[0].val.json_ietf_val == f'"{NODE}"'.encode()
         with pytest.raises(NotAllowed):
             await client.set(update=[("/qkd_node/qkdn_version", "2")])
+    assert guarded.running() == before
+
+
+async def test_nobody_takes_away_their_own_right_to_change_the_rules(guarded: Target) -> None:
+    before = guarded.running()
+    async with guarded.client(guarded.pki.operator("controller")) as client:
+        with pytest.raises(
+            Refused, match="ietf-netconf-acm:nacm: controller could not change access control"
+        ):
+            await client.set(delete=["/ietf-netconf-acm:nacm"])
     assert guarded.running() == before
 
 
