@@ -9,7 +9,13 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType, OperatorState
+from keyweave_controller.management.alarms import (
+    Alarm,
+    AlarmSeverity,
+    AlarmType,
+    OperatorNote,
+    OperatorState,
+)
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import ALARMS, QKD_ALARMS, al, kwa
 
@@ -55,11 +61,7 @@ def alarm(value: Alarm, by_id: dict[str, Alarm]) -> etree._Element:
     markup.member(element, al("perceived-severity"), value.severity)
     markup.text(element, al("alarm-text"), value.text or "-")
     for note in value.notes:
-        change = etree.SubElement(element, al("operator-state-change"))
-        markup.moment(change, al("time"), note.at)
-        markup.text(change, al("operator"), note.operator or "-")
-        markup.member(change, al("state"), note.state)
-        markup.text(change, al("text"), note.text)
+        _put_note(etree.SubElement(element, al("operator-state-change")), note)
     _more(element, value)
     markup.moment(element, kwa("cleared-at"), value.cleared_at)
     return element
@@ -75,6 +77,18 @@ def notification(value: Alarm, by_id: dict[str, Alarm]) -> etree._Element:
     markup.text(element, al("alarm-text"), value.text or "-")
     _more(element, value)
     return element
+
+
+def operator_action(value: Alarm, note: OperatorNote) -> etree._Element:
+    """`operator-action` of an alarm: what an operator has just made of it.
+
+    It hangs on its alarm (RFC 7950 section 7.16.2), which is told by its keys.
+    """
+    top = markup.tree(al("alarms"), _PREFIXES)
+    entry = etree.SubElement(etree.SubElement(top, al("alarm-list")), al("alarm"))
+    _identify(entry, value)
+    _put_note(etree.SubElement(entry, al("operator-action")), note)
+    return top
 
 
 def inventory() -> etree._Element:
@@ -136,6 +150,13 @@ def _identify(element: etree._Element, value: Alarm) -> None:
 def _identity(element: etree._Element, kind: AlarmType) -> None:
     # The prefix is used in the text only: it is declared where it stands, so that a copy keeps it.
     etree.SubElement(element, al("alarm-type-id"), nsmap=_IDENTITIES).text = f"kwa:{kind.value}"
+
+
+def _put_note(element: etree._Element, note: OperatorNote) -> None:
+    markup.moment(element, al("time"), note.at)
+    markup.text(element, al("operator"), note.operator or "-")
+    markup.member(element, al("state"), note.state)
+    markup.text(element, al("text"), note.text)
 
 
 def _relations(element: etree._Element, value: Alarm, by_id: dict[str, Alarm]) -> None:

@@ -33,6 +33,7 @@ class Notices:
         self._apps: dict[AppId, object] = {one: _app(record) for one, record in state.associations.items()}
         self._shown = association_tree.shown_names(state)
         self._alarms = self._lasting()
+        self._notes = {alarm.alarm_id: alarm.notes for alarm in self._noted()}
 
     def news(self, changed: Changed, running: Iterable[etree._Element]) -> Iterator[etree._Element]:
         """Content elements for what is different now; `running` may say which alarms are to be told."""
@@ -48,6 +49,7 @@ class Notices:
         if changed.app_ids:
             yield from self._associations(state, changed)
         yield from self._alarm_news(running)
+        yield from self._operator_actions()
 
     def _associations(self, state: NetworkState, changed: Changed) -> Iterator[etree._Element]:
         before, self._shown = self._shown, association_tree.shown_names(state)
@@ -72,6 +74,17 @@ class Notices:
         for alarm in told:
             if wants(alarm, before.get(alarm.alarm_id)):
                 yield alarm_tree.notification(alarm, {**before, **now})
+
+    def _operator_actions(self) -> Iterator[etree._Element]:
+        before, noted = self._notes, self._noted()
+        self._notes = {alarm.alarm_id: alarm.notes for alarm in noted}
+        for alarm in noted:
+            known = before.get(alarm.alarm_id, ())
+            if alarm.notes is not known:
+                yield from (alarm_tree.operator_action(alarm, one) for one in alarm.notes if one not in known)
+
+    def _noted(self) -> list[Alarm]:
+        return [alarm for alarm in self._engine.management.alarms(cleared=True) if alarm.notes]
 
     def _lasting(self) -> dict[str, Alarm]:
         return {alarm.alarm_id: replace(alarm) for alarm in self._engine.management.alarms()}

@@ -518,6 +518,37 @@ def purge(more: str = "<alarm-clearance-status>cleared</alarm-clearance-status>"
     return action(f"<purge-alarms>{more}</purge-alarms>")
 
 
+async def test_what_an_operator_makes_of_an_alarm_is_told(site: Site, client: NetconfClient) -> None:
+    report = LinkReport(link_id=AB, status=LinkStatus.OFF)
+    site.engine.submit(Notified(at=site.clock.now(), node_id=A, notification=Event(link=report)))
+    await site.until(site.engine.management.alarms)
+    async with site.client("viewer") as listener, asyncio.timeout(10):
+        await listener.create_subscription()
+        await client.rpc(noted("ack"))
+        await client.rpc(noted("closed"))
+        told: list[etree._Element] = []
+        async for notification in listener.notifications():
+            if notification.content.tag == al("alarms"):
+                told.append(notification.content)
+            if len(told) == 2:
+                break
+    for content, state in zip(told, ("ack", "closed"), strict=True):
+        (entry,) = content.findall(f"{al('alarm-list')}/{al('alarm')}")
+        assert entry.findtext(al("resource")) == f"link:{AB}"
+        action = entry[-1]
+        assert [etree.QName(one).localname for one in entry] == [
+            "resource",
+            "alarm-type-id",
+            "alarm-type-qualifier",
+            "operator-action",
+        ]
+        assert [action.findtext(al(name)) for name in ("operator", "state", "text")] == [
+            "operator",
+            state,
+            "seen",
+        ]
+
+
 async def test_operators_note_and_purge_alarms(site: Site, client: NetconfClient) -> None:
     def tell(status: LinkStatus) -> None:
         report = LinkReport(link_id=AB, status=status)
