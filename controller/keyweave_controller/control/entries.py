@@ -71,7 +71,10 @@ def keep(turn: Turn) -> None:
     for one in turn.state.operator.associations:
         association = living.get(one.pair)
         if association is None:
-            if not _expired(turn, one) and not _open(turn, one, "the configuration"):
+            reasons = () if _expired(turn, one) else _open(turn, one, "the configuration")
+            if reasons:
+                _lacks(turn, one.name, reasons)
+            elif not _expired(turn, one):
                 _newest(turn).configured_as = one.name
         elif association.state is AssociationState.ACTIVE:
             if (association.qos, association.priority) != (one.qos, one.priority):
@@ -84,6 +87,28 @@ def look_again(turn: Turn, living: dict[Pair, Association]) -> None:
     turn.cancel_timer(_KEEP)
     if any(one.pair not in living and not _expired(turn, one) for one in turn.state.operator.associations):
         turn.set_timer(_KEEP, turn.at + KEEP_S)
+
+
+def review(turn: Turn) -> None:
+    """Note which entries have no association and why; at the end of every event.
+
+    An entry that is tried again stays noted until its association is granted.
+    """
+    state = turn.state
+    for app_id in sorted(turn.touched_apps):
+        association = state.associations.get(app_id)
+        name = association.configured_as if association is not None else ""
+        if association is None or not name:
+            continue
+        if association.state is AssociationState.REFUSED:
+            _lacks(turn, name, association.reasons or ("it was refused",))
+        elif association.state in SERVED and state.unserved.pop(name, None) is not None:
+            turn.touch_configuration()
+    if state.unserved:
+        wanted = {one.name for one in state.operator.associations if not _expired(turn, one)}
+        for name in [name for name in state.unserved if name not in wanted]:
+            del state.unserved[name]
+            turn.touch_configuration()
 
 
 def close_gone(turn: Turn, before: OperatorConfiguration, after: OperatorConfiguration) -> None:
@@ -172,6 +197,12 @@ def _change(
         work.changed[association.app_id] = former
         work.under_way[association.app_id] = one.name
     return reasons
+
+
+def _lacks(turn: Turn, name: str, reasons: tuple[str, ...]) -> None:
+    if turn.state.unserved.get(name) != reasons:
+        turn.state.unserved[name] = reasons
+        turn.touch_configuration()
 
 
 def _relieves(turn: Turn, association: Association, one: ConfiguredAssociation) -> bool:

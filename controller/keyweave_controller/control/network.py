@@ -125,6 +125,7 @@ class Network:
             case unreachable:
                 assert_never(unreachable)
         intents.review(turn)
+        entries.review(turn)
         if turn.capacity_grew:
             recovery.review(turn)
             closing.forget_oldest(turn)

@@ -268,7 +268,8 @@ class NetworkState:
     was ever opened or handed out, and makes ids unique. `stranded` want a path better than what they have.
     `policy` and `tenants` are in force, `operator` is what was configured last; while a change of it is under
     way (`configuring`) its policy and tenants are in force already. `kept` is the configuration that a start
-    goes back to, None when that is `operator`. `settings_policy` is the policy of the settings file.
+    goes back to, None when that is `operator`. `unserved`: entries of `operator` that have no association,
+    and why. `settings_policy` is the policy of the settings file.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -276,6 +277,7 @@ class NetworkState:
     operator: OperatorConfiguration = field(default_factory=OperatorConfiguration)
     kept: OperatorConfiguration | None = None
     configuring: Configuring | None = None
+    unserved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tenants: dict[str, Tenant] = field(default_factory=dict)
     tenant_of: dict[SaeId, str] = field(default_factory=dict)
     inventory: dict[str, InventoryNode] = field(default_factory=dict)

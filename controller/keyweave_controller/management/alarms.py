@@ -53,7 +53,8 @@ class OperatorNote:
 class Alarm:
     """One alarm. Times are seconds since 1970; `cleared_at` None while it lasts.
 
-    `resource` reads `link:<id>`, `node:<id>`, `interface:<node>/<id>`, `association:<id>` or `agent:<name>`;
+    `resource` reads `link:<id>`, `node:<id>`, `interface:<node>/<id>`, `association:<id>`,
+    `configured:<entry>` or `agent:<name>`;
     `resource_name` is for people. `affected` are the associations hurt by it, kept after they have moved
     away, because that is what the trouble did. `cause` is the alarm this one hangs under. `notes` are what
     operators made of it, oldest first.

@@ -116,12 +116,16 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What may have changed, so that a small event costs little. `names` are agents without node record."""
+    """What may have changed, so that a small event costs little. `names` are agents without node record.
+
+    `configuration`: which of the operator's entries are served.
+    """
 
     node_ids: frozenset[NodeId] = frozenset()
     link_ids: frozenset[LinkId] = frozenset()
     app_ids: frozenset[AppId] = frozenset()
     names: frozenset[str] = frozenset()
+    configuration: bool = False
 
     def covers(self, resource: str) -> bool:
         """An alarm about `resource` is judged in this scope."""
@@ -135,6 +139,8 @@ class Scope:
                 return of.partition("/")[0] in self.node_ids
             case "association":
                 return of in self.app_ids
+            case "configured":
+                return self.configuration
             case _:
                 return of in self.names
 
@@ -148,6 +154,8 @@ class Scope:
             yield from _link_troubles(state, link_id)
         for app_id in sorted(self.app_ids):
             yield from _association_troubles(state, app_id)
+        if self.configuration:
+            yield from _configured_troubles(state)
 
 
 def _agent_troubles(state: NetworkState, name: str) -> Iterator[Trouble]:
@@ -272,6 +280,17 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
         affected=(app_id,),
         cause_resource=f"link:{broken[0]}" if broken else None,
     )
+
+
+def _configured_troubles(state: NetworkState) -> Iterator[Trouble]:
+    for name, reasons in state.unserved.items():
+        yield Trouble(
+            resource=f"configured:{name}",
+            resource_name=name,
+            type=AlarmType.APP_QOS_VIOLATED,
+            severity=AlarmSeverity.CRITICAL,
+            text=f"the configured association {name} is not served: {'; '.join(reasons)}",
+        )
 
 
 def _over(

@@ -73,6 +73,7 @@ class Management:
                 link_ids=changed.link_ids,
                 app_ids=changed.app_ids,
                 names=names,
+                configuration=changed.configuration,
             )
             changes.extend(self._state.faults.refresh(network.state, event.at, scope))
             self._state.performance.follow(network.state, event.at, changed.app_ids)

@@ -25,6 +25,7 @@ from keyweave_controller.control.network import Network
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
+from keyweave_controller.management.alarms import Alarm, AlarmType
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.link import LinkStatus
 from keyweave_core.model.notifications import (
@@ -83,6 +84,12 @@ def restart(show: Rehearsal) -> None:
     show.timers.clear()
     show.network = Network.from_snapshot(json.loads(json.dumps(show.network.to_snapshot())))
     show.start()
+
+
+def alarms(show: Rehearsal) -> list[Alarm]:
+    """Alarms about entries, by name."""
+    about = (one for one in show.management.alarms() if one.resource.startswith("configured:"))
+    return sorted(about, key=lambda one: one.resource)
 
 
 def nothing_held(show: Rehearsal) -> bool:
@@ -372,11 +379,34 @@ def test_an_entry_without_room_is_tried_again(show: Rehearsal) -> None:
     restart(show)
     show.advance(40)
     assert not live(show).get("one")
+    (alarm,) = alarms(show)
+    assert (alarm.resource, alarm.type) == ("configured:one", AlarmType.APP_QOS_VIOLATED)
+    assert "one is not served: link A-B lacks" in alarm.text
     show.feed(AssociationClosed(at=show.now, request_id="x", app_id=show.answers()["g"].app_id))
     show.advance(40)
     assert live(show)["one"].reserved_bps == 60_000
+    assert not alarms(show)
     show.advance(40)
     assert not show.network.state.timers
+
+
+def test_the_alarm_of_an_entry_lasts_while_nodes_refuse_and_goes_with_the_entry(show: Rehearsal) -> None:
+    configure(show, "1", associations=(entry("one"), entry("two", "sae:b")))
+    show.network.associations.clear()
+    show.nodes[C].refusal = "not today"
+    restart(show)
+    for _ in range(4):
+        show.advance(20)
+        assert [one.text for one in alarms(show)] == [
+            f"the configured association {name} is not served: node C refused: not today"
+            for name in ("one", "two")
+        ]
+    assert len(show.management.alarms(cleared=True)) == 2, "raised once, however often it is tried"
+    configure(show, "2", associations=(entry("two", "sae:b"),))
+    assert [one.resource for one in alarms(show)] == ["configured:two"]
+    show.nodes[C].refusal = ""
+    show.advance(40)
+    assert not alarms(show)
 
 
 def test_what_expires_ends_and_its_entry_stays(show: Rehearsal) -> None:
