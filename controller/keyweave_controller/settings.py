@@ -106,7 +106,7 @@ class SouthboundSettings:
     audit_interval_s: float = 60.0
     connect_timeout_s: float = 5.0
     rpc_timeout_s: float = 10.0
-    keepalive_s: float = 5.0
+    keepalive_s: float = 30.0
     backoff: Backoff = field(default_factory=Backoff)
 
     def __post_init__(self) -> None:
