@@ -14,15 +14,14 @@ from lxml import etree
 from keyweave_core.errors import InternalFault
 from keyweave_core.netconf.data.filters import TopLookup
 from keyweave_core.netconf.data.xpath_cost import Census, Rough, estimate
-from keyweave_core.netconf.data.xpath_syntax import (
-    BadXPath,
+from keyweave_core.netconf.data.xpath_syntax import BadXPath, parse
+from keyweave_core.netconf.data.xpath_tree import (
     Binary,
     Call,
     Expression,
     Negative,
     Path,
     Step,
-    parse,
     rooted,
     selects_nodes,
     write,

@@ -18,7 +18,7 @@ from typing import cast
 
 from lxml import etree
 
-from keyweave_core.netconf.data.xpath_syntax import (
+from keyweave_core.netconf.data.xpath_tree import (
     Binary,
     Call,
     Expression,

@@ -14,7 +14,8 @@ from keyweave_core.netconf.data.nodes import DataNode, container, leaf, list_of
 from keyweave_core.netconf.data.selection import SubtreeSelection
 from keyweave_core.netconf.data.xpath import NoNodeSet, XPathSelection
 from keyweave_core.netconf.data.xpath_cost import Census, Rough, estimate
-from keyweave_core.netconf.data.xpath_syntax import BadXPath, parse, write
+from keyweave_core.netconf.data.xpath_syntax import BadXPath, parse
+from keyweave_core.netconf.data.xpath_tree import write
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
 NS = "urn:test:x"
