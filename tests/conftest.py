@@ -2,11 +2,18 @@
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# The same examples every time, so that a run says something about the change and not about luck. Who wants
+# luck sets HYPOTHESIS_PROFILE=default.
+settings.register_profile("steady", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 # A shell starts background jobs with Ctrl-C ignored, and what we start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
