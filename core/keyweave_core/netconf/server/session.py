@@ -295,10 +295,8 @@ class ServerSession:
             answer = await self._operations.perform(self, operation_of(root))
             self._counters.in_rpcs += 1
             self._totals.common.in_rpcs += 1
-        except RpcError as fault:
-            error = fault
         except KeyweaveError as fault:
-            error = from_fault(fault, self._namespaces)
+            error = _without_history(from_fault(fault, self._namespaces))
         except Exception as fault:  # noqa: BLE001 - a defect in one operation must not end the session
             self._log.exception("netconf operation failed", operation=_name_of(root))
             error = RpcError("operation-failed", f"internal fault: {type(fault).__name__}")
@@ -330,6 +328,16 @@ class ServerSession:
         # One write a message: a notification can only come before or after it.
         if not self.ended:
             self._transport.write(self._session.frame(reply_bytes(rpc, body)))
+
+
+def _without_history(error: RpcError) -> RpcError:
+    """What is told of an error, without the frames it came through.
+
+    They hold the whole message, and this one holds the error: a cycle, which for a message of many elements
+    would keep a hundred megabytes until the collector looks for it.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _name_of(root: etree._Element) -> str:

@@ -1,6 +1,7 @@
 """A server over a transport of lists: what a raw client sees, byte for byte where it matters."""
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator, Callable
 
@@ -12,7 +13,7 @@ from keyweave_core.errors import Exhausted, SchemaViolation
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.framing import frame
 from keyweave_core.netconf.protocol.messages import Hello, hello_bytes
-from keyweave_core.netconf.protocol.rpc_errors import BASE
+from keyweave_core.netconf.protocol.rpc_errors import BASE, RpcError
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import ManualClock, date_and_time
 
@@ -500,3 +501,23 @@ async def test_an_idle_session_ends_and_a_subscribed_one_does_not(
     assert busy.session.ended
     assert not listening.session.ended
     await server.close()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        '<foo xmlns="urn:x"/>',
+        edit(f'<node xmlns="{TINY}"><no/></node>'),
+        edit(f'<node xmlns="{TINY}" xmlns:nc="{BASE}"><id nc:operation="delete"/></node>'),
+        "<get><filter type='xpath' select='//*['/></get>",
+    ],
+)
+async def test_what_was_refused_is_forgotten_without_the_collector(peer, operation: str) -> None:
+    gc.collect()
+    gc.disable()  # a big message that only the collector finds is a leak to whoever sends many
+    try:
+        await peer.error(operation)
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, RpcError | SchemaViolation)]
+    finally:
+        gc.enable()
+    assert kept == []
