@@ -231,3 +231,28 @@ def test_every_namespace_is_announced(schema: ModelSchema) -> None:
         "root-cause-analysis",
         "service-impact-analysis",
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (kwn("policy", "<max-relay-hops>0</max-relay-hops>"), "'0' is outside 1..256"),
+        (kwn("policy", "<max-relay-hops>-1</max-relay-hops>"), "'-1' is outside 1..256"),
+        (kwn("policy", "<max-relay-hops>x</max-relay-hops>"), "'x' is no valid uint16"),
+        (kwn("policy", "<usable-share>1.5</usable-share>"), "'1.5' is outside 0.000001..1"),
+        (kwn("policy", "<closed-kept>-1</closed-kept>"), "'-1' is outside 0..4294967295"),
+        (tenants("<tenant><name/></tenant>"), "'' has 0 characters, not 1..128"),
+        (associations(association("<tenant>nobody</tenant>")), "there is no 'nobody' for it to point at"),
+        (
+            parse(
+                f'<alarms xmlns="{AL}"><control><max-alarm-status-changes>-1</max-alarm-status-changes>'
+                "</control></alarms>"
+            ),
+            "'-1' is no valid uint16 or enumeration",
+        ),
+    ],
+)
+def test_a_refusal_says_what_would_do(schema: ModelSchema, config: etree._Element, words: str) -> None:
+    with pytest.raises(SchemaViolation) as caught:
+        schema.validate([config])
+    assert str(caught.value).endswith(words) or words in str(caught.value)

@@ -230,7 +230,10 @@ def refusal(error: ValidationError) -> SchemaViolation:
     if isinstance(error, SemanticError) and tag == "instance-required":
         # RFC 7950 15.5: what a leafref points at is not there.
         return SchemaViolation(
-            "points at what is not there", path=path, tag="data-missing", app_tag="instance-required"
+            f"there is no {str(error.instance.value)[:60]!r} for it to point at",
+            path=path,
+            tag="data-missing",
+            app_tag="instance-required",
         )
     if isinstance(error, YangTypeError):
         return SchemaViolation(detail or tag, path=path, tag="invalid-value")

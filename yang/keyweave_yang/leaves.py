@@ -23,6 +23,8 @@ from yangson.datatype import (
     Int64Type,
     IntegralType,
     LeafrefType,
+    LinearType,
+    NumericType,
     StringType,
     Uint8Type,
     Uint16Type,
@@ -94,7 +96,7 @@ class LeafCodec:
         text = (element.text or "") if not len(element) else _text(element)
         value = self._parse(text, element)
         if value is None or (not self._members and value not in self._type):
-            raise SchemaViolation(self._refusal(text.strip()), tag="invalid-value")
+            raise SchemaViolation(self._refusal(text.strip(), value), tag="invalid-value")
         return value
 
     def canonical(self, element: etree._Element) -> str:
@@ -205,9 +207,13 @@ class LeafCodec:
             raise SchemaViolation(f"prefix {prefix!r} stands for {namespace[:_SHOWN]!r}, an unknown module")
         return (name, module)
 
-    def _refusal(self, text: str) -> str:
+    def _refusal(self, text: str, value: Any) -> str:
+        """Why the type refuses a text, which was read as `value` when it is not that which is wrong."""
         kind = self._type
         shown = repr(text[:_SHOWN])
+        beyond = self._beyond(value)
+        if beyond:
+            return f"{shown} {beyond}"
         if isinstance(kind, EnumerationType):
             return f"{shown} is none of {', '.join(kind.enum)}"
         if isinstance(kind, BitsType):
@@ -219,7 +225,29 @@ class LeafCodec:
             return f"{shown} is no identity derived from {bases}"
         if isinstance(kind, BooleanType):
             return f"{shown} is neither true nor false"
+        if self._members and self.type_name == "union":
+            names = dict.fromkeys(member.type_name for member in self._members)
+            return f"{shown} is no valid {' or '.join(names)}"
         return f"{shown} is no valid {self.type_name}"
+
+    def _beyond(self, value: Any) -> str:
+        """What bound of the type a value breaks; '' when it is no matter of bounds."""
+        kind = self._type
+        if isinstance(kind, NumericType) and value is not None:
+            low, high = kind._range  # noqa: SLF001 - the only place that knows it
+            return f"is outside {kind.range or f'{low}..{high}'}".replace(" | ", " and ")
+        if (
+            isinstance(kind, LinearType)
+            and value is not None
+            and kind.length
+            and len(value) not in kind.length
+        ):
+            what = "octets" if isinstance(kind, BinaryType) else "characters"
+            return f"has {len(value)} {what}, not {kind.length}".replace(" | ", " or ")
+        if isinstance(kind, StringType) and self.type_name == "string" and kind.patterns:
+            patterns = " and ".join(one.pattern for one in kind.patterns if not one.invert_match)
+            return f"does not match {patterns[: 2 * _SHOWN]}" if patterns else ""
+        return ""
 
 
 def _as_it_is(text: str, _element: etree._Element) -> str:

@@ -193,7 +193,9 @@ def _association(element: etree._Element) -> ConfiguredAssociation:
     try:
         expires_at = None if expires is None else parse_date_and_time(expires)
     except ValueError as error:
-        raise SchemaViolation(str(error), path=f"{association_path(name)}/expires-at") from error
+        raise SchemaViolation(
+            f"{expires!r} is no moment: {error}", path=f"{association_path(name)}/expires-at"
+        ) from error
     return ConfiguredAssociation(
         name=name,
         source=SaeId(found(element, kwn("source")) or ""),
