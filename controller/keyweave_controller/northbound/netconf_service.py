@@ -210,12 +210,19 @@ class NetconfNorthbound:
             await self._server.close()
 
     async def _bring(self, device: ControllerDevice, server: NetconfServer) -> None:
-        """Make running what is configured, unless it says the same already."""
-        wanted = device.configuration()
-        if configuration_tree.decode(wanted) == configuration_tree.decode(server.running()):
-            return
+        """Make running what is configured, unless it says the same already.
+
+        What is configured is asked for when no commit is at work: one that is would be run over by its own
+        result, or by what was before the next.
+        """
+
+        def made(running: Sequence[etree._Element]) -> Sequence[etree._Element] | None:
+            wanted = device.configuration()
+            same = configuration_tree.decode(wanted) == configuration_tree.decode(running)
+            return None if same else wanted
+
         try:
-            await server.change_running(wanted)
+            await server.change_running(made)
         except InvalidInput as error:
             self._log.error("running does not take what is configured", reason=str(error))
 

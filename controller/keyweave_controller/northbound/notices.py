@@ -53,12 +53,17 @@ class Notices:
 
     def _associations(self, state: NetworkState, changed: Changed) -> Iterator[etree._Element]:
         before, self._shown = self._shown, association_tree.shown_names(state)
+        opening = state.configuring.opened if state.configuring else {}
         for app_id in sorted(changed.app_ids):
             record = state.associations.get(app_id)
             if not _differs(self._apps, app_id, _app(record) if record else None) or record is None:
                 continue  # one that was forgotten had been told closed before
             name = self._shown.get(app_id, app_id)
-            yield _association_changed(record, before.get(app_id, name) if not record.live else name)
+            if name == app_id:
+                # Its entry comes with the commit at work, or has gone; unless the name is another's by now.
+                known = opening.get(app_id) or record.configured_as or before.get(app_id, app_id)
+                name = known if known not in self._shown.values() else app_id
+            yield _association_changed(record, name)
 
     def _alarm_news(self, running: Iterable[etree._Element]) -> Iterator[etree._Element]:
         before, now = self._alarms, self._lasting()

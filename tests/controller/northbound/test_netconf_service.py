@@ -431,6 +431,30 @@ async def test_changes_are_notified_once(site: Site, client: NetconfClient) -> N
         assert seen[kwn("link-changed")][0].findtext(kwn("down-reason")) == "digger"
 
 
+async def test_an_entry_is_told_by_its_name_and_a_commit_changes_running_once(
+    site: Site, client: NetconfClient
+) -> None:
+    async with site.client() as listener, asyncio.timeout(10):
+        await listener.create_subscription()
+        await client.edit_config("running", associations(entry()))
+        await client.edit_config("running", associations(entry(more=rate(5_000))))
+        await client.edit_config("running", deleted())
+        told: list[tuple[str | None, str | None]] = []
+        changes: list[etree._Element] = []
+        async for notification in listener.notifications():
+            content = notification.content
+            if content.tag == kwn("association-changed"):
+                told.append((content.findtext(kwn("name")), content.findtext(kwn("status"))))
+            elif etree.QName(content).localname == "netconf-config-change":
+                changes.append(content)
+            if told and told[-1][1] == "closed" and len(changes) >= 3:
+                break
+    assert {name for name, _ in told} == {"one"}
+    users = [change.findtext("{*}changed-by/{*}username") for change in changes]
+    assert users == ["operator"] * 3, "each by its commit, none by what follows from it"
+    assert all(change.find("{*}edit") is not None for change in changes)
+
+
 def test_a_startup_datastore_is_not_for_controllers(site: Site) -> None:
     settings = NetconfSettings(host_key=site.host.private_key, users=site.settings.users, startup=True)
     with pytest.raises(SettingsError, match="startup"):

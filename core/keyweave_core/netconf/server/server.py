@@ -26,6 +26,7 @@ from keyweave_core.netconf.server.operations.dispatch import Operations
 from keyweave_core.netconf.server.protocol_modules import OWN_NAMESPACES, all_modules, protocol_nodes
 from keyweave_core.netconf.server.session import ServerSession
 from keyweave_core.netconf.server.stores.datastores import Datastores, Store
+from keyweave_core.netconf.server.stores.snapshots import Remaking
 from keyweave_core.netconf.server.subscriptions.book import SubscriptionBook
 from keyweave_core.netconf.server.subscriptions.observer import Observer
 from keyweave_core.netconf.server.system import System
@@ -255,8 +256,10 @@ class NetconfServer:
         """The running configuration as top-level elements. They are shared: read them, never change them."""
         return list(self._datastores.read(Store.RUNNING).elements)
 
-    async def change_running(self, elements: Sequence[etree._Element]) -> None:
+    async def change_running(self, elements: Sequence[etree._Element] | Remaking) -> None:
         """Replace running by a whole new configuration, on the device's own behalf.
+
+        `elements`, or what makes them of running when it is its turn; see `Datastores.change_running`.
 
         `Device.apply` is not called and locks do not hold it up; it waits for an edit at hand, so it must
         not be awaited from within `Device.apply`. Raises RpcError (nothing changed) when it is not valid.

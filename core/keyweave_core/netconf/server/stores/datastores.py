@@ -28,7 +28,15 @@ from keyweave_core.netconf.server.stores.confirmed import PLAIN, CommitRequest, 
 from keyweave_core.netconf.server.stores.confirming import Confirming
 from keyweave_core.netconf.server.stores.locks import Locks, denied
 from keyweave_core.netconf.server.stores.making import Making
-from keyweave_core.netconf.server.stores.snapshots import Editor, Lock, RunningChanged, Snapshot, Store, Test
+from keyweave_core.netconf.server.stores.snapshots import (
+    Editor,
+    Lock,
+    Remaking,
+    RunningChanged,
+    Snapshot,
+    Store,
+    Test,
+)
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger, get_logger
 
@@ -224,14 +232,18 @@ class Datastores:
         if source is Store.CANDIDATE:
             self._refuse_conflict()
 
-    async def change_running(self, elements: Sequence[etree._Element]) -> None:
+    async def change_running(self, elements: Sequence[etree._Element] | Remaking) -> None:
         """Replace running on the device's own behalf: the device is not asked, locks do not count.
 
-        The candidate follows, and so does what a pending confirmed commit would restore. Raises RpcError;
+        `elements` may be what makes them of running once its turn has come (None: it stays as it is). The
+        candidate follows, and so does what a pending confirmed commit would restore. Raises RpcError;
         nothing was changed then. Must not be awaited from within `Device.apply`, which holds the turn.
         """
         async with self._turn:
-            new = self._normal(elements)
+            given = elements(self._running.elements) if callable(elements) else elements
+            if given is None:
+                return
+            new = self._normal(given)
             self.check(new)
             pending = self._confirming.pending
             if pending is not None:

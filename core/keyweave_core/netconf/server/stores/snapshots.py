@@ -1,12 +1,13 @@
 """What datastores hold and tell: configurations that never change, who changed them, who locked them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
 from lxml import etree
 
+from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import to_bytes
 from keyweave_core.netconf.server.access import User
 
@@ -54,6 +55,10 @@ class RunningChanged:
     before: Snapshot
     after: Snapshot
     by: Editor | None
+
+
+Remaking = Callable[[Sequence[Element]], Sequence[Element] | None]
+"""Makes a new running of the one there is, of which nothing may be changed; None: it is right as it is."""
 
 
 @dataclass(frozen=True, slots=True)
