@@ -189,5 +189,5 @@ def test_gnmi_wants_netconf_beside_it(folder):
     settings = read(folder, WHOLE + NETCONF + gnmi)
     assert settings.gnmi is not None
     assert settings.gnmi.ca == folder / "ca.pem"
-    with pytest.raises(SettingsError, match="gnmi.ca: no such file"):
+    with pytest.raises(SettingsError, match=r"gnmi\.ca: no such file"):
         read(folder, WHOLE + NETCONF + gnmi.replace("ca.pem", "nowhere.pem"))
