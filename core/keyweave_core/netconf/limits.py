@@ -23,10 +23,12 @@ class NetconfLimits:
     keepalive_s: float = 15.0  # quiet time before the SSH layer asks the peer for a sign of life
     keepalive_misses: int = 3  # unanswered questions before the peer counts as gone
     max_filter_cost: int = 3_000_000  # comparisons of subtree filter and data in one use: about a second
+    max_filter_elements: int = 20_000  # of one subtree filter: each is kept as an object while it is used
     max_xpath_cost: int = 30_000_000  # looks at nodes in one use of an XPath filter: about a second
     notification_log_events: int = 2000  # kept for replay and for readers that lag
     notification_log_bytes: int = 2 * 1024 * 1024
     subscription_filter_cost: int = 100_000  # as max_filter_cost, for what filters every event or update
+    subscription_filter_elements: int = 1000  # as max_filter_elements, for what is kept with a subscription
     subscription_xpath_cost: int = 1_000_000  # as max_xpath_cost, likewise
     max_subscriptions: int = 1000  # dynamic subscriptions of one server (RFC 8639)
     max_subscriptions_per_session: int = 64
@@ -42,7 +44,10 @@ class NetconfLimits:
     def for_subscriptions(self) -> "NetconfLimits":
         """These bounds for filters of subscriptions: what is applied often must be cheaper."""
         return replace(
-            self, max_filter_cost=self.subscription_filter_cost, max_xpath_cost=self.subscription_xpath_cost
+            self,
+            max_filter_cost=self.subscription_filter_cost,
+            max_filter_elements=self.subscription_filter_elements,
+            max_xpath_cost=self.subscription_xpath_cost,
         )
 
     def __post_init__(self) -> None:

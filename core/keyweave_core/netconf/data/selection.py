@@ -5,6 +5,7 @@ allows: what would is refused with resource-denied before, or while, it is done.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Protocol
 
 from keyweave_core.netconf.data.filters import (
@@ -16,6 +17,7 @@ from keyweave_core.netconf.data.filters import (
     select,
 )
 from keyweave_core.netconf.protocol.elements import Element
+from keyweave_core.netconf.protocol.rpc_errors import RpcError
 
 
 class Selection(Protocol):
@@ -45,8 +47,15 @@ class Selection(Protocol):
 class SubtreeSelection:
     """The children of a subtree filter. No children select nothing (RFC 6241 clause 6.4.2)."""
 
-    def __init__(self, filters: Sequence[Element], *, max_cost: int) -> None:
-        """`max_cost` bounds how often one filter element and one data node are compared in one use."""
+    def __init__(self, filters: Sequence[Element], *, max_cost: int, max_elements: int) -> None:
+        """`max_cost` bounds how often one filter element and one data node are compared in one use.
+
+        Raises RpcError resource-denied when there are more than `max_elements` elements in the filter.
+        """
+        elements = chain.from_iterable(part.iter("*") for part in filters)
+        if next(islice(elements, max_elements, None), None) is not None:
+            message = f"a filter may hold {max_elements} elements: ask for less at a time"
+            raise RpcError("resource-denied", message)
         self._patterns = patterns_of(filters)
         self._max_cost = max_cost
 

@@ -30,8 +30,9 @@ from keyweave_core.netconf.transport import Transport
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import Logger
 
-# A client that sends many rpcs ahead must not keep the others waiting.
+# A client that sends many rpcs ahead, or dear ones, must not keep the others waiting.
 _RPCS_A_TURN = 4
+_TURN_S = 0.005
 _CLOSING_S = 5.0
 # Operations that change nothing and leave no line in the log.
 _READING = frozenset(
@@ -224,7 +225,7 @@ class ServerSession:
             self.end(f"idle for {limit_s:g} s", Termination.TIMEOUT)
 
     async def _work(self) -> None:
-        turn = 0
+        turn, since_s = 0, self._clock.monotonic()
         try:
             while not self.ended:
                 event = self._session.next_event()
@@ -233,13 +234,15 @@ class ServerSession:
                         self.end("end of input", Termination.DROPPED)
                         return
                     await self._wait_for_input()
+                    turn, since_s = 0, self._clock.monotonic()
                     continue
                 self._busy = True
                 await self._handle(event)
                 await self._writable.wait()
                 turn += 1
-                if turn % _RPCS_A_TURN == 0:
+                if turn == _RPCS_A_TURN or self._clock.monotonic() - since_s > _TURN_S:
                     await asyncio.sleep(0)
+                    turn, since_s = 0, self._clock.monotonic()
         except MalformedMessage as fault:
             self._refuse(fault)
         except Exception:  # noqa: BLE001 - the last fence: a defect ends this session, never the server

@@ -255,8 +255,10 @@ def test_a_huge_subtree_filter_is_refused_quickly() -> None:
     )
     begin = time.perf_counter()
     with pytest.raises(RpcError) as refused:
-        SubtreeSelection(list(wanted), max_cost=1_000_000).apply([data], top)
+        SubtreeSelection(list(wanted), max_cost=1_000_000, max_elements=100_000).apply([data], top)
     assert refused.value.tag == "resource-denied"
+    with pytest.raises(RpcError, match="may hold 20000 elements"):
+        SubtreeSelection(list(wanted), max_cost=1_000_000, max_elements=20_000)
     assert time.perf_counter() - begin < 1.0
     # What is asked for in reason costs far less than the bound.
     few = etree.fromstring(f'<f xmlns="{NS}"><net><links><link><id>7</id></link></links></net></f>')

@@ -22,7 +22,11 @@ NTF = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 MON = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
 TINY = "urn:test:tiny"
 LIMITS = NetconfLimits(
-    max_message_bytes=20_000, max_sessions=3, pending_bytes=1000, notification_log_events=50
+    max_message_bytes=20_000,
+    max_sessions=3,
+    pending_bytes=1000,
+    notification_log_events=50,
+    max_filter_elements=400,
 )
 
 
@@ -521,3 +525,31 @@ async def test_what_was_refused_is_forgotten_without_the_collector(peer, operati
     finally:
         gc.enable()
     assert kept == []
+
+
+async def test_a_filter_of_very_many_elements_is_refused(peer) -> None:
+    (refused,) = await peer.rpc("<get><filter>" + "<a/>" * 401 + "</filter></get>")
+    assert refused.findtext(f"{NC}error-tag") == "resource-denied"
+    assert "400 elements" in refused.findtext(f"{NC}error-message")
+
+
+class Dear(ManualClock):
+    """Every look at this clock costs time, as an rpc with much to do does."""
+
+    def monotonic(self) -> float:
+        self.looks = getattr(self, "looks", 0) + 1
+        return super().monotonic() + self.looks
+
+
+async def test_after_a_dear_rpc_others_have_their_turn(tiny, device, xml, new_transport, hello) -> None:
+    server = NetconfServer(tiny, device, list(xml("<node><id>n</id></node>")), clock=Dear(), limits=LIMITS)
+    one, other = (Peer(server, new_transport(), hello) for _ in range(2))
+    await one.settle(), await other.settle()
+    rpc = frame(f'<rpc xmlns="{BASE}" message-id="1"><get/></rpc>'.encode(), chunked=True)
+    one.session.data_received(rpc * 4)
+    other.session.data_received(rpc)
+    while not (answered := other.transport.messages()):
+        await asyncio.sleep(0)
+    assert answered
+    assert len(one.transport.messages()) < 4
+    await server.close()

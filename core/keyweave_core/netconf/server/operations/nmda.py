@@ -11,7 +11,7 @@ from lxml import etree
 from keyweave_core.netconf.data.defaults import Mode, reported, untagged
 from keyweave_core.netconf.data.origin import ORIGIN, ORIGINS, annotated, with_origins, without_origins
 from keyweave_core.netconf.data.prune import cut, marked, only_config
-from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
+from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import NMDA, to_bytes
 from keyweave_core.netconf.protocol.rpc_errors import bad_element
@@ -22,6 +22,7 @@ from keyweave_core.netconf.server.operations.parameters import (
     identity_in,
     named_datastore,
     parameters,
+    read_subtree,
     read_xpath,
     required,
     text_of,
@@ -121,8 +122,7 @@ class _ByDatastore:
         if "subtree-filter" in found and "xpath-filter" in found:
             raise bad_element("bad-element", "one kind of filter at a time", "xpath-filter")
         if "subtree-filter" in found:
-            filters = found["subtree-filter"].findall("*")
-            return SubtreeSelection(filters, max_cost=limits.max_filter_cost)
+            return read_subtree(found["subtree-filter"], limits)
         if "xpath-filter" in found:
             return read_xpath(found["xpath-filter"], limits, modules=self._system.places.namespaces)
         return None

@@ -173,7 +173,14 @@ def read_filter(found: Mapping[str, etree._Element], limits: NetconfLimits) -> S
         raise _bad_attribute(
             "bad-attribute", f"filters are of type subtree or xpath, not {kind[:60]!r}", "type"
         )
-    return SubtreeSelection(element.findall("*"), max_cost=limits.max_filter_cost)
+    return read_subtree(element, limits)
+
+
+def read_subtree(parameter: etree._Element, limits: NetconfLimits) -> SubtreeSelection:
+    """The children of a parameter as a subtree filter; RpcError resource-denied for too big a one."""
+    return SubtreeSelection(
+        parameter.findall("*"), max_cost=limits.max_filter_cost, max_elements=limits.max_filter_elements
+    )
 
 
 def read_xpath(

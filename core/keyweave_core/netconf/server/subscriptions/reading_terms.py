@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from lxml import etree
 
-from keyweave_core.netconf.data.selection import Selection, SubtreeSelection
+from keyweave_core.netconf.data.selection import Selection
 from keyweave_core.netconf.limits import NetconfLimits
 from keyweave_core.netconf.protocol.elements import Element
 from keyweave_core.netconf.protocol.messages import PUSH, SUBSCRIBED
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, bad_element
 from keyweave_core.netconf.server.events.stream import STREAM
-from keyweave_core.netconf.server.operations.parameters import moment, read_xpath, text_of
+from keyweave_core.netconf.server.operations.parameters import moment, read_subtree, read_xpath, text_of
 from keyweave_core.netconf.server.subscriptions.refusals import Request, refusal
 from keyweave_core.netconf.server.subscriptions.terms import (
     Datastore,
@@ -115,7 +115,10 @@ class TermsReader:
 
         selection: Selection
         if name.endswith("subtree-filter"):
-            selection = SubtreeSelection(parameter.findall("*"), max_cost=self._costs.max_filter_cost)
+            try:
+                selection = read_subtree(parameter, self._costs)
+            except RpcError as fault:
+                raise unsupported(fault.message) from fault
         elif name.endswith("xpath-filter"):
             try:
                 selection = read_xpath(parameter, self._costs, modules=self._modules, condition=not push)

@@ -18,7 +18,7 @@ def event(name: str, inner: str = "") -> etree._Element:
 
 
 def subtree(filters: list[etree._Element]) -> Verdict:
-    return matcher(SubtreeSelection(filters, max_cost=1000))
+    return matcher(SubtreeSelection(filters, max_cost=1000, max_elements=10))
 
 
 class Reader:

@@ -389,6 +389,8 @@ class Blinkers:
     def check_changes(self, user, before, after) -> None:
         del user, before, after
 
+    check_lockout = check_changes
+
     def state(self):
         return []
 
