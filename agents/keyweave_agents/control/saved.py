@@ -7,6 +7,7 @@ beside it, forced to disk, renamed); what cannot be read back is reported, never
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from keyweave_core.errors import MalformedMessage, Unavailable
 from keyweave_core.model.ids import AppId
 
 _FORMAT = 1
+_TEMPORARY = "running-"  # how names of files begin that are still being written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,14 @@ class SavedConfiguration:
         self.path = state_dir / "running.json"
 
     def load(self) -> Saved | None:
-        """What was saved last; None when nothing ever was.
+        """What was saved last; None when nothing ever was. For the start of a program.
 
-        Raises MalformedMessage naming the file when it cannot be read or is not what `save` writes.
+        What a program that was killed left half written is removed. Raises MalformedMessage naming the file
+        when it cannot be read or is not what `save` writes.
         """
+        for leftover in self.path.parent.glob(f"{_TEMPORARY}*"):
+            with suppress(OSError):
+                leftover.unlink()
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -67,7 +73,7 @@ class SavedConfiguration:
         temporary = ""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix="running-", delete=False) as file:
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False) as file:
                 temporary = file.name
                 file.write(msgspec.json.encode(saved))
                 file.flush()

@@ -68,3 +68,13 @@ def test_what_is_forgotten_is_gone_and_forgetting_nothing_is_fine(tmp_path: Path
     store.save(Saved(configuration="<a/>", created={}))
     store.forget()
     assert store.load() is None
+
+
+def test_what_a_killed_program_left_half_written_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    store = SavedConfiguration(tmp_path)
+    store.save(Saved(configuration="whole", created={}))
+    (tmp_path / "running-x1y2").write_bytes(b'{"configuration": "ha')
+    saved = store.load()
+    assert saved is not None
+    assert saved.configuration == "whole"
+    assert [each.name for each in tmp_path.iterdir()] == ["running.json"]
