@@ -146,14 +146,18 @@ class ControllerEngine:
         self.submit(started)  # the first event of a term, whatever came before
         while not early.empty():
             self.submit(early.get_nowait())
+        why = "the controller is stopping"
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
                 await self._run(agents, thread)
+        except Unavailable as error:
+            why = f"the controller stops: {error}"
+            raise
         finally:
             self._watchers.close()
             for future in [one for waiting in self._asked.values() for one in waiting]:
                 if not future.done():
-                    future.set_exception(Unavailable("the controller is stopping"))
+                    future.set_exception(Unavailable(why))
             self._journal.close()
 
     async def _run(self, agents: Agents, thread: ThreadPoolExecutor) -> None:

@@ -236,7 +236,7 @@ async def test_the_second_controller_stops_the_first(tmp_path: Path) -> None:
     agents.connect_all()
     answer = await first.ask(wish("r1"))
     second = engine_for(tmp_path / "s.db", nodes, clock, holder="second")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=r"the controller stops: .*second"):
         await first.ask(wish("r2", 1))
     with pytest.raises(Fenced, match="second"):
         await task
