@@ -280,9 +280,9 @@ async def test_what_was_read_may_be_written_back_whole(grow: Grow) -> None:
     row = await grow("ab")
     await join(row, "ab")
     async with row.netconf("a") as client:
-        before = await client.get_config("running", node_filter())
+        before = await client.get_config("running")
         await client.edit_config("running", before, default_operation="replace")
-        assert [etree.tostring(each) for each in await client.get_config("running", node_filter())] == [
+        assert [etree.tostring(each) for each in await client.get_config("running")] == [
             etree.tostring(each) for each in before
         ]
     await key_pairs(row, "a", "b")

@@ -58,7 +58,7 @@ async def test_what_the_agent_owns_is_refused_and_what_a_controller_may_write_is
     link = f"/qkd_node/qkd_links/qkd_link[qkdl_id={fibre('a', 'b')}]"
     async with client_of(row, tmp_path) as client:
         with pytest.raises(SchemaViolation, match="the node itself decides"):
-            await client.set(update=[("/qkd_node/qkdn_location_id", "elsewhere")])
+            await client.set(update=[(f"{link}/phys_qkd_role", "etsi-qkd-node-types:RECEIVER")])
         async with client.subscribe([Wanted(path=f"{link}/qkdl_enable")]) as answers:
             stream = aiter(answers)
             while not (await anext(stream)).sync_response:
