@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 from keyweave_core.netconf.transport import Peer, Receiver, Transport
 
+# What is written at once is one TLS record, as far as it fits. ncclient reads 4096 bytes, then waits for the
+# socket, and so never sees the rest of a larger record.
+_RECORD = 4096
+
 Begin = Callable[["TlsTransport"], Receiver | None]
 """Called once the handshake is done; None refuses the connection, which is then closed."""
 
@@ -23,8 +27,10 @@ class TlsTransport:
         self.peer = peer
 
     def write(self, data: bytes) -> None:
-        if not self._connection.is_closing():
-            self._connection.write(data)
+        for start in range(0, len(data), _RECORD):
+            if self._connection.is_closing():
+                return
+            self._connection.write(data[start : start + _RECORD])
 
     def close(self) -> None:
         self._connection.close()

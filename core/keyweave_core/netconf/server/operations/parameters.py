@@ -134,7 +134,9 @@ def named_datastore(parameter: etree._Element) -> str:
     """The local name of a datastore of ietf-datastores that a parameter names; RpcError invalid-value."""
     name = identity_in(parameter, DATASTORES)
     if name not in _NAMED:
-        raise bad_element("invalid-value", f"no datastore {(parameter.text or '')[:60]!r} here", "datastore")
+        given = (parameter.text or "").strip()[:60]
+        message = f"no datastore {given!r} here: want an identity of ietf-datastores with its prefix declared"
+        raise bad_element("invalid-value", message, "datastore")
     return str(name)
 
 
