@@ -196,7 +196,7 @@ def _in_use(pending: Pending) -> RpcError:
     if pending.due is not None:
         return RpcError("in-use", "a confirmed commit is being rolled back", type="protocol")
     if pending.persist is not None:
-        message = "a persistent confirmed commit is pending, its persist-id is wanted"
+        message = "a persistent confirmed commit is neither confirmed nor cancelled: its persist-id is wanted"
     else:
         message = f"a confirmed commit of session {pending.by.session_id} is pending"
     return RpcError("in-use", message, type="protocol")
