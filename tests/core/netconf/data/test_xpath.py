@@ -253,13 +253,13 @@ def test_a_huge_subtree_filter_is_refused_quickly() -> None:
     wanted = etree.fromstring(
         f'<f xmlns="{NS}"><net><links>' + "<link><id>x</id></link>" * 30000 + "</links></net></f>"
     )
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(RpcError) as refused:
         SubtreeSelection(list(wanted), max_cost=1_000_000, max_elements=100_000).apply([data], top)
     assert refused.value.tag == "resource-denied"
     with pytest.raises(RpcError, match="may hold 20000 elements"):
         SubtreeSelection(list(wanted), max_cost=1_000_000, max_elements=20_000)
-    assert time.perf_counter() - begin < 1.0
+    assert time.process_time() - begin < 1.0
     # What is asked for in reason costs far less than the bound.
     few = etree.fromstring(f'<f xmlns="{NS}"><net><links><link><id>7</id></link></links></net></f>')
     assert len(select(list(few), [data], top, Effort(100_000))) == 1
