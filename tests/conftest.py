@@ -31,7 +31,7 @@ def logging_as_it_was() -> Iterator[None]:
 async def sockets_closed() -> AsyncIterator[None]:
     """Give closed transports the rounds of the loop they need to be gone."""
     yield
-    for _ in range(3):
+    for _ in range(10):
         await asyncio.sleep(0)
     gc.collect()
 
@@ -40,4 +40,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test that runs in an event loop leaves it with its transports gone."""
     for item in items:
         if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.function):
-            item.fixturenames.append("sockets_closed")
+            # First to begin, so last to end: other fixtures close sockets too.
+            item.fixturenames.insert(0, "sockets_closed")
