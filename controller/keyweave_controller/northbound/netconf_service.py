@@ -64,6 +64,7 @@ class ControllerDevice:
         new_id: Callable[[], str],
     ) -> None:
         self._engine = engine
+        self._schema = schema
         self._configurator = configurator
         self._tree = OperationalTree(engine, agents)
         self._calls = QuestionCalls(engine, schema, clock, new_id)
@@ -103,7 +104,7 @@ class ControllerDevice:
     async def call(self, operation: etree._Element, user: str) -> Sequence[etree._Element] | None:
         """Carry out an rpc of `keyweave-qkd-network` or an action of `ietf-alarms`; KeyError for others."""
         if operation.tag == ACTION:
-            return await self._alarms.call(operation, user)
+            return await self._alarms.call(self._schema.validate_action(operation), user)
         return await self._calls.call(operation, user)
 
 

@@ -595,6 +595,7 @@ async def test_operators_note_and_purge_alarms(site: Site, client: NetconfClient
         noted("ack", "link:nowhere"),
         purge(""),
         purge("<alarm-clearance-status>x</alarm-clearance-status>"),
+        purge("<alarm-clearance-status>any</alarm-clearance-status><older-then/>"),
     ):
         with pytest.raises(RpcError):
             await client.rpc(wrong)
