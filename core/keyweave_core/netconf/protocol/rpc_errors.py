@@ -188,10 +188,7 @@ def read_error(element: etree._Element) -> RpcError:
         namespaces={} if path is None else {p: u for p, u in path.nsmap.items() if p},
         info=()
         if info is None
-        else tuple(
-            (str(child.tag), "".join(str(text) for text in child.itertext()).strip())
-            for child in info.iterchildren("*")
-        ),
+        else tuple((str(child.tag), _all_text(child)) for child in info.iterchildren("*")),
     )
 
 

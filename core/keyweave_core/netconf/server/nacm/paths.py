@@ -47,11 +47,6 @@ class NodePath:
     steps: tuple[PathStep, ...]
     prefixes: tuple[tuple[str | None, str], ...] = ()
 
-    @property
-    def names_user(self) -> bool:
-        """True when the path depends on who asks."""
-        return any(match.value == USER for step in self.steps for match in step.matches)
-
 
 def read_path(leaf: etree._Element, modules: Mapping[str, str]) -> NodePath:
     """Read the text of a `path` leaf.

@@ -1,4 +1,4 @@
-"""Datastores as they change, observed once for all that watch (RFC 8641; gNMI uses it, too).
+"""Datastores as they change, observed once for all that watch (RFC 8641).
 
 Rule of this file: whoever watches shares one computation, and while nobody does there is none. Running is
 followed exactly, change by change. Of operational the device does not announce everything, so it is made
