@@ -15,7 +15,7 @@ DB_PER_KM = 0.2
 """Loss of standard fibre, used when a link says no `loss_db`."""
 
 DEFAULT_PROFILE = "bb84-t12-1ghz"
-"""The device pair on a link that names none (`quantum.profiles`)."""
+"""The device pair on a link that names none (`physics.profiles`)."""
 
 _NAMESPACE = uuid.UUID("7fb25ff7-f0b6-4d14-8fd4-c53394678f11")
 

@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keyweave_agents.quantum.module_settings import MAX_DISTANCE_KM, MAX_LOSS_DB
-from keyweave_agents.quantum.profiles import PROFILES
-from keyweave_agents.quantum.rates import Disturbance, calibration_for, link_figures
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import LinkId, SaeId
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.model.units import UINT32_MAX
+from keyweave_core.physics.profiles import PROFILES
+from keyweave_core.physics.rates import Disturbance, calibration_for, link_figures
 from keyweave_lab.topology import (
     DB_PER_KM,
     DEFAULT_PROFILE,

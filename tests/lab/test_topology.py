@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyweave_agents.quantum.module_settings import ModuleSettings
-from keyweave_agents.quantum.profiles import PROFILES
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import InterfaceId, parse_uuid
 from keyweave_core.model.node import TrustLevel
+from keyweave_core.physics.profiles import PROFILES
 from keyweave_lab.topology import Topology, TopologyLink, link_id_of, node_id_of
 from keyweave_lab.topology_file import parse_topology, read_topology, shipped_topologies, topology_path
 

@@ -14,7 +14,6 @@ from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.plan import KeyState
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleState
-from keyweave_agents.quantum.profiles import PROFILES
 from keyweave_core.model.application import Application, AppStatistics, AppStatus, AppType
 from keyweave_core.model.ids import AppId, LinkId, SaeId
 from keyweave_core.model.link import (
@@ -31,6 +30,7 @@ from keyweave_core.model.link import (
 )
 from keyweave_core.model.node import Capabilities, Node, NodeStatus
 from keyweave_core.model.units import clamp_uint32
+from keyweave_core.physics.profiles import PROFILES
 
 _ROLES = {"transmitter": Role.TRANSMITTER, "receiver": Role.RECEIVER}
 

@@ -25,12 +25,12 @@ from keyweave_agents.quantum.observed import (
     ModuleEvent,
     ModuleState,
 )
-from keyweave_agents.quantum.profiles import PROFILES
-from keyweave_agents.quantum.rates import Disturbance, LinkFigures, link_figures
 from keyweave_agents.quantum.session import Ledger, Session
 from keyweave_core.errors import PeerUnreachable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import InterfaceStatus
+from keyweave_core.physics.profiles import PROFILES
+from keyweave_core.physics.rates import Disturbance, LinkFigures, link_figures
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.retry import Backoff

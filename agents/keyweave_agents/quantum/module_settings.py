@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from keyweave_agents.quantum.profiles import PROFILES
-from keyweave_agents.quantum.rates import Disturbance, calibration_for, link_figures
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, parse_uuid
 from keyweave_core.model.units import UINT32_MAX
+from keyweave_core.physics.profiles import PROFILES
+from keyweave_core.physics.rates import Disturbance, calibration_for, link_figures
 
 ModuleRole = Literal["transmitter", "receiver"]
 
@@ -25,7 +25,7 @@ class ModuleSettings:
 
     Exactly one of `listen` and `connect` ("host:port") is set: two modules meet directly (one listens), or
     both connect to a fibre plant. `loss_db` is the attenuation of the fibre (0..100), `distance_km` its
-    length (0..1000). `profile` names a device of `quantum.profiles`; both ends of a fibre must name the same.
+    length (0..1000). `profile` names a device of `physics.profiles`; both ends of a fibre must name the same.
     `secret_rate_bps` is a published rate at `loss_db`: the model is scaled so that it gives just that there.
     `wavelength` is a WDM channel number (1..9999). `hold_off_s` (0..60) is how long a fibre may be dark
     before the link is called down; `silence_s` (0.05..60) how long nothing may be heard before it counts as

@@ -8,7 +8,7 @@ does not hold its loss and noise; with an untrusted one both are counted to the 
 import math
 from dataclasses import dataclass
 
-from keyweave_agents.quantum.profiles import Gg02
+from keyweave_core.physics.profiles import Gg02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

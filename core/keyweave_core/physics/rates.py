@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
-from keyweave_agents.quantum.discrete import bbm92, decoy_bb84, dps
-from keyweave_agents.quantum.gaussian import gg02
-from keyweave_agents.quantum.profiles import Bbm92, DecoyBb84, DeviceProfile, Dps, Gg02
 from keyweave_core.model.units import clamp_uint32
+from keyweave_core.physics.discrete import bbm92, decoy_bb84, dps
+from keyweave_core.physics.gaussian import gg02
+from keyweave_core.physics.profiles import Bbm92, DecoyBb84, DeviceProfile, Dps, Gg02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

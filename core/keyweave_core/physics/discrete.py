@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
-from keyweave_agents.quantum.profiles import Bbm92, DecoyBb84, Dps
+from keyweave_core.physics.profiles import Bbm92, DecoyBb84, Dps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

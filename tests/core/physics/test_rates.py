@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.quantum.discrete import bbm92, binary_entropy, decoy_bb84, dps, dps_key_share
-from keyweave_agents.quantum.gaussian import gg02
-from keyweave_agents.quantum.profiles import PROFILES, Bbm92, DecoyBb84, DecoyScheme, Dps, Gg02
-from keyweave_agents.quantum.rates import (
+from keyweave_core.physics.discrete import bbm92, binary_entropy, decoy_bb84, dps, dps_key_share
+from keyweave_core.physics.gaussian import gg02
+from keyweave_core.physics.profiles import PROFILES, Bbm92, DecoyBb84, DecoyScheme, Dps, Gg02
+from keyweave_core.physics.rates import (
     Disturbance,
     calibration_for,
     link_figures,
