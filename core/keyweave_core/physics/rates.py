@@ -6,8 +6,8 @@ error ratio at which the device stops.
 """
 
 import math
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, replace
+from typing import TypeVar, assert_never
 
 from keyweave_core.model.units import clamp_uint32
 from keyweave_core.physics.discrete import bbm92, decoy_bb84, dps
@@ -26,14 +26,16 @@ class LinkFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbance:
-    """What was added to a fibre: loss in dB and excess noise, both >= 0.
+    """What was added to a fibre: loss in dB, excess noise and counts of stray light, all >= 0.
 
     Excess noise is an additional error probability for discrete variables, shot-noise units at the channel
-    input for continuous ones.
+    input for continuous ones. `noise_counts` are detections per gate that no signal caused (see `raman`):
+    they add to the background of discrete variables; continuous ones have them in `excess_noise`.
     """
 
     extra_loss_db: float = 0.0
     excess_noise: float = 0.0
+    noise_counts: float = 0.0
 
 
 def link_figures(
@@ -44,7 +46,7 @@ def link_figures(
     `calibration` (> 0) is the fibre's own factor on top of the device's (see `calibration_for`).
     """
     loss_db += disturbance.extra_loss_db
-    rate, qber, snr_db = _rate_bps(profile, loss_db, disturbance.excess_noise)
+    rate, qber, snr_db = _rate_bps(profile, loss_db, disturbance)
     rate = min(rate * calibration, repeaterless_bound_bps(profile, loss_db))
     if qber is not None and profile.qber_limit is not None and qber > profile.qber_limit:
         rate = 0.0
@@ -62,7 +64,7 @@ def calibration_for(profile: DeviceProfile, loss_db: float, rate_bps: int) -> fl
     bound = repeaterless_bound_bps(profile, loss_db)
     if rate_bps > bound:
         raise ValueError(f"{rate_bps} bit/s is above the bound of {bound:.0f} bit/s at {loss_db} dB")
-    raw, _, _ = _rate_bps(profile, loss_db, 0.0)
+    raw, _, _ = _rate_bps(profile, loss_db, Disturbance())
     # Half a bit/s on top: rounding down later must not lose the published number.
     return (rate_bps + 0.5) / raw
 
@@ -81,18 +83,19 @@ def repeaterless_bound_bps(profile: DeviceProfile, loss_db: float) -> float:
 
 
 def _rate_bps(
-    profile: DeviceProfile, loss_db: float, excess_noise: float
+    profile: DeviceProfile, loss_db: float, disturbance: Disturbance
 ) -> tuple[float, float | None, float | None]:
     """Rate in bit/s before any bound, QBER, SNR in dB."""
     transmittance = 10 ** (-loss_db / 10)
     per_second = profile.pulse_rate_hz * profile.calibration
+    excess_noise = disturbance.excess_noise
     match profile.protocol:
         case DecoyBb84():
-            pulse = decoy_bb84(profile.protocol, transmittance, excess_noise)
+            pulse = decoy_bb84(_in_stray_light(profile.protocol, disturbance), transmittance, excess_noise)
         case Dps():
-            pulse = dps(profile.protocol, transmittance, excess_noise)
+            pulse = dps(_in_stray_light(profile.protocol, disturbance), transmittance, excess_noise)
         case Bbm92():
-            pulse = bbm92(profile.protocol, transmittance, excess_noise)
+            pulse = bbm92(_in_stray_light(profile.protocol, disturbance), transmittance, excess_noise)
         case Gg02():
             symbol = gg02(profile.protocol, transmittance, excess_noise)
             rate = per_second * profile.protocol.key_share * symbol.key
@@ -101,3 +104,14 @@ def _rate_bps(
         case _:
             assert_never(profile.protocol)
     return per_second * pulse.key, pulse.qber, None
+
+
+_Counting = TypeVar("_Counting", DecoyBb84, Dps, Bbm92)
+
+
+def _in_stray_light(protocol: _Counting, disturbance: Disturbance) -> _Counting:
+    """The protocol with the background that it sees: dark counts, or stray light, or both."""
+    if disturbance.noise_counts <= 0:
+        return protocol
+    lit = -math.expm1(-disturbance.noise_counts)  # at least one photon in the gate
+    return replace(protocol, background=protocol.background + (1 - protocol.background) * lit)
