@@ -2,14 +2,17 @@
 
 Rule of this file: a promise is an entry of `LinkRecord.reserved_bps` under the virtual link's id, so a
 release gives back exactly what was taken, however often it is called. What may be promised on a link is
-`usable_share` of its secret key rate (the rest covers one-time tags and the spread of the rate). At the
-moment of a promise the sum never exceeds that; when the rate sinks later, promises stay and the link counts
-as overbooked.
+`usable_share` of its secret key rate (the rest covers the spread of the rate); a path takes its rate and what
+its one-time tags cost (`hop_bps`). At the moment of a promise the sum never exceeds that; when the rate sinks
+later, promises stay and the link counts as overbooked.
 
 During a change of path both virtual links exist. On a link that both cross, the new one takes only what it
 needs above the old one (shared explicit, as RFC 3209 section 4.3 does for label switched paths), so a
 change along the same links is never refused for the room its own past takes.
 """
+
+from collections.abc import Iterable
+from math import ceil
 
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
@@ -23,6 +26,15 @@ def wanted_bps(qos: AppQos, policy: Policy) -> int:
     if qos.max_bandwidth_bps:
         return min(policy.default_min_bandwidth_bps, qos.max_bandwidth_bps)
     return policy.default_min_bandwidth_bps
+
+
+TAG_BITS = 512
+"""Key that a relay message spends on a hop besides its pad: one-time keys of its tag and its answer's."""
+
+
+def hop_bps(rate_bps: int, key_bits: int, policy: Policy) -> int:
+    """What a rate of keys takes from each link it crosses, bit/s: its pad and the tags of its messages."""
+    return rate_bps + ceil(rate_bps * TAG_BITS / (key_bits * policy.keys_per_batch))
 
 
 def qos_faults(qos: AppQos) -> tuple[str, ...]:
@@ -43,12 +55,12 @@ def reserved_bps(link: LinkRecord) -> int:
     return sum(link.reserved_bps.values())
 
 
-def available_bps(link: LinkRecord, policy: Policy, beside: PathRecord | None = None) -> int:
+def available_bps(link: LinkRecord, policy: Policy, beside: Iterable[PathRecord] = ()) -> int:
     """What can still be promised, bit/s; below 0 when overbooked.
 
-    `beside`: a path that the new promise is to replace; what it holds here counts as free.
+    `beside`: paths that the new promise is to replace; what they hold here counts as free.
     """
-    own = link.reserved_bps.get(beside.link_id, 0) if beside else 0
+    own = sum(link.reserved_bps.get(path.link_id, 0) for path in beside)
     return usable_bps(link, policy) - reserved_bps(link) + own
 
 
@@ -62,7 +74,7 @@ def reserve(state: NetworkState, path: PathRecord, beside: PathRecord | None = N
     for link_id in path.links:
         link = state.links[link_id]
         own = link.reserved_bps.get(beside.link_id, 0) if beside else 0
-        link.reserved_bps[path.link_id] = max(0, path.bandwidth_bps - own)
+        link.reserved_bps[path.link_id] = max(0, path.hop_bps - own)
 
 
 def settle(state: NetworkState, path: PathRecord, old: PathRecord) -> None:
@@ -70,7 +82,7 @@ def settle(state: NetworkState, path: PathRecord, old: PathRecord) -> None:
     release(state, old)
     for link_id in path.links:
         if link_id in state.links:
-            state.links[link_id].reserved_bps[path.link_id] = path.bandwidth_bps
+            state.links[link_id].reserved_bps[path.link_id] = path.hop_bps
 
 
 def release(state: NetworkState, path: PathRecord) -> None:

@@ -7,9 +7,10 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, planning, routing, tenants
+from keyweave_controller.control import admission, changes, placement, planning, routing, tenants
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
+from keyweave_controller.control.service import DEFAULT_SERVICE, Service
 from keyweave_controller.control.state import Association, AssociationState, Parked, Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppQos, AppType
@@ -91,6 +92,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
         requested_by=wish.requester,
         request_id=wish.request_id,
         expires_at=wish.expires_at,
+        service=wish.service,
     )
     if reasons and not _parked(turn, Parked(request=wish)):
         turn.answer(wish.request_id, reasons=reasons)
@@ -127,10 +129,11 @@ def open_between(
     request_id: str | None = None,
     expires_at: float | None = None,
     tenant: str = "",
+    service: Service = DEFAULT_SERVICE,
 ) -> tuple[str, ...]:
     """Admit, route and begin; the reasons when that cannot be. The newest association is the one opened."""
     state = turn.state
-    reasons = list(admission.qos_faults(qos))
+    reasons = [*admission.qos_faults(qos), *service.faults(expires_at)]
     if source == destination:
         reasons.append(f"application {source} asks for keys with itself")
     reasons.extend(
@@ -148,10 +151,11 @@ def open_between(
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
         return beyond
+    wish = placement.route_wish(state, near, far, rate_bps, service)
     if near != far:
-        route = routing.find_route(state, near, far, rate_bps, at=turn.at)
+        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
     if route is None and (near != far or not state.nodes[near].connected):
-        return routing.explain(state, near, far, rate_bps)
+        return routing.explain(state, wish)
     state.serial += 1
     association = Association(
         app_id=app_id or planning.application_id(source, destination, state.serial),
@@ -171,6 +175,7 @@ def open_between(
         generation=past.generation if past else 0,
         past_paths=past.past_paths if past else {},
         tenant=tenant,
+        service=service,
     )
     state.associations.pop(association.app_id, None)  # reopened: it counts as the newest again
     state.associations[association.app_id] = association
@@ -221,9 +226,10 @@ def change(turn: Turn, association: Association, qos: AppQos, priority: int) -> 
         )
         if beyond and rate_bps > path.bandwidth_bps:
             return beyond
-        route = routing.find_route(state, *ends, rate_bps, at=turn.at, beside=path)
+        wish = placement.route_wish(state, *ends, rate_bps, association.service, beside=(path,))
+        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
         if route is None:
-            return routing.explain(state, *ends, rate_bps, beside=path)
+            return routing.explain(state, wish)
     changes.begin(turn, association, route, qos, priority)
     return ()
 

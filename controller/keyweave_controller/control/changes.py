@@ -30,16 +30,18 @@ def begin(turn: Turn, association: Association, route: Route | None, qos: AppQos
     association.switching = False
     if route is not None:
         association.generation += 1
+        rate_bps = admission.wanted_bps(qos, turn.state.policy)
         path = PathRecord(
             link_id=planning.virtual_link_id(association.app_id, association.generation),
             nodes=route.nodes,
             links=route.links,
-            bandwidth_bps=admission.wanted_bps(qos, turn.state.policy),
+            bandwidth_bps=rate_bps,
+            hop_bps=admission.hop_bps(rate_bps, association.service.key_bits, turn.state.policy),
             since=turn.at,
         )
         association.next_path = path
         admission.reserve(turn.state, path, association.path)
-        turn.touch_link(*path.links)
+        turn.touch_promises(*path.links)
     _enter(turn, association, AssociationState.PREPARING if first else AssociationState.MOVING)
     if association.next_path is None:
         _switch(turn, association)
@@ -75,13 +77,13 @@ def _complete(turn: Turn, association: Association) -> None:
     if new is not None:
         if old is not None:
             admission.settle(turn.state, new, old)
-            turn.touch_link(*old.links)
+            turn.touch_promises(*old.links)
             association.past_paths[old.link_id] = old
             for node_id in old.nodes:
                 cleanup.remove(turn, node_id, planning.path_removal(old), association.app_id)
         association.path, association.trouble = new, ""  # the complaint was about the old way
         turn.cancel_timer(f"trouble:{association.app_id}")
-        turn.touch_link(*new.links)
+        turn.touch_promises(*new.links)
     association.qos = association.next_qos or association.qos
     if association.next_priority not in (None, association.priority):
         association.priority = association.next_priority or 0
@@ -126,7 +128,7 @@ def roll_back(turn: Turn, association: Association, reasons: tuple[str, ...]) ->
     _clear(association)
     if undone is not None:
         admission.release(turn.state, undone)
-        turn.touch_link(*undone.links)
+        turn.touch_promises(*undone.links)
         if switching:
             association.past_paths[undone.link_id] = undone  # keys may have taken it already
     if first:

@@ -54,7 +54,7 @@ def close(turn: Turn, association: Association) -> None:
     paths = [path for path in (association.path, association.next_path) if path]
     for path in paths:
         admission.release(turn.state, path)
-        turn.touch_link(*path.links)
+        turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
     for timer in ("expire", "retry", "trouble"):
         turn.cancel_timer(f"{timer}:{association.app_id}")

@@ -10,11 +10,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from keyweave_controller.control.optical.windows import Window
+from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import SaeId
 
 MAX_NAME = 128
 """Longest name of a tenant or a configured association, characters."""
+
+_BOUNDS = (
+    ("most_moves", 0, 64),
+    ("optimise_every_s", 0, 86_400),
+    ("move_budget", 0, 10_000),
+    ("rate_smoothing_s", 0, 3_600),
+    ("overbooked_hold_s", 0, 3_600),
+    ("damping_half_life_s", 1, 86_400),
+    ("damping_suppress", 1, 1_000),
+    ("damping_reuse", 0.01, 1_000),
+    ("keys_per_batch", 1, 4_096),
+    ("path_validity_s", 1, 86_400),
+)
+"""Least and most of the numbers of a policy, both allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts:
+    """What the operator knows of a link and no agent tells. `link`: its id, or the names of its ends, `A-B`.
+
+    `risk_groups` are what it shares with others and fails with (a duct, a bridge). `latency_ms` is one way;
+    None: reckoned from its length. `windows`: when it makes key at all; None: at any time.
+    """
+
+    link: str
+    risk_groups: tuple[str, ...] = ()
+    latency_ms: float | None = None
+    windows: tuple[Window, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +53,40 @@ class Policy:
 
     default_min_bandwidth_bps: int = 2_000  # reserved for an application that asked for no rate
     max_relay_hops: int = 16  # physical links of one path
-    usable_share: float = 0.9  # of a link's secret key rate that may be promised; the rest covers relay tags
+    usable_share: float = 0.9  # of a link's secret key rate that may be promised; the rest covers its spread
     wait_to_restore_s: float = 30.0  # a repaired link must stay up this long before the network trusts it
     closed_kept: int = 1_000  # closed associations kept for the bill's paths
+    # Ways (control/strategies.py), by class of service.
+    guaranteed_strategy: str = "balanced"
+    best_effort_strategy: str = "balanced"
+    scheduled_strategy: str = "balanced"
+    # Making room.
+    preemption: bool = True  # higher priority may take the place of lower preemptible ones
+    most_moves: int = 4  # associations moved to make room for one demand; 0: none
+    optimise_every_s: float = 0.0  # a better placement of everything is sought this often; 0: never
+    move_budget: int = 10  # hitless moves of one optimisation, and of one return after a repair
+    revert: bool = True  # what was moved off a failed link returns to a better path when it is trusted again
+    # Rates.
+    rate_smoothing_s: float = 5.0  # time constant of the average over measured key rates; 0: none
+    overbooked_hold_s: float = 10.0  # a link that cannot keep its promises is re-admitted after so long
+    damping_half_life_s: float = 60.0  # a link's penalty for failing halves in this time
+    damping_suppress: float = 3.0  # failures' worth of penalty above which a link is used only at need
+    damping_reuse: float = 1.0  # ... until its penalty is below this
+    keys_per_batch: int = 32  # keys that one relay message is reckoned to carry, for the cost of its tags
+    share_spare_rate: bool = True  # what nobody reserved is shared, max-min fairly, up to each one's maximum
+    path_validity_s: float = 60.0  # a computed path may be deployed this long
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_share <= 1:
             raise ValueError(f"usable_share must be above 0 and at most 1, not {self.usable_share}")
         if not 1 <= self.max_relay_hops <= 256:
             raise ValueError(f"max_relay_hops must be 1..256, not {self.max_relay_hops}")
+        for name, least, most in _BOUNDS:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be {least:g}..{most:g}, not {value}")
+        if self.damping_reuse >= self.damping_suppress:
+            raise ValueError(f"damping_reuse must be below damping_suppress, not {self.damping_reuse}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +151,7 @@ class ConfiguredAssociation:
     priority: int = 0
     expires_at: float | None = None
     tenant: str = ""
+    service: Service = field(default_factory=Service)
 
     @property
     def pair(self) -> tuple[SaeId, SaeId]:

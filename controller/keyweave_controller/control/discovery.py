@@ -25,6 +25,8 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
     """A new term: nobody is connected yet, timers and unfinished steps are taken up again."""
     state = turn.state
     state.settings_policy = event.policy
+    state.link_facts = {one.link: one for one in event.link_facts}
+    turn.lookups.reshape()
     state.inventory = {node.name: node for node in event.inventory}
     state.settling = set(state.inventory)
     state.unreached = {}
@@ -68,6 +70,8 @@ def node_read(turn: Turn, event: NodeRead) -> None:
             node_id=node.node_id, name=event.name, connected=True, status=NodeStatus.OPERATING
         )
     back = not record.connected
+    if record.name != event.name:
+        turn.lookups.reshape()  # facts of links are found by the names of their ends
     record.name, record.connected, record.changed_at = event.name, True, turn.at
     record.status = node.status if node.status in (NodeStatus.DOWN, NodeStatus.OUT) else NodeStatus.OPERATING
     record.location_id, record.version = node.location_id, node.version or ""
@@ -248,6 +252,7 @@ def _end(link: Link, at: float) -> LinkEnd:
         pool=link.pool,
         at=at,
         counted_skr_bps=link.performance.skr_bps,
+        counted_pool=link.pool,
         local_node=link.local.node_id if link.local else None,
         remote_node=link.remote.node_id if link.remote else None,
         remote_interface=link.remote.interface_id if link.remote else None,

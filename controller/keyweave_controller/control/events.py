@@ -9,7 +9,8 @@ Who makes them: the fleet (what agents say), the northbound (what people and orc
 
 from dataclasses import dataclass, field
 
-from keyweave_controller.control.configuration import OperatorConfiguration, Policy, Tariff
+from keyweave_controller.control.configuration import LinkFacts, OperatorConfiguration, Policy, Tariff
+from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos, AppStatistics
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import KeyPool, LinkPerformance, LinkStatus
@@ -21,11 +22,15 @@ from keyweave_core.model.notifications import Notification
 class InventoryNode:
     """One agent of the operator's inventory. `name` is what people call the node; unique.
 
-    `consumers` names applications served by a foreign agent that cannot tell them itself.
+    `consumers` names applications served by a foreign agent that cannot tell them itself. `trust` (0..100) is
+    what the operator thinks of the site, compared with what a demand wants of the nodes its keys cross;
+    `domain` is whose it is, or where.
     """
 
     name: str
     consumers: tuple[SaeId, ...] = ()
+    trust: int = 100
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class ControllerStarted:
     policy: Policy
     inventory: tuple[InventoryNode, ...]
     tariff: Tariff = field(default_factory=Tariff)
+    link_facts: tuple[LinkFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,7 @@ class LinkMeasure:
     status: LinkStatus | None = None
     performance: LinkPerformance = field(default_factory=LinkPerformance)
     pool: KeyPool | None = None
+    smoothed_skr_bps: int | None = None  # the average that decisions use; None: the rate as it was told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,8 @@ class UsageReported:
 class AssociationRequested:
     """The northbound asks for keys between two applications; answered by `Answer(request_id)`.
 
-    The same `request_id` asked again changes nothing and gets the same answer.
+    The same `request_id` asked again changes nothing and gets the same answer. `path_links` are a computed
+    path to begin with and no other; one that cannot be had any more is refused.
     """
 
     at: float
@@ -124,6 +132,8 @@ class AssociationRequested:
     priority: int = 0
     expires_at: float | None = None
     requester: str = ""
+    service: Service = field(default_factory=Service)
+    path_links: tuple[LinkId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

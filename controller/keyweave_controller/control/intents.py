@@ -97,6 +97,7 @@ def enforce(turn: Turn) -> None:
     if policy != state.policy:
         state.policy = policy
         turn.touch_link(*state.links)  # what they may promise
+        turn.lookups.reshape()
         turn.capacity_grew = True
     state.tenants = {tenant.name: tenant for tenant in wanted.tenants}
     state.tenant_of = {sae: tenant.name for tenant in wanted.tenants for sae in tenant.applications}

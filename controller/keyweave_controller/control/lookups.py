@@ -8,6 +8,7 @@ not what the network is.
 from collections.abc import Iterable
 from typing import TypeVar
 
+from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.state import LinkRecord, NetworkState
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
 
@@ -103,12 +104,48 @@ class Lookups:
     """All of them, for one state; `all_heard`: no agent of the inventory is still to be heard or reached."""
 
     def __init__(self, state: NetworkState) -> None:
+        self._mesh: Mesh | None = None
         self.links = LinkLookup(state.links.values())
         self.consumers = ConsumerLookup()
         for node_id, record in state.nodes.items():
             self.consumers.note(node_id, served(state, record.name, record.consumers))
         self.faulty = {node_id for node_id, record in state.nodes.items() if record.faults}
         self.all_heard = all_heard(state)
+
+    def mesh(self, state: NetworkState) -> Mesh:
+        """The mesh of the state, made anew when nodes or links came or went."""
+        if self._mesh is None:
+            self._mesh = Mesh.of(state)
+        return self._mesh
+
+    def note(self, state: NetworkState, nodes: Iterable[NodeId], link_ids: Iterable[LinkId]) -> None:
+        """These look different now: a mesh that stands is kept current."""
+        mesh = self._mesh
+        if mesh is None:
+            return
+        for node_id in nodes:
+            if (node_id in state.nodes) != (node_id in mesh.node_place):
+                self.reshape()
+                return
+            mesh.note_node(state, node_id)
+        for link_id in link_ids:
+            link = state.links.get(link_id)
+            if mesh.joins(link) != mesh.ends_of(link_id):
+                self.reshape()
+                return
+            if link is not None:
+                mesh.note_link(state, link)
+
+    def note_promises(self, state: NetworkState, link_ids: Iterable[LinkId]) -> None:
+        """What is promised on these links changed, and nothing else."""
+        if self._mesh is not None:
+            for link_id in link_ids:
+                if link_id in state.links:
+                    self._mesh.note_promises(state.links[link_id])
+
+    def reshape(self) -> None:
+        """The mesh is made anew when next asked for: nodes, links, or what holds for all of them changed."""
+        self._mesh = None
 
 
 def served(state: NetworkState, name: str, told: tuple[SaeId, ...]) -> tuple[SaeId, ...]:

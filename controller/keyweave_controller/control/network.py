@@ -44,6 +44,7 @@ from keyweave_controller.control.events import (
     UsageReported,
 )
 from keyweave_controller.control.lookups import Lookups
+from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.state import Association, LinkRecord, NetworkState, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -60,6 +61,11 @@ class Network:
     def state(self) -> NetworkState:
         """Everything, to look at."""
         return self._state
+
+    @property
+    def mesh(self) -> Mesh:
+        """The network as the searches see it."""
+        return self._lookups.mesh(self._state)
 
     @property
     def nodes(self) -> dict[NodeId, NodeRecord]:

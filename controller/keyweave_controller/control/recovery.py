@@ -9,7 +9,7 @@ old path and its reservation, so keys in the pools still serve and a repair rest
 An association that was moved stays where it is when its old link is repaired.
 """
 
-from keyweave_controller.control import admission, changes, routing, topology
+from keyweave_controller.control import admission, changes, placement, routing, topology
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import LinkId
@@ -58,12 +58,13 @@ def _review_one(turn: Turn, association: Association) -> None:
         return
     if f"retry:{association.app_id}" not in state.timers:
         wanted = admission.wanted_bps(association.qos, state.policy)
-        source, destination = association.source_node, association.destination_node
-        route = routing.find_route(state, source, destination, wanted, at=turn.at, beside=path)
+        ends = (association.source_node, association.destination_node)
+        wish = placement.route_wish(state, *ends, wanted, association.service, beside=(path,))
+        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
         if route is not None:
             changes.begin(turn, association, route, association.qos, association.priority)
             return
-        reasons = routing.explain(state, source, destination, wanted, beside=path)
+        reasons = routing.explain(state, wish)
         if reasons != association.reasons:
             association.reasons = reasons
             turn.touch_app(association.app_id)

@@ -1,202 +1,282 @@
 """Which way keys take, and why they take none.
 
-Rule of this file: the cheapest path over usable links with room for the rate; among equals the one whose
-node ids come first, so the same network always gives the same path. A hop costs 1 plus the share of the
-link's promisable rate that would be taken (`COST_SCALE` and up to twice that, in whole numbers): fewer hops
-win, and among paths of like length those that leave more room. A detour of one hop is worth it only when it
-relieves at least a whole link.
-
-A repaired link is tried only when nothing else fits until `wait_to_restore_s` has passed.
+Rule of this file: a wish is turned into what the mesh understands (rooms, barred nodes, bounds), and the
+strategy that the policy names for its class of service picks the way. A link that is not trusted yet after a
+repair is used only when nothing else fits.
 
 When nothing fits, the answer names the obstacles of the way that comes closest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
-import rustworkx
-
-from keyweave_controller.control import topology
-from keyweave_controller.control.admission import available_bps, reserved_bps, usable_bps
+from keyweave_controller.control import facts, topology, ways
+from keyweave_controller.control.admission import available_bps, usable_bps
+from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
+from keyweave_controller.control.service import Constraints, Service, ServiceClass
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
-from keyweave_controller.control.topology import Hop
+from keyweave_controller.control.strategies import STRATEGIES, Strategy
+from keyweave_controller.control.ways import Ask
 from keyweave_core.model.ids import LinkId, NodeId
 
-COST_SCALE = 1_000_000
-_PENALTY = 10_000_000_000  # of an obstacle that no rate can buy away, in `explain`; sums stay below 2**53
+EXPLORED_MOST = 200
+"""Ways looked at when some nodes or links must be visited."""
+
+_OBSTACLE = 2.0**33  # price of an obstacle that no rate can buy away, in `explain`; sums stay below 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A way: nodes from source to destination, the links between them, and what it costs."""
+    """A way: nodes from source to destination and the links between them."""
 
     nodes: tuple[NodeId, ...]
     links: tuple[LinkId, ...]
-    cost: int
 
 
-def hop_cost(link: LinkRecord, state: NetworkState, rate_bps: int) -> int:
-    """The cost of crossing a link with `rate_bps` more, `COST_SCALE`..2 `COST_SCALE` when it fits."""
-    taken = reserved_bps(link) + rate_bps
-    return COST_SCALE + COST_SCALE * taken // max(1, usable_bps(link, state.policy))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteWish:
+    """What is looked for. `rate_bps` is what each link must have room for, tags included.
 
-
-def find_route(
-    state: NetworkState,
-    source: NodeId,
-    destination: NodeId,
-    rate_bps: int,
-    *,
-    at: float,
-    beside: PathRecord | None = None,
-) -> Route | None:
-    """The best way from `source` to `destination` with `rate_bps` free on each link, or None.
-
-    `beside`: a path that the new one replaces; what it holds counts as free.
+    `beside`: paths that the new one replaces; what they hold counts as free. `strategy` empty: `balanced`.
     """
-    for node_id in (source, destination):
+
+    source: NodeId
+    destination: NodeId
+    rate_bps: int
+    constraints: Constraints = field(default_factory=Constraints)
+    strategy: str = ""
+    beside: tuple[PathRecord, ...] = ()
+
+
+def strategy_name(service: Service, policy: Policy) -> str:
+    """The strategy of an association: its own, else what the policy names for its class."""
+    match service.service_class:
+        case ServiceClass.GUARANTEED:
+            named = policy.guaranteed_strategy
+        case ServiceClass.BEST_EFFORT:
+            named = policy.best_effort_strategy
+        case ServiceClass.SCHEDULED:
+            named = policy.scheduled_strategy
+    return service.strategy or named
+
+
+def strategy_of(wish: RouteWish) -> Strategy:
+    """The strategy of a wish; one that nobody knows (a journal of another version) is `balanced`."""
+    return STRATEGIES.get(wish.strategy, STRATEGIES["balanced"])
+
+
+def find_route(state: NetworkState, mesh: Mesh, wish: RouteWish, *, at: float) -> Route | None:
+    """The way that the strategy takes for a wish now, or None."""
+    return next(find_routes(state, mesh, wish, at=at, only_best=True), None)
+
+
+def find_routes(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, *, at: float, only_best: bool = False
+) -> Iterator[Route]:
+    """The ways that the strategy would take for a wish, the best first, those over doubtful links last."""
+    ask = ask_of(state, mesh, wish)
+    if ask is None:
+        return
+    strategy, told = strategy_of(wish), set()
+    must_links, must_nodes = _musts(mesh, wish.constraints)
+    if must_links is None:
+        return
+    rooms, barred = restrictions(state, mesh, wish)
+    shy = {
+        link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at and rooms.get(link) != CLOSED
+    }
+    for closed in ({**rooms, **shy}, rooms) if shy else (rooms,):
+        found: Iterable[Way]
+        with mesh.apart(closed, barred):
+            if only_best and not must_links and not must_nodes:
+                best = strategy.choose(mesh, ask)
+                found = () if best is None else (best,)
+            else:
+                # All are listed before the mesh is left, because between two of them it may be asked for
+                # others.
+                found = list(islice(strategy.ranked(mesh, ask), EXPLORED_MOST))
+        for way in found:
+            if (
+                way not in told
+                and must_links <= set(way)
+                and must_nodes <= set(mesh.nodes_of(ask.source, way))
+            ):
+                told.add(way)
+                yield route_of(mesh, ask.source, way)
+
+
+def ask_of(state: NetworkState, mesh: Mesh, wish: RouteWish) -> Ask | None:
+    """The wish as the mesh understands it; None when an end takes no entries or both ends are one."""
+    for node_id in (wish.source, wish.destination):
+        if node_id not in mesh.node_place:
+            return None
         if next(topology.node_obstacles(state.nodes.get(node_id)), None) is not None:
             return None
-    hops: list[Hop] = []
-    late: list[Hop] = []
-    for link_id, link in sorted(state.links.items()):
-        if not topology.usable(link) or available_bps(link, state.policy, beside) < rate_bps:
-            continue
-        hop = Hop(link_id=link_id, a=link.a, b=link.b, cost=hop_cost(link, state, rate_bps))
-        lately = topology.restoring(link, at, state.policy.wait_to_restore_s)
-        (late if lately else hops).append(hop)
-    inside = {node_id for node_id, node in state.nodes.items() if topology.may_relay(node)}
-    most = state.policy.max_relay_hops
-    route = cheapest(hops, source, destination, inside, most)
-    if route is None and late:
-        route = cheapest(hops + late, source, destination, inside, most)
-    return route
-
-
-def cheapest(
-    hops: list[Hop], source: NodeId, destination: NodeId, inside: set[NodeId], max_hops: int
-) -> Route | None:
-    """The cheapest way of at most `max_hops` hops whose inner nodes are all of `inside`."""
-    ends = {source, destination}
-    allowed = inside | ends
-    index: dict[NodeId, int] = {}
-    graph: rustworkx.PyGraph[NodeId, int] = rustworkx.PyGraph(multigraph=True)
-    around: dict[NodeId, list[Hop]] = {}
-    for hop in hops:
-        if hop.a not in allowed or hop.b not in allowed:
-            continue
-        for node_id in (hop.a, hop.b):
-            if node_id not in index:
-                index[node_id] = graph.add_node(node_id)
-            around.setdefault(node_id, []).append(hop)
-        graph.add_edge(index[hop.a], index[hop.b], hop.cost)
-    if source not in index or destination not in index:
+    if wish.source == wish.destination:
         return None
-    left = rustworkx.dijkstra_shortest_path_lengths(graph, index[destination], float)
-    distance = {node_id: left[place] for node_id, place in index.items() if place in left}
-    distance[destination] = 0.0
-    if source not in distance:
-        return None
-    route = _walk(around, distance, source, destination)
-    if len(route.links) <= max_hops:
-        return route
-    return _within(around, source, destination, max_hops)
+    bounds = wish.constraints
+    most = 1 if bounds.direct_only else min(bounds.max_hops or 256, state.policy.max_relay_hops)
+    return Ask(
+        source=mesh.node_place[wish.source],
+        target=mesh.node_place[wish.destination],
+        rate_bps=wish.rate_bps,
+        max_hops=most,
+        max_latency_us=None if bounds.max_latency_ms is None else int(bounds.max_latency_ms * 1_000),
+    )
 
 
-def _walk(
-    around: dict[NodeId, list[Hop]], distance: dict[NodeId, float], source: NodeId, destination: NodeId
-) -> Route:
-    """Follow the distances down from the source, the smallest ids first among equals."""
-    nodes, links, here, cost = [source], [], source, 0
-    while here != destination:
-        _, link_id, hop = min(
-            (hop.other(here), hop.link_id, hop)
-            for hop in around[here]
-            if hop.other(here) in distance and distance[hop.other(here)] + hop.cost == distance[here]
-        )
-        here = hop.other(here)
-        cost += hop.cost
-        nodes.append(here)
-        links.append(link_id)
-    return Route(nodes=tuple(nodes), links=tuple(links), cost=cost)
+def restrictions(state: NetworkState, mesh: Mesh, wish: RouteWish) -> tuple[dict[int, int], list[int]]:
+    """Rooms that differ for this wish (by link), and nodes that may not relay for it."""
+    rooms: dict[int, int] = {}
+    for path in wish.beside:
+        for link_id in path.links:
+            link = mesh.link_place.get(link_id)
+            if link is not None and mesh.is_up(link):
+                own = state.links[link_id].reserved_bps.get(path.link_id, 0)
+                rooms[link] = rooms.get(link, mesh.room[link]) + own
+    bounds = wish.constraints
+    if bounds == _NONE:
+        return rooms, []
+    for link_id, link in mesh.link_place.items():
+        if next(link_refusals(state, state.links[link_id], bounds), None) is not None:
+            rooms[link] = CLOSED
+    ends = (wish.source, wish.destination)
+    barred = [
+        place
+        for node_id, place in mesh.node_place.items()
+        if node_id not in ends and next(node_refusals(state, node_id, bounds), None) is not None
+    ]
+    return rooms, barred
 
 
-def _within(
-    around: dict[NodeId, list[Hop]], source: NodeId, destination: NodeId, max_hops: int
-) -> Route | None:
-    """Cheapest way of bounded length (rounds of Bellman and Ford), for the rare case that the bound binds."""
-    reached: dict[NodeId, tuple[int, tuple[NodeId, ...], tuple[LinkId, ...]]] = {source: (0, (source,), ())}
-    for _ in range(max_hops):
-        following = dict(reached)
-        for here, (cost, nodes, links) in sorted(reached.items()):
-            for hop in around[here] if here != destination else ():
-                there = hop.other(here)
-                candidate = (cost + hop.cost, (*nodes, there), (*links, hop.link_id))
-                if there not in following or candidate < following[there]:
-                    following[there] = candidate
-        reached = following
-    if destination not in reached:
-        return None
-    cost, nodes, links = reached[destination]
-    return Route(cost=cost, nodes=nodes, links=links)
+_NONE = Constraints()
 
 
-def explain(
-    state: NetworkState,
-    source: NodeId,
-    destination: NodeId,
-    rate_bps: int,
-    *,
-    beside: PathRecord | None = None,
-) -> tuple[str, ...]:
+def link_refusals(state: NetworkState, link: LinkRecord, bounds: Constraints) -> Iterator[str]:
+    """Why constraints keep a link out of the path, its rate aside."""
+    if link.link_id in bounds.exclude_links:
+        yield "is excluded"
+    known = facts.of_link(state, link)
+    shared = sorted(known.risk_groups & bounds.exclude_risks)
+    if shared:
+        yield f"shares risk {', '.join(shared)}"
+    if bounds.technologies and not (known.technologies and known.technologies <= bounds.technologies):
+        told = ", ".join(sorted(known.technologies)) or "of unknown technology"
+        yield f"is {told}, not {', '.join(sorted(bounds.technologies))}"
+    if known.stored_bits < bounds.min_stored_bits:
+        yield f"has {known.stored_bits} bits of key stored, not {bounds.min_stored_bits}"
+    if bounds.max_key_age_s is not None:
+        if known.oldest_age_s is None and known.stored_bits:
+            yield "does not tell how old its key is"
+        elif known.oldest_age_s is not None and known.oldest_age_s > bounds.max_key_age_s:
+            yield f"has key {known.oldest_age_s} s old, not at most {bounds.max_key_age_s} s"
+
+
+def node_refusals(state: NetworkState, node_id: NodeId, bounds: Constraints) -> Iterator[str]:
+    """Why constraints keep a node from relaying."""
+    if node_id in bounds.exclude_nodes:
+        yield "is excluded"
+    trust, domain = facts.of_node(state, node_id)
+    if trust < bounds.min_trust:
+        yield f"is trusted {trust} of 100, not {bounds.min_trust}"
+    if bounds.domains and domain not in bounds.domains:
+        yield f"is of domain {domain or 'none'}, not {', '.join(sorted(bounds.domains))}"
+
+
+def route_of(mesh: Mesh, source: int, way: Way) -> Route:
+    """A way by ids."""
+    nodes = tuple(mesh.node_ids[node] for node in mesh.nodes_of(source, way))
+    return Route(nodes=nodes, links=tuple(mesh.link_ids[link] for link in way))
+
+
+def _musts(mesh: Mesh, bounds: Constraints) -> tuple[set[int] | None, set[int]]:
+    """Places that every way must visit; None when one of them is not known at all."""
+    if not (
+        bounds.include_links <= mesh.link_place.keys() and bounds.include_nodes <= mesh.node_place.keys()
+    ):
+        return None, set()
+    links = {mesh.link_place[link_id] for link_id in bounds.include_links}
+    return links, {mesh.node_place[node_id] for node_id in bounds.include_nodes}
+
+
+def explain(state: NetworkState, wish: RouteWish) -> tuple[str, ...]:
     """Why `find_route` found nothing: what stands in the way that comes closest, one sentence each."""
-    for node_id in dict.fromkeys((source, destination)):
+    for node_id in dict.fromkeys((wish.source, wish.destination)):
         obstacles = tuple(topology.node_obstacles(state.nodes.get(node_id)))
         if obstacles:
             return tuple(f"node {state.node_name(node_id)} {obstacle}" for obstacle in obstacles)
-    hops = [
-        Hop(
-            link_id=link_id,
-            a=link.a,
-            b=link.b,
-            cost=1
-            + _PENALTY * _count(state, link, (source, destination))
-            + max(0, rate_bps - available_bps(link, state.policy, beside)),
-        )
-        for link_id, link in sorted(state.links.items())
-        if link.a in state.nodes and link.b in state.nodes and link.a != link.b
-    ]
-    names = f"{state.node_name(source)} and {state.node_name(destination)}"
-    way = cheapest(hops, source, destination, set(state.nodes), state.policy.max_relay_hops)
+    names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
+    if wish.source == wish.destination:
+        return (f"both ends are node {state.node_name(wish.source)}; keys cross no link",)
+    mesh = Mesh.of(state)
+    prices = [_distance(state, mesh, place, wish) for place in range(len(mesh.link_ids))]
+    mesh.inside = [True] * len(mesh.node_ids)
+    priced = PriceList(lambda _, link: prices[link], 1.0, prices)
+    bounds = wish.constraints
+    most = 1 if bounds.direct_only else min(bounds.max_hops or 256, state.policy.max_relay_hops)
+    source, target = mesh.node_place[wish.source], mesh.node_place[wish.destination]
+    for place in range(len(mesh.link_ids)):
+        mesh.reserved[place] = 0
+        mesh.open(place, usable_bps=0)
+    way = ways.cheapest(mesh, priced, Ask(source=source, target=target, rate_bps=0, max_hops=most))
     if way is None:
-        way = cheapest(hops, source, destination, set(state.nodes), len(state.nodes))
-        if way is None:
+        apart = mesh.hops_to(target)[source]
+        if apart < 0:
             return (f"no chain of links joins {names}",)
-        return (
-            f"{names} are {len(way.links)} links apart; at most {state.policy.max_relay_hops} are allowed",
-        )
-    return _obstacles_on(state, way, rate_bps, beside)
+        if bounds.direct_only:
+            return (f"no link joins {names}; they are {apart} links apart, and no relay is allowed",)
+        return (f"{names} are {apart} links apart; at most {most} are allowed",)
+    return tuple(_obstacles_on(state, mesh, route_of(mesh, source, way), wish)) or _unmet(wish, names)
 
 
-def _count(state: NetworkState, link: LinkRecord, ends: tuple[NodeId, NodeId]) -> int:
-    inner = sum(not topology.may_relay(state.nodes[node]) for node in (link.a, link.b) if node not in ends)
-    return inner + (not topology.usable(link))
+def _distance(state: NetworkState, mesh: Mesh, place: int, wish: RouteWish) -> float:
+    """How far a link is from being fit: its obstacles first, then the rate it lacks."""
+    link = state.links[mesh.link_ids[place]]
+    relaying = [node for node in (link.a, link.b) if node not in (wish.source, wish.destination)]
+    hurdles = sum(_barred(state, node, wish.constraints) for node in relaying)
+    hurdles += not topology.usable(link)
+    hurdles += next(link_refusals(state, link, wish.constraints), None) is not None
+    lacks = max(0, wish.rate_bps - available_bps(link, state.policy, wish.beside))
+    return 1.0 + _OBSTACLE * hurdles + lacks
 
 
-def _obstacles_on(
-    state: NetworkState, way: Route, rate_bps: int, beside: PathRecord | None
-) -> tuple[str, ...]:
-    reasons: list[str] = []
+def _barred(state: NetworkState, node_id: NodeId, bounds: Constraints) -> bool:
+    return (
+        not topology.may_relay(state.nodes[node_id])
+        or next(node_refusals(state, node_id, bounds), None) is not None
+    )
+
+
+def _obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish) -> Iterator[str]:
     for place, link_id in enumerate(way.links):
         link, here = state.links[link_id], way.nodes[place]
         name = state.link_name(link_id, here)
         if place > 0:
             node = state.nodes[here]
-            words = (*topology.node_obstacles(node), *topology.relay_obstacles(node))
-            reasons.extend(f"node {node.name} {word}" for word in words)
-        obstacles = tuple(topology.link_obstacles(link))
-        reasons.extend(f"link {name} {obstacle}" for obstacle in obstacles)
-        free = available_bps(link, state.policy, beside)
-        if not obstacles and free < rate_bps:
+            for words in (
+                topology.node_obstacles(node),
+                topology.relay_obstacles(node),
+                node_refusals(state, here, wish.constraints),
+            ):
+                yield from (f"node {node.name} {word}" for word in words)
+        obstacles = (*topology.link_obstacles(link), *link_refusals(state, link, wish.constraints))
+        yield from (f"link {name} {obstacle}" for obstacle in obstacles)
+        free = available_bps(link, state.policy, wish.beside)
+        if not obstacles and free < wish.rate_bps:
             total = usable_bps(link, state.policy)
-            reasons.append(f"link {name} lacks {rate_bps - free} bit/s: {max(0, free)} free of {total}")
-    return tuple(reasons) or ("the network changed while the way was sought",)
+            yield f"link {name} lacks {wish.rate_bps - free} bit/s: {max(0, free)} free of {total}"
+    limit = wish.constraints.max_latency_ms
+    if limit is not None:
+        takes = sum(mesh.latency_us[mesh.link_place[link_id]] for link_id in way.links) / 1_000
+        if takes > limit:
+            yield f"the way takes {takes:g} ms, {limit:g} ms are allowed"
+
+
+def _unmet(wish: RouteWish, names: str) -> tuple[str, ...]:
+    """Ways exist, and yet none was taken."""
+    bounds = wish.constraints
+    if bounds.include_links or bounds.include_nodes or bounds.max_latency_ms is not None:
+        return (f"ways between {names} exist, and none keeps all constraints together",)
+    return (f"ways between {names} exist, and strategy {strategy_of(wish).name} takes none at its price now",)

@@ -10,11 +10,13 @@ from enum import StrEnum
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import (
     ConfiguredAssociation,
+    LinkFacts,
     OperatorConfiguration,
     Policy,
     Tenant,
 )
 from keyweave_controller.control.events import AssociationRequested, InventoryNode
+from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkType
@@ -60,6 +62,7 @@ class LinkEnd:
     pool: KeyPool | None = None
     at: float = 0.0
     counted_skr_bps: int | None = None
+    counted_pool: KeyPool | None = None  # the stored key that decisions use, journaled in coarse steps
     local_node: NodeId | None = None
     remote_node: NodeId | None = None
     remote_interface: InterfaceId | None = None
@@ -93,6 +96,9 @@ class LinkRecord:
     down_reason: str = ""
     restored_at: float | None = None
     proven: bool = False
+    penalty: float = 0.0  # failures, each counted less as time goes by (`damping`)
+    penalty_at: float = 0.0
+    overbooked_since: float | None = None
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
 
 
@@ -100,11 +106,12 @@ class AssociationState(StrEnum):
     """Life of a key association.
 
     REQUESTED -> PREPARING -> ACTIVATING -> ACTIVE -> CLOSING -> CLOSED, with MOVING (new path written
-    before the old goes) and SUSPENDED (no path now; tried again when the network changes) beside ACTIVE, and
-    REFUSED as the other end of REQUESTED.
+    before the old goes) and SUSPENDED (no path now; tried again when the network changes) beside ACTIVE,
+    WAITING (for others to make room, or for its time) after REQUESTED, and REFUSED as its other end.
     """
 
     REQUESTED = "requested"
+    WAITING = "waiting"  # others move first to make room for it, or its time has not come
     PREPARING = "preparing"
     ACTIVATING = "activating"
     ACTIVE = "active"
@@ -117,12 +124,16 @@ class AssociationState(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class PathRecord:
-    """One virtual link: the nodes from source to destination and the physical links between them."""
+    """One virtual link: the nodes from source to destination and the physical links between them.
+
+    `bandwidth_bps` is the rate of keys that it is for, `hop_bps` what it holds of each link: that and tags.
+    """
 
     link_id: LinkId
     nodes: tuple[NodeId, ...]
     links: tuple[LinkId, ...]
     bandwidth_bps: int
+    hop_bps: int
     since: float
 
     @property
@@ -169,6 +180,11 @@ class Association:
     trouble: str = ""  # what an agent last complained of
     configured_as: str = ""  # name of its entry in the operator's configuration; that entry governs it
     tenant: str = ""  # on whose account it runs, when that is not the tenant of its source
+    service: Service = field(default_factory=Service)
+    others: tuple[PathRecord, ...] = ()  # beside `path`: the other shares of 1+1, or the standby of 1:1
+    next_others: tuple[PathRecord, ...] = ()  # the same of the change under way
+    share_bps: int | None = None  # its fair share now, at least the minimum; None: not reckoned
+    preempted_by: AppId | None = None  # whose demand took its place; it is restored when there is room
 
     @property
     def live(self) -> bool:
@@ -281,6 +297,7 @@ class NetworkState:
     tenants: dict[str, Tenant] = field(default_factory=dict)
     tenant_of: dict[SaeId, str] = field(default_factory=dict)
     inventory: dict[str, InventoryNode] = field(default_factory=dict)
+    link_facts: dict[str, LinkFacts] = field(default_factory=dict)  # by link id, or by names, `A-B`
     settling: set[str] = field(default_factory=set)
     nodes: dict[NodeId, NodeRecord] = field(default_factory=dict)
     links: dict[LinkId, LinkRecord] = field(default_factory=dict)

@@ -6,26 +6,12 @@ able to; a node without control session cannot be configured, so it takes no new
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.state import LinkRecord, NetworkState, NodeRecord, PathRecord
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkStatus
 from keyweave_core.model.node import NodeStatus, TrustLevel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
-    """One physical link as an edge of the graph."""
-
-    link_id: LinkId
-    a: NodeId
-    b: NodeId
-    cost: int
-
-    def other(self, node_id: NodeId) -> NodeId:
-        """The far end seen from `node_id`."""
-        return self.b if node_id == self.a else self.a
 
 
 def node_obstacles(node: NodeRecord | None) -> Iterator[str]:
@@ -80,6 +66,6 @@ def broken_links(state: NetworkState, path: PathRecord) -> tuple[LinkId, ...]:
     )
 
 
-def restoring(link: LinkRecord, at: float, wait_to_restore_s: float) -> bool:
-    """Repaired so lately that it is used only when nothing else fits."""
-    return link.restored_at is not None and at - link.restored_at < wait_to_restore_s
+def shy_until(link: LinkRecord, policy: Policy) -> float:
+    """Until when a link is used only when nothing else fits, because it was repaired lately; 0: it is not."""
+    return 0.0 if link.restored_at is None else link.restored_at + policy.wait_to_restore_s

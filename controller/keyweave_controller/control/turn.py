@@ -18,6 +18,7 @@ from keyweave_controller.control.actions import (
     SetTimer,
 )
 from keyweave_controller.control.lookups import Lookups
+from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.state import NetworkState, Phase, RequestRecord, Step
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
@@ -35,6 +36,7 @@ class Turn:
         self._actions: list[Action] = []
         self._nodes: set[NodeId] = set()
         self._links: set[LinkId] = set()
+        self._promised: set[LinkId] = set()  # touched, but only in what is promised on them
         self._apps: set[AppId] = set()
         self._configuration = False
 
@@ -45,6 +47,21 @@ class Turn:
     def touch_link(self, *link_ids: LinkId) -> None:
         """These links look different now."""
         self._links.update(link_ids)
+
+    def touch_promises(self, *link_ids: LinkId) -> None:
+        """What is promised on these links is different now, and nothing else of them."""
+        self._promised.update(link_ids)
+        self.lookups.note_promises(self.state, link_ids)
+
+    @property
+    def mesh(self) -> Mesh:
+        """The network as the searches see it, current to this moment."""
+        self._note()
+        return self.lookups.mesh(self.state)
+
+    def _note(self) -> None:
+        """Sorted, because the order of a set is not the same in every process."""
+        self.lookups.note(self.state, sorted(self._nodes), sorted(self._links))
 
     def touch_app(self, app_id: AppId) -> None:
         """This association looks different now."""
@@ -117,6 +134,8 @@ class Turn:
 
     def finish(self) -> list[Action]:
         """All actions in order, closed by one `Changed` when anything looks different."""
+        self._note()
+        self._links |= self._promised
         if self._nodes or self._links or self._apps or self._configuration:
             self._actions.append(
                 Changed(

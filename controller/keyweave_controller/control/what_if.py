@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from keyweave_controller.control import routing, topology
+from keyweave_controller.control import placement, routing, topology
 from keyweave_controller.control.actions import Answer, Configure
 from keyweave_controller.control.admission import wanted_bps
 from keyweave_controller.control.events import (
@@ -120,8 +120,9 @@ def _why_lost(state: NetworkState, one: Association) -> tuple[str, ...]:
     if one.path is not None and not topology.broken_links(state, one.path):
         return ()
     rate_bps = wanted_bps(one.qos, state.policy)
+    ends, beside = (one.source_node, one.destination_node), (one.path,) if one.path else ()
     return one.reasons or routing.explain(
-        state, one.source_node, one.destination_node, rate_bps, beside=one.path
+        state, placement.route_wish(state, *ends, rate_bps, one.service, beside=beside)
     )
 
 

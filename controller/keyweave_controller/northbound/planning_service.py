@@ -5,6 +5,7 @@
 from collections.abc import Iterable
 
 from keyweave_controller.control import candidates, what_if
+from keyweave_controller.control.service import Constraints, Service
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import views
@@ -36,14 +37,19 @@ class PlanningService(pb_grpc.PlanningServicer):
             source=_place(state, "source", request.source),
             destination=_place(state, "destination", request.destination),
             rate_bps=request.min_bandwidth_bps if request.HasField("min_bandwidth_bps") else None,
-            max_hops=request.max_hops or None,
-            exclude_links=frozenset(_links(state, "exclude_link_ids", request.exclude_link_ids)),
-            exclude_nodes=frozenset(_places(state, "exclude_nodes", request.exclude_nodes)),
-            include_links=frozenset(_links(state, "include_link_ids", request.include_link_ids)),
-            include_nodes=frozenset(_places(state, "include_nodes", request.include_nodes)),
+            service=Service(
+                constraints=Constraints(
+                    max_hops=request.max_hops or None,
+                    exclude_links=frozenset(_links(state, "exclude_link_ids", request.exclude_link_ids)),
+                    exclude_nodes=frozenset(_places(state, "exclude_nodes", request.exclude_nodes)),
+                    include_links=frozenset(_links(state, "include_link_ids", request.include_link_ids)),
+                    include_nodes=frozenset(_places(state, "include_nodes", request.include_nodes)),
+                )
+            ),
             number=request.number or 1,
         )
-        paths, reasons = candidates.compute_paths(state, wish, at=self._clock.now())
+        network = self._engine.network
+        paths, reasons = candidates.compute_paths(state, network.mesh, wish, at=self._clock.now())
         names = _names(state)
         shown = [
             pb.PathCandidate(

@@ -12,6 +12,7 @@ from lxml import etree
 from keyweave_controller.control import candidates
 from keyweave_controller.control.candidates import PathWish, compute_paths, place
 from keyweave_controller.control.events import AssociationClosed
+from keyweave_controller.control.service import Constraints, Service
 from keyweave_controller.control.state import ENDED, NetworkState
 from keyweave_controller.control.what_if import Demand, Fate, Outcome, Question, what_if
 from keyweave_controller.engine.ports import Engine
@@ -65,14 +66,18 @@ class QuestionCalls:
             source=_place(state, operation, "source", found(operation, kwn("source")) or ""),
             destination=_place(state, operation, "destination", found(operation, kwn("destination")) or ""),
             rate_bps=found_number(operation, kwn("min-bandwidth-bps")),
-            max_hops=found_number(operation, kwn("max-hops")),
-            exclude_links=frozenset(_links(state, operation, "exclude-link")),
-            exclude_nodes=frozenset(_places(state, operation, "exclude-node")),
-            include_links=frozenset(_links(state, operation, "include-link")),
-            include_nodes=frozenset(_places(state, operation, "include-node")),
+            service=Service(
+                constraints=Constraints(
+                    max_hops=found_number(operation, kwn("max-hops")),
+                    exclude_links=frozenset(_links(state, operation, "exclude-link")),
+                    exclude_nodes=frozenset(_places(state, operation, "exclude-node")),
+                    include_links=frozenset(_links(state, operation, "include-link")),
+                    include_nodes=frozenset(_places(state, operation, "include-node")),
+                )
+            ),
             number=min(found_number(operation, kwn("number")) or 1, candidates.MOST),
         )
-        paths, reasons = compute_paths(state, wish, at=self._clock.now())
+        paths, reasons = compute_paths(state, self._engine.network.mesh, wish, at=self._clock.now())
         names = _names(state)
         output = markup.qkd_tree("output")
         for rank, path in enumerate(paths, start=1):

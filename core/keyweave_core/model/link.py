@@ -101,6 +101,7 @@ class KeyPool:
 
     stored_bits: int
     capacity_bits: int
+    oldest_age_s: int | None = None  # how long the oldest of it has lain there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,7 +138,7 @@ def test_one_refusal_leaves_everything_as_it_was(show: Rehearsal) -> None:
     assert show.network.policy == Policy()
     assert not show.network.state.tenants
     assert show.network.state.operator.associations == (kept,)
-    assert sum(admission.reserved_bps(link) for link in show.network.links.values()) == 10_000
+    assert sum(admission.reserved_bps(link) for link in show.network.links.values()) == 10_625
 
 
 def test_a_node_that_refuses_undoes_the_change(show: Rehearsal) -> None:

@@ -337,23 +337,27 @@ def test_a_question_changes_nothing_and_a_real_failure_comes_to_the_same(
 def test_candidates_are_the_cheapest_ways_in_order(seed: int, a: str, b: str, hops: int) -> None:
     state = History(seed).show.network.state
     ends = {node.name: node.node_id for node in state.nodes.values()}
+    service = Service(constraints=Constraints(max_hops=hops))
     wish = candidates.PathWish(
-        source=ends[a], destination=ends[b], rate_bps=1_000, max_hops=hops, number=candidates.MOST
+        source=ends[a], destination=ends[b], rate_bps=1_000, service=service, number=candidates.MOST
     )
-    found, reasons = candidates.compute_paths(state, wish, at=1e10)
+    mesh = Mesh.of(state)
+    found, reasons = candidates.compute_paths(state, mesh, wish, at=1e10)
+    prices, needed = STRATEGIES["balanced"].prices(mesh).prices, admission.hop_bps(1_000, 256, state.policy)
     graph = nx.MultiGraph()
     for link in state.links.values():
-        if admission.available_bps(link, state.policy) >= 1_000:
-            graph.add_edge(link.a, link.b, key=link.link_id, cost=routing.hop_cost(link, state, 1_000))
+        if admission.available_bps(link, state.policy) >= needed:
+            graph.add_edge(link.a, link.b, key=link.link_id, cost=prices[mesh.link_place[link.link_id]])
     ways = list(nx.all_simple_edge_paths(graph, ends[a], ends[b], cutoff=hops)) if a != b else []
     costs = sorted(sum(graph.edges[edge]["cost"] for edge in way) for way in ways)
-    assert [round(one.cost * routing.COST_SCALE) for one in found] == costs[: candidates.MOST]
+    assert [round(one.cost * SCALE) for one in found] == costs[: candidates.MOST]
     assert len({one.id for one in found}) == len(found)
     assert bool(reasons) == (len(found) < candidates.MOST)
     if found:
-        route = routing.find_route(state, ends[a], ends[b], 1_000, at=1e10)
+        asked = placement.route_wish(state, ends[a], ends[b], 1_000, service)
+        route = routing.find_route(state, mesh, asked, at=1e10)
         assert route is not None
-        assert len(route.links) > hops or found[0].links == route.links
+        assert found[0].links == route.links
 
 
 @pytest.mark.parametrize("step_id", ["", "nonsense", "1/prepare/x"])

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, routing, topology
 from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.mesh import Mesh
+from keyweave_controller.control.routing import Route, RouteWish
+from keyweave_controller.control.service import Constraints
 from keyweave_controller.control.state import PathRecord
+from keyweave_controller.control.strategies import STRATEGIES
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_core.model.link import LinkStatus
@@ -46,6 +50,23 @@ def drawn(seed: int) -> Rehearsal:
     return show
 
 
+def wished(a: str, b: str, rate_bps: int, constraints: Constraints | None = None) -> RouteWish:
+    return RouteWish(
+        source=simulated_id(a),
+        destination=simulated_id(b),
+        rate_bps=rate_bps,
+        constraints=constraints or Constraints(),
+    )
+
+
+def found_in(
+    show: Rehearsal, a: str, b: str, rate_bps: int, constraints: Constraints | None = None, at: float = 0.0
+) -> Route | None:
+    """The route over the network as its records are now."""
+    state = show.network.state
+    return routing.find_route(state, Mesh.of(state), wished(a, b, rate_bps, constraints), at=at or show.now)
+
+
 @given(st.integers(0, 2**32), st.sampled_from((1_000, 20_000, 60_000)))
 @settings(max_examples=300, deadline=None)
 def test_the_route_is_as_cheap_as_networkx_finds_it(seed: int, rate_bps: int) -> None:
@@ -54,14 +75,16 @@ def test_the_route_is_as_cheap_as_networkx_finds_it(seed: int, rate_bps: int) ->
     source, destination = simulated_id("A"), simulated_id("B")
     if source not in state.nodes or destination not in state.nodes:
         return
-    found = routing.find_route(state, source, destination, rate_bps, at=show.now)
+    found = found_in(show, "A", "B", rate_bps)
+    mesh = Mesh.of(state)
+    prices = STRATEGIES["balanced"].prices(mesh).prices
     graph = nx.Graph()
     graph.add_nodes_from((source, destination))
     for link in state.links.values():
         fits = admission.available_bps(link, state.policy) >= rate_bps
         inner = {link.a, link.b} - {source, destination}
         if fits and topology.usable(link) and all(topology.may_relay(state.nodes[one]) for one in inner):
-            graph.add_edge(link.a, link.b, cost=routing.hop_cost(link, state, rate_bps))
+            graph.add_edge(link.a, link.b, cost=prices[mesh.link_place[link.link_id]])
     bound = state.policy.max_relay_hops
     costs = [
         nx.path_weight(graph, path, "cost")
@@ -69,9 +92,9 @@ def test_the_route_is_as_cheap_as_networkx_finds_it(seed: int, rate_bps: int) ->
     ]
     if found is None:
         assert not costs
-        assert all(routing.explain(state, source, destination, rate_bps))
+        assert all(routing.explain(state, wished("A", "B", rate_bps)))
         return
-    assert found.cost == min(costs)
+    assert sum(prices[mesh.link_place[link_id]] for link_id in found.links) == min(costs)
     assert found.nodes[0] == source
     assert found.nodes[-1] == destination
     assert len(found.links) == len(found.nodes) - 1 <= bound
@@ -86,7 +109,7 @@ def test_among_equals_the_smallest_ids_win_whatever_the_order_of_discovery() -> 
     ways = set()
     for order in itertools.permutations(spans, len(spans)):
         show = network(list(order))
-        way = routing.find_route(show.network.state, simulated_id("S"), simulated_id("T"), 1_000, at=show.now)
+        way = found_in(show, "S", "T", 1_000)
         ways.add(way.nodes[1])
         if len(ways) > 1 or order[0] != spans[0]:
             break
@@ -97,15 +120,14 @@ def test_a_loaded_link_is_avoided_among_ways_of_like_length_and_a_repaired_one_u
     square = [Span(a="S", b="X"), Span(a="X", b="T"), Span(a="S", b="Y"), Span(a="Y", b="T")]
     show = network(square)
     state = show.network.state
-    ends = (simulated_id("S"), simulated_id("T"))
-    first = routing.find_route(state, *ends, 1_000, at=show.now)
+    first = found_in(show, "S", "T", 1_000)
     state.links[first.links[0]].reserved_bps["other"] = 500_000
-    second = routing.find_route(state, *ends, 1_000, at=show.now)
+    second = found_in(show, "S", "T", 1_000)
     assert second.nodes[1] != first.nodes[1]
     state.links[second.links[0]].restored_at = show.now
-    assert routing.find_route(state, *ends, 1_000, at=show.now).nodes == first.nodes
-    assert routing.find_route(state, *ends, 800_000, at=show.now).nodes == second.nodes
-    assert routing.find_route(state, *ends, 1_000, at=show.now + 31).nodes == second.nodes
+    assert found_in(show, "S", "T", 1_000).nodes == first.nodes
+    assert found_in(show, "S", "T", 800_000).nodes == second.nodes
+    assert found_in(show, "S", "T", 1_000, at=show.now + 31).nodes == second.nodes
 
 
 def line(**more) -> Rehearsal:
@@ -113,9 +135,8 @@ def line(**more) -> Rehearsal:
 
 
 def explained(show: Rehearsal, a: str, b: str, rate_bps: int = 1_000) -> tuple[str, ...]:
-    state = show.network.state
-    assert routing.find_route(state, simulated_id(a), simulated_id(b), rate_bps, at=show.now) is None
-    return routing.explain(state, simulated_id(a), simulated_id(b), rate_bps)
+    assert found_in(show, a, b, rate_bps) is None
+    return routing.explain(show.network.state, wished(a, b, rate_bps))
 
 
 def test_the_reason_names_the_link_and_what_it_lacks() -> None:
@@ -175,19 +196,23 @@ def test_the_hop_bound_takes_a_dearer_shorter_way() -> None:
     show = network(spans, Policy(max_relay_hops=2))
     for pair in (("S", "W"), ("W", "T")):
         show.network.links[simulated_link_id(*pair)].reserved_bps["other"] = 899_000
-    way = routing.find_route(show.network.state, simulated_id("S"), simulated_id("T"), 500, at=show.now)
+    way = found_in(show, "S", "T", 500)
     assert way.nodes[1] == simulated_id("W")
 
 
 def test_what_a_path_holds_counts_as_free_for_its_successor() -> None:
     show = line()
     link_id = simulated_link_id("A", "B")
-    path = PathRecord(link_id="v1", nodes=(), links=(link_id,), bandwidth_bps=800_000, since=0.0)
+    path = PathRecord(
+        link_id="v1", nodes=(), links=(link_id,), bandwidth_bps=800_000, hop_bps=800_000, since=0.0
+    )
     admission.reserve(show.network.state, path)
     link = show.network.links[link_id]
     assert admission.available_bps(link, show.network.policy) == 100_000
-    assert admission.available_bps(link, show.network.policy, path) == 900_000
-    new = PathRecord(link_id="v2", nodes=(), links=(link_id,), bandwidth_bps=850_000, since=0.0)
+    assert admission.available_bps(link, show.network.policy, (path,)) == 900_000
+    new = PathRecord(
+        link_id="v2", nodes=(), links=(link_id,), bandwidth_bps=850_000, hop_bps=850_000, since=0.0
+    )
     admission.reserve(show.network.state, new, path)
     assert admission.reserved_bps(link) == 850_000
     admission.settle(show.network.state, new, path)

@@ -1,0 +1,186 @@
+"""The network as small integers, kept current, so that ways are found in microseconds.
+
+Rule of this file: derived from the state and never in a snapshot. Nodes and links have places in the order of
+their ids, so a mesh built anew from the same state equals one that was kept current; `topology` decides what
+is usable and `admission` what may be promised, this only remembers their answers. Whoever changes a record
+says so (`note_link`, `note_node`); what a question leaves out for a moment is put back by `apart`.
+
+Rates are bit/s. `room` is what a link may still promise, `CLOSED` when it carries no new path at all, so one
+comparison decides whether a link fits. Lengths are kilometres, times microseconds, stored key bits.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from keyweave_controller.control import admission, facts, topology
+from keyweave_controller.control.state import LinkRecord, NetworkState
+from keyweave_core.model.ids import LinkId, NodeId
+
+CLOSED = -1
+"""`room` of a link that carries no new path; smaller than any rate."""
+
+Way = tuple[int, ...]
+"""Places of links, from the source to the destination."""
+
+
+@dataclass(slots=True)
+class PriceList:
+    """Prices of all links under one pricing, kept current; `floor` is the least price of any link."""
+
+    price: Callable[["Mesh", int], float]
+    floor: float
+    prices: list[float]
+
+
+class Mesh:
+    """Nodes and links by place. Look at the lists, change them by the methods only."""
+
+    def __init__(self, nodes: Iterable[NodeId], links: Iterable[tuple[LinkId, NodeId, NodeId]]) -> None:
+        """All links closed, all nodes unable to relay, until they are noted."""
+        self.node_ids = sorted(nodes)
+        self.node_place = {node_id: place for place, node_id in enumerate(self.node_ids)}
+        joined = sorted(one for one in links if one[1] in self.node_place and one[2] in self.node_place)
+        self.link_ids = [link_id for link_id, _, _ in joined]
+        self.link_place = {link_id: place for place, link_id in enumerate(self.link_ids)}
+        self.a = [self.node_place[a] for _, a, _ in joined]
+        self.b = [self.node_place[b] for _, _, b in joined]
+        self.around: list[list[tuple[int, int]]] = [[] for _ in self.node_ids]
+        for link, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
+            if a != b:
+                self.around[a].append((link, b))
+                self.around[b].append((link, a))
+        size = len(joined)
+        self.usable = [0] * size  # what may be promised in all
+        self.reserved = [0] * size  # what is promised
+        self.room = [CLOSED] * size
+        self.shy_until = [0.0] * size  # until then used only when nothing else fits
+        self.km = [0.0] * size  # 0 when nobody told the length
+        self.latency_us = [0] * size
+        self.stored = [0] * size  # key in the pool, as last counted
+        self.capacity = [0] * size
+        self.inside = [False] * len(self.node_ids)  # may stand inside a path
+        self._up = [False] * size
+        self._lists: dict[str, PriceList] = {}
+        self._hops: dict[int, list[int]] = {}
+
+    @classmethod
+    def of(cls, state: NetworkState) -> "Mesh":
+        """The mesh of a state."""
+        mesh = cls(state.nodes, ((link.link_id, link.a, link.b) for link in state.links.values()))
+        for node_id in state.nodes:
+            mesh.note_node(state, node_id)
+        for link in state.links.values():
+            mesh.note_link(state, link)
+        return mesh
+
+    def note_node(self, state: NetworkState, node_id: NodeId) -> None:
+        """What is known of a node changed. A link that leads to a node that takes no entry is closed."""
+        place = self.node_place.get(node_id)
+        if place is None:
+            return
+        self.inside[place] = topology.may_relay(state.nodes.get(node_id))
+
+    def note_link(self, state: NetworkState, link: LinkRecord) -> None:
+        """What is known of a link, or what is promised on it, changed."""
+        place = self.link_place.get(link.link_id)
+        if place is None:
+            return
+        known = facts.of_link(state, link)
+        self._up[place] = topology.usable(link)
+        self.shy_until[place] = topology.shy_until(link, state.policy)
+        self.km[place] = link.distance_km or 0.0
+        self.latency_us[place] = known.latency_us
+        self.stored[place], self.capacity[place] = known.stored_bits, known.capacity_bits
+        self.usable[place] = admission.usable_bps(link, state.policy)
+        self.reserved[place] = admission.reserved_bps(link)
+        self._changed(place)
+
+    def is_up(self, link: int) -> bool:
+        """The link carries new paths, its rate aside."""
+        return self._up[link]
+
+    def note_promises(self, link: LinkRecord) -> None:
+        """What is promised on a link changed, and nothing else."""
+        place = self.link_place.get(link.link_id)
+        if place is not None:
+            self.reserved[place] = admission.reserved_bps(link)
+            self._changed(place)
+
+    def ends_of(self, link_id: LinkId) -> tuple[NodeId, NodeId] | None:
+        """The nodes that a link joins here; None when it is not here."""
+        place = self.link_place.get(link_id)
+        return None if place is None else (self.node_ids[self.a[place]], self.node_ids[self.b[place]])
+
+    def joins(self, link: LinkRecord | None) -> tuple[NodeId, NodeId] | None:
+        """What `ends_of` must say of a link; None for a link to a node that is not known."""
+        if link is None or link.a not in self.node_place or link.b not in self.node_place:
+            return None
+        return link.a, link.b
+
+    def take(self, way: Way, rate_bps: int) -> None:
+        """Promise `rate_bps` on each link of a way (below 0: give it back); the caller saw that it fits."""
+        for link in way:
+            self.reserved[link] += rate_bps
+            self._changed(link)
+
+    def open(self, link: int, *, usable_bps: int, up: bool = True) -> None:
+        """Set what a link may promise, for a mesh that stands for no state (benchmarks, trials)."""
+        self.usable[link], self._up[link] = usable_bps, up
+        self._changed(link)
+
+    def prices(self, name: str, price: Callable[["Mesh", int], float], floor: float) -> PriceList:
+        """The price list of a pricing, made when first asked for and kept current from then on."""
+        found = self._lists.get(name)
+        if found is None:
+            every = [price(self, link) for link in range(len(self.link_ids))]
+            found = self._lists[name] = PriceList(price, floor, every)
+        return found
+
+    def reprice(self, name: str) -> None:
+        """Something that a pricing depends on besides the figures of links changed."""
+        self._lists.pop(name, None)
+
+    def hops_to(self, target: int) -> list[int]:
+        """The least number of links from every node to `target`, whatever their state; -1: no chain."""
+        found = self._hops.get(target)
+        if found is None:
+            found = [-1] * len(self.node_ids)
+            found[target] = 0
+            reached = [target]
+            for here in reached:
+                for _, there in self.around[here]:
+                    if found[there] < 0:
+                        found[there] = found[here] + 1
+                        reached.append(there)
+            self._hops[target] = found
+        return found
+
+    @contextmanager
+    def apart(self, rooms: Mapping[int, int], barred: Iterable[int] = ()) -> Iterator[None]:
+        """For the length of a question: other rooms for these links, and no relay at `barred` nodes."""
+        before = [(link, self.room[link]) for link in rooms]
+        kept = [(node, self.inside[node]) for node in barred]
+        for link, room in rooms.items():
+            self.room[link] = room
+        for node, _ in kept:
+            self.inside[node] = False
+        try:
+            yield
+        finally:
+            for link, room in before:
+                self.room[link] = room
+            for node, inside in kept:
+                self.inside[node] = inside
+
+    def nodes_of(self, source: int, way: Way) -> list[int]:
+        """The nodes of a way, from its source."""
+        nodes = [source]
+        for link in way:
+            nodes.append(self.b[link] if nodes[-1] == self.a[link] else self.a[link])
+        return nodes
+
+    def _changed(self, link: int) -> None:
+        self.room[link] = self.usable[link] - self.reserved[link] if self._up[link] else CLOSED
+        for one in self._lists.values():
+            one.prices[link] = one.price(self, link)
