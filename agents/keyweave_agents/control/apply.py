@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from keyweave_agents.control.owned import ROOT, check_owned, link_path
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
+from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application, AppType
 from keyweave_core.model.ids import LinkId, NodeId
@@ -153,15 +154,20 @@ def association_of(application: Application, wanted: Node, own: Node) -> Ending 
     if not application.client_app_ids:
         return None  # a registration without anybody who may receive the keys
     backing = [links[link_id] for link_id in application.backing_link_ids]
-    virtual = next((link.link_id for link in backing if link.type is LinkType.VIRT), None)
-    direct = None if virtual is not None else _direct_route(application, source, backing, own)
+    over = tuple(link.link_id for link in backing if link.type is LinkType.VIRT)
+    if len(over) > MOST_SHARES:
+        raise SchemaViolation(
+            f"{len(over)} virtual links; keys are split over at most {MOST_SHARES}",
+            path=f"{path}/backing_qkdl_id",
+        )
+    direct = None if over else _direct_route(application, source, backing, own)
     return Ending(
         association=AssociationPlan(
             app_id=application.app_id,
             server=application.server_app_id,
             clients=application.client_app_ids,
             source=source,
-            link_id=virtual if direct is None else direct[0].link_id,
+            links=over if direct is None else (direct[0].link_id,),
             remote_node=application.remote_node_id,
             qos=application.qos,
             priority=application.priority,
@@ -193,7 +199,7 @@ def rebase(saved: Node, own: Node) -> tuple[Node, tuple[str, ...]]:
     candidate = replace(own, links=tuple(links), applications=())
     applications: list[Application] = []
     for application in saved.applications:
-        backing = tuple(link_id for link_id in application.backing_link_ids if link_id in kept)
+        backing = _still_backing(application, saved, kept)
         fitting = replace(application, backing_link_ids=backing)
         try:
             association_of(fitting, candidate, own)
@@ -201,6 +207,19 @@ def rebase(saved: Node, own: Node) -> tuple[Node, tuple[str, ...]]:
         except SchemaViolation as error:
             dropped.append(str(error))
     return replace(candidate, applications=tuple(applications)), tuple(dropped)
+
+
+def _still_backing(application: Application, saved: Node, kept: set[LinkId]) -> tuple[LinkId, ...]:
+    """The links that still back an application: where its keys were split, all of them or none.
+
+    Over fewer paths than before, nodes would get to know keys that they shall not know.
+    """
+    backing = tuple(link_id for link_id in application.backing_link_ids if link_id in kept)
+    virtual = {link.link_id for link in saved.links if link.type is LinkType.VIRT}
+    before = [link_id for link_id in application.backing_link_ids if link_id in virtual]
+    if len(before) > 1 and not kept.issuperset(before):
+        return ()
+    return backing
 
 
 def _rewritten(mine: Link, before: Link) -> Link:

@@ -23,6 +23,10 @@ class Arrivals:
         self._most_keys = most_keys
         self._seen: OrderedDict[bytes, float] = OrderedDict()
 
+    def has(self, batch_id: bytes) -> bool:
+        """Whether the keys of a batch were stored before."""
+        return batch_id in self._seen
+
     def accept(
         self, plan: AssociationPlan, batch: Batch, payload: Secret, ttl_s: float, now_s: float
     ) -> Reason | None:
@@ -38,9 +42,7 @@ class Arrivals:
             if key_id in self.store or key_id in keys:
                 return Reason.FULL  # ids are random: only a faulty source makes one twice
             secret = payload.slice(index * batch.key_bytes, batch.key_bytes)
-            keys[key_id] = StoredKey(
-                plan.app_id, plan.server, clients, set(plan.clients), secret, batch.link_id or None
-            )
+            keys[key_id] = StoredKey(plan.app_id, plan.server, clients, set(plan.clients), secret, batch.over)
         self.store.put(keys, now_s + ttl_s)
         self._seen[batch.batch_id] = now_s + REMEMBERED_S
         return None

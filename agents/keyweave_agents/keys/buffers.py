@@ -41,10 +41,9 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyKey:
-    """A key that both ends hold, and the virtual link it came over (None: within this node)."""
+    """A key that both ends hold."""
 
     supplied: SuppliedKey
-    link_id: LinkId | None
     expires_s: float
 
 
@@ -95,7 +94,7 @@ class StoredKey:
     clients: frozenset[SaeId]
     waiting: set[SaeId]
     key: Secret
-    link_id: LinkId | None
+    links: tuple[LinkId, ...]
 
 
 @dataclass(slots=True)

@@ -20,6 +20,9 @@ class Reason(Enum):
     BAD_TAG = "a message did not prove itself (wrong tag)"
     PAD_GONE = "the pool bits of a message are not held any more"
     FULL = "no place for more keys"
+    SHARES_MISSING = "the other shares of the keys have not arrived"
+    OTHER_LINKS = "the association is not backed by these virtual links"
+    CONTRADICTION = "the shares of the keys contradict each other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +51,32 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs."""
+    """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs.
+
+    `links`: what travels is one share of each key, and these are the virtual links of all shares in rising
+    order (`link_id` is one of them); empty: the keys travel whole.
+    """
 
     batch_id: bytes
     app_id: AppId
     link_id: LinkId
     key_bytes: int
     key_ids: bytes
+    links: tuple[LinkId, ...] = ()
+
+    @property
+    def over(self) -> tuple[LinkId, ...]:
+        """The virtual links that the keys travel, rising; none within one node."""
+        return self.links or ((self.link_id,) if self.link_id else ())
+
+    def same_keys(self, other: "Batch") -> bool:
+        """Whether another share says it is of the very same keys."""
+        return (self.app_id, self.key_bytes, self.key_ids, self.links) == (
+            other.app_id,
+            other.key_bytes,
+            other.key_ids,
+            other.links,
+        )
 
     @property
     def count(self) -> int:

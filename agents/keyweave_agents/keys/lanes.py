@@ -14,12 +14,17 @@ from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.keys.usage import Usage
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.ids import LinkId, SaeId
 
 FIRST_BATCH_KEYS = 8
 """Size of the batch that opens an empty lane: small, so that a first request is answered soon."""
 
 MOST_BATCH_BYTES = 65_536
+MOST_BATCH_KEYS = 512
+
+FORMER_LINKS_S = 30.0
+"""How long a destination still takes keys over the links that backed an association before: those under way,
+and those of a source that is told of its new links a little later."""
 
 
 def _nobody() -> None:
@@ -59,12 +64,28 @@ class Request:
 
 @dataclass(slots=True)
 class Flight:
-    """A batch under way: its keys stay here until the destination holds them."""
+    """A batch under way: its keys stay here until the destination holds them.
+
+    `shares` of split keys: what is under way over each link and not acknowledged yet; `keeper` is then who
+    acknowledged the others.
+    """
 
     batch: Batch
     payload: Secret
     made_s: float
     doubts: int = 0  # of the association, when this batch was made
+    shares: dict[LinkId, Secret] = field(default_factory=dict)
+    keeper: bytes = b""
+
+    def wipe(self) -> None:
+        """Overwrite the keys."""
+        self.payload.wipe()
+        for share in self.shares.values():
+            share.wipe()
+
+
+def _fits(batch: Batch, links: tuple[LinkId, ...]) -> bool:
+    return batch.links == links if len(links) > 1 else not batch.links
 
 
 class Lane:
@@ -129,7 +150,7 @@ class Lane:
         """Overwrite every key here."""
         self.ready.wipe()
         for batch_id in list(self.flights):
-            self.land(batch_id).payload.wipe()
+            self.land(batch_id).wipe()
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +158,8 @@ class Association:
     """One association that ends at this node. `blocked` says why keys do not come, for the caller.
 
     `keeper` is the start of the destination that acknowledged the ready keys. While `doubted_s` is set it may
-    have restarted since: ready keys wait for the acknowledgement of a batch made after that.
+    have restarted since: ready keys wait for the acknowledgement of a batch made after that. `former` are
+    the links that backed it until they were changed, `former_until_s` how long keys still come over them.
     """
 
     plan: AssociationPlan
@@ -149,12 +171,31 @@ class Association:
     keeper: bytes = b""
     doubts: int = 0
     doubted_s: float | None = None
-    most_keys: int = 512  # in a batch; lower while the pool of some hop cannot give so much at once
+    most_keys: int = MOST_BATCH_KEYS  # in a batch; lower while a pool on the way cannot give so much at once
+    former: tuple[LinkId, ...] = ()
+    former_until_s: float = 0.0
 
     @property
     def open(self) -> bool:
         """Whether keys may be delivered."""
         return self.plan.remote_node is not None and not self.expired
+
+    def replan(self, plan: AssociationPlan, now_s: float) -> None:
+        """Take over a plan; remember the links of the one before."""
+        if plan.links != self.plan.links:
+            self.former, self.former_until_s = self.plan.links, now_s + FORMER_LINKS_S
+            self.most_keys = MOST_BATCH_KEYS
+        self.plan = plan
+
+    def takes(self, batch: Batch, now_s: float) -> bool:
+        """Whether keys may come to this destination the way they did.
+
+        Split keys: over the very links that back the association, or did a moment ago. Whole keys of an
+        association backed by several: never, or a node on one path could hand in keys of its own making.
+        """
+        if _fits(batch, self.plan.links):
+            return True
+        return bool(self.former) and now_s < self.former_until_s and _fits(batch, self.former)
 
     def doubt(self, now_s: float) -> None:
         """The destination may have restarted."""
@@ -175,7 +216,7 @@ class Association:
         if flight.doubts == self.doubts:
             self.doubted_s = None
         if flight.batch.count >= self.most_keys:
-            self.most_keys = min(512, 2 * self.most_keys)
+            self.most_keys = min(MOST_BATCH_KEYS, 2 * self.most_keys)
 
     def kept_by(self, keeper: bytes) -> None:
         """This start of the destination holds our keys: those that another one acknowledged are worthless."""

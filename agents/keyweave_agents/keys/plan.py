@@ -27,7 +27,8 @@ class AssociationPlan:
     """One association that ends at this node.
 
     `source`: this node serves the server application and makes the keys; otherwise it stores what arrives.
-    `link_id` is the virtual link that new keys take (None while there is none: what is stored still serves).
+    `links` are the virtual links that new keys take (none: what is stored still serves), in whatever order:
+    over several every key goes as the exclusive or of as many shares, one over each link, at most 8.
     `remote_node` None: deliver nothing. `expires_at` seconds since 1970.
     """
 
@@ -35,11 +36,14 @@ class AssociationPlan:
     server: SaeId
     clients: tuple[SaeId, ...]
     source: bool
-    link_id: LinkId | None
+    links: tuple[LinkId, ...]
     remote_node: NodeId | None
     qos: AppQos = field(default_factory=AppQos)
     priority: int = 0
     expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "links", tuple(sorted(self.links)))  # both ends must mean the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +56,19 @@ class KeyPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppliedKey:
-    """One key on its way to an application: UUID text, its bits, and the virtual link it was relayed over."""
+    """One key on its way to an application: UUID text, its bits, and the virtual links that it travelled.
+
+    Several `links`, rising: a share over each of them. Usage is booked once, under the first (`link_id`).
+    """
 
     key_id: str
     key: Secret
-    link_id: LinkId | None = None
+    links: tuple[LinkId, ...] = ()
+
+    @property
+    def link_id(self) -> LinkId | None:
+        """The virtual link under which the key is booked; None within one node."""
+        return self.links[0] if self.links else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

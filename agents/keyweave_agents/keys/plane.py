@@ -12,6 +12,7 @@ from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import LinkPool
 from keyweave_agents.keys.supply import Supply
 from keyweave_agents.quantum.intake import KeyBlock
@@ -174,3 +175,10 @@ def _check(plan: KeyPlan) -> None:
         apps.add(association.app_id)
         if association.source and not association.clients:
             raise InvalidInput(f"application {association.app_id} has no client")
+        if len(set(association.links)) < len(association.links):
+            raise InvalidInput(f"application {association.app_id} is backed twice by one virtual link")
+        if len(association.links) > MOST_SHARES:
+            raise InvalidInput(
+                f"application {association.app_id} is backed by {len(association.links)} virtual links; "
+                f"keys are split over at most {MOST_SHARES}"
+            )

@@ -25,8 +25,11 @@ BatchKey = tuple[bytes, LinkId]
 class Endpoint(Protocol):
     """The associations of this node, as the relay sees them."""
 
-    def arrived(self, batch: Batch, payload: Secret) -> Reason | None:
-        """Keys for us: None when they are stored (now or before), else why not."""
+    def arrived(self, batch: Batch, payload: Secret | None) -> Reason | None:
+        """Keys for us: None when they are stored (now or before), else why not.
+
+        `payload` are the whole keys; None while shares of them are missing.
+        """
         ...
 
     @property
@@ -34,8 +37,8 @@ class Endpoint(Protocol):
         """16 random bytes of this start of the key manager: what it stored it holds until they change."""
         ...
 
-    def confirmed(self, batch_id: bytes, keeper: bytes) -> None:
-        """The destination, as `keeper`, holds a batch that was submitted here."""
+    def confirmed(self, batch_id: bytes, link_id: LinkId, keeper: bytes) -> None:
+        """The destination, as `keeper`, holds the keys of a batch; it says so over this virtual link."""
         ...
 
     def doubted(self, link_id: LinkId) -> None:
@@ -89,6 +92,7 @@ class Record:
     ack: Sent | None = None
     ack_repeats: int = 0
     keeper: bytes = b""  # who acknowledged it
+    there: bool = False  # said by the destination since the last repetition: it waits for other shares
 
     @property
     def key(self) -> BatchKey:

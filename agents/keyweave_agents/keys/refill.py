@@ -15,6 +15,7 @@ from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan, SuppliedKey
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.split import split
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
@@ -64,32 +65,53 @@ class Refill:
         if association.plan.remote_node == self._node_id:
             number = lane.wanted(limits.keys_per_batch * lane.key_bytes, 0, limits.keys_per_batch)
             return number > 0 and self._make_here(association, lane, number, now_s)
-        link_id = association.plan.link_id
-        if link_id is None or not self._relay.leads_on(link_id):
-            association.blocked = "no path is configured"
-            return False
-        session = self._relay.next_session(link_id)
-        if session is None:
-            association.blocked = Reason.NEXT_HOP_DOWN.value
-            return False
-        if len(lane.flights) >= limits.batches_in_flight:
+        spendable = self._spendable(association)
+        if spendable is None or len(lane.flights) >= limits.batches_in_flight:
             return False
         most = min(limits.keys_per_batch, association.most_keys)
-        number = lane.wanted(session.spendable - TAG_KEY_BYTES, RESERVE_BYTES, most)
-        if number == 0 and association.wants_proof and session.spendable >= lane.key_bytes + TAG_KEY_BYTES:
+        number = lane.wanted(spendable - TAG_KEY_BYTES, RESERVE_BYTES, most)
+        if number == 0 and association.wants_proof and spendable >= lane.key_bytes + TAG_KEY_BYTES:
             number = 1
         if number == 0:
             if lane.demand > len(lane.ready) + lane.flying:
                 association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
-        batch, payload = self._fresh(association, lane, number, link_id)
-        lane.launch(Flight(batch, payload, now_s, association.doubts))
+        batch, payload = self._fresh(association, lane, number, association.plan.links)
+        flight = Flight(batch, payload, now_s, association.doubts)
+        if batch.links:
+            flight.shares = split(payload, batch.links, self._random)
+        lane.launch(flight)
         self._flights[batch.batch_id] = (association, lane)
-        self._relay.submit(batch, payload, now_s)
+        if not batch.links:
+            self._relay.submit(batch, payload, now_s)
+        for link_id, share in list(flight.shares.items()):
+            if batch.batch_id in self._flights:  # not given up over the link before
+                self._relay.submit(replace(batch, link_id=link_id), share, now_s)
         return True
 
+    def _spendable(self, association: Association) -> int | None:
+        """Bytes that a batch and its tag may take on each of the links; None when one leads nowhere."""
+        links = association.plan.links
+        if not links or not all(self._relay.leads_on(link_id) for link_id in links):
+            association.blocked = "no path is configured"
+            return None
+        if len(links) == 1:
+            session = self._relay.next_session(links[0])
+            if session is None:
+                association.blocked = Reason.NEXT_HOP_DOWN.value
+            return None if session is None else session.spendable
+        sessions = []
+        for link_id in links:
+            session = self._relay.next_session(link_id)
+            if session is None:
+                association.blocked = f"{Reason.NEXT_HOP_DOWN.value} of virtual link {link_id}"
+                return None
+            sessions.append(session)
+        # Links that begin over one fibre share its pool.
+        return min(session.spendable // sessions.count(session) for session in sessions)
+
     def _fresh(
-        self, association: Association, lane: Lane, number: int, link_id: LinkId
+        self, association: Association, lane: Lane, number: int, links: tuple[LinkId, ...]
     ) -> tuple[Batch, Secret]:
         ids = bytearray(self._random(16 * (number + 1)))
         ids[6::16] = bytes(byte & 0x0F | 0x40 for byte in ids[6::16])  # version 4 (RFC 9562)
@@ -97,32 +119,54 @@ class Refill:
         batch = Batch(
             batch_id=bytes(ids[:16]),
             app_id=association.plan.app_id,
-            link_id=link_id,
+            link_id=links[0] if links else LinkId(""),
             key_bytes=lane.key_bytes,
             key_ids=bytes(ids[16:]),
+            links=links if len(links) > 1 else (),
         )
         return batch, Secret(self._random(number * lane.key_bytes))
 
     def _make_here(self, association: Association, lane: Lane, number: int, now_s: float) -> bool:
         """Both applications are at this node: what one gets lies here for the other."""
-        batch, payload = self._fresh(association, lane, number, LinkId(""))
+        batch, payload = self._fresh(association, lane, number, ())
         plan = association.plan
         reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
         if reason is not None:
             payload.wipe()
             association.blocked = reason.value
             return False
-        self._ready(association, lane, Flight(batch, payload, now_s), None)
+        self._ready(association, lane, Flight(batch, payload, now_s))
         return True
 
-    def landed(self, batch_id: bytes, keeper: bytes) -> None:
-        """The destination holds a batch: its keys are ready."""
-        pair = self._flights.pop(batch_id, None)
-        if pair is not None:
-            association, lane = pair
-            flight = lane.land(batch_id)
-            association.proved(flight, keeper)
-            self._ready(association, lane, flight, flight.batch.link_id)
+    def landed(self, batch_id: bytes, link_id: LinkId, keeper: bytes) -> None:
+        """The destination holds a batch, and said so over all of its links: its keys are ready."""
+        pair = self._flights.get(batch_id)
+        if pair is None:
+            return
+        association, lane = pair
+        flight = lane.flights[batch_id]
+        if flight.shares:
+            share = flight.shares.pop(link_id, None)
+            if share is not None:
+                share.wipe()
+            if flight.keeper not in (b"", keeper):  # it restarted in between
+                self._give_up(lane, batch_id)
+                return
+            flight.keeper = keeper
+            if flight.shares:
+                return
+        del self._flights[batch_id]
+        lane.land(batch_id)
+        association.proved(flight, keeper)
+        self._ready(association, lane, flight)
+
+    def kept(self, association: Association, keeper: bytes) -> None:
+        """The destination says who it is: what another start of it acknowledged in part is given up."""
+        association.kept_by(keeper)
+        for lane in association.lanes.values():
+            for batch_id, flight in list(lane.flights.items()):
+                if flight.keeper not in (b"", keeper):
+                    self._give_up(lane, batch_id)
 
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """A batch did not get through yet; one that was too large is made anew, and smaller."""
@@ -139,18 +183,26 @@ class Refill:
         """Forget a batch under way; its keys were never supplied to anybody."""
         del self._flights[batch_id]
         flight = lane.land(batch_id)
-        self._relay.withdraw(batch_id, flight.batch.link_id)
-        flight.payload.wipe()
+        for link_id in flight.batch.over:
+            self._relay.withdraw(batch_id, link_id)
+        flight.wipe()
 
     def redirect(self, association: Association) -> None:
-        """Send what is under way over the link that the association has now."""
-        link_id = association.plan.link_id
-        if link_id is None or not self._relay.leads_on(link_id):
-            link_id = None
+        """Send what is under way over the links that the association has now.
+
+        Keys that are split, or shall be, are given up instead, and others made (see `split`).
+        """
+        links = association.plan.links
+        link_id = links[0] if links and self._relay.leads_on(links[0]) else None
         now_s = self._clock.monotonic()
         for lane in association.lanes.values():
-            for flight in lane.flights.values():
+            for flight in list(lane.flights.values()):
                 batch = flight.batch
+                if batch.links or len(links) > 1:
+                    carried = all(self._relay.carries(batch.batch_id, one) for one in flight.shares)
+                    if batch.links != links or not carried:
+                        self._give_up(lane, batch.batch_id)
+                    continue
                 if batch.link_id == link_id and self._relay.carries(batch.batch_id, link_id):
                     continue
                 self._relay.withdraw(batch.batch_id, batch.link_id)
@@ -165,7 +217,7 @@ class Refill:
                 if made_before_s is None or flight.made_s < made_before_s:
                     self._give_up(lane, batch_id)
 
-    def _ready(self, association: Association, lane: Lane, flight: Flight, link_id: LinkId | None) -> None:
+    def _ready(self, association: Association, lane: Lane, flight: Flight) -> None:
         batch, size = flight.batch, lane.key_bytes
         expires_s = flight.made_s + self.ttl_s(association.plan) / 2
         lane.ready.put(
@@ -174,9 +226,8 @@ class Refill:
                     supplied=SuppliedKey(
                         key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
                         key=flight.payload.slice(index * size, size),
-                        link_id=link_id,
+                        links=batch.over,
                     ),
-                    link_id=link_id,
                     expires_s=expires_s,
                 )
                 for index in range(batch.count)

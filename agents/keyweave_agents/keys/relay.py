@@ -9,6 +9,7 @@ leave through the sessions; what concerns this node's own associations goes thro
     egress    batch                 prove, strip pad, hand over, seal an ack        done
     transit   ack from next hop     prove, wipe payload, seal an ack backwards      done
     source    ack                   prove, keys are confirmed                       gone
+    egress    share of a batch      keep it; with the last one: combine, hand over, ack    open until then
     any       batch again           done: ack again; open: forward again
     any open  nack                  seal again (pad lost), or tell the one before; the source tries later
     any open  new pad, connection, route or association: forward what waited
@@ -16,6 +17,9 @@ leave through the sessions; what concerns this node's own associations goes thro
 A message sealed on this connection is repeated byte by byte. One sealed on an earlier connection, or whose
 pad the other end does not hold, is sealed again with fresh bits: an eavesdropper then knows P^K1 and P^K2,
 and as K1 and K2 are independent, uniform and never used elsewhere, the two together tell nothing of P.
+
+The shares of split keys are batches of one id on several virtual links, each with a record of its own. An
+acknowledgement of any of them means that all arrived and the keys are stored.
 """
 
 from collections import OrderedDict
@@ -49,6 +53,7 @@ from keyweave_agents.keys.records import (
     Sent,
 )
 from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.keys.split import combine
 from keyweave_agents.keys.wire import encode
 from keyweave_agents.material import Secret
 from keyweave_core.errors import MalformedMessage
@@ -175,8 +180,10 @@ class Relay:
             elif record.came_over is None and record.retry_s <= now_s:
                 if record.sent is not None and record.sent.fresh:
                     record.back_off(now_s)
-                    late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
-                    self._setback(record, "no acknowledgement from the destination", now_s, tell=late)
+                    if not record.there:
+                        late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
+                        self._setback(record, "no acknowledgement from the destination", now_s, tell=late)
+                    record.there = False
                 self._forward(record, now_s)
         while self._done:
             record = next(iter(self._done.values()))
@@ -239,10 +246,8 @@ class Relay:
         route = self._routes[record.batch.link_id]
         reason: Reason | None
         if route.next_hop is None:
-            reason = self._endpoint.arrived(record.batch, payload)
+            reason = self._hand_over(record, payload, now_s)
             if reason is None:
-                self._finish(record, self._endpoint.keeper, now_s)
-                self._acknowledge(record)
                 return
         elif record.sent is not None and record.sent.fresh:
             record.sent.session.send(record.sent.frame)
@@ -260,6 +265,38 @@ class Relay:
         if not quiet:
             self._fail(record, reason, self._node_id, now_s)
 
+    def _hand_over(self, record: Record, payload: Secret, now_s: float) -> Reason | None:
+        """Give keys that end here to their association; None when they are stored, and acknowledged."""
+        batch, parts = record.batch, [record]
+        if not batch.links:
+            reason = self._endpoint.arrived(batch, payload)
+        elif len(parts := self._shares_here(batch)) < len(batch.links):
+            parts = [record]
+            reason = self._endpoint.arrived(batch, None)
+        elif not all(part.batch.same_keys(batch) for part in parts):
+            reason = Reason.CONTRADICTION
+        else:
+            whole = combine(part.payload for part in parts if part.payload is not None)
+            reason = self._endpoint.arrived(batch, whole)
+            whole.wipe()
+        if reason is None:
+            for part in parts:
+                self._finish(part, self._endpoint.keeper, now_s)
+                self._acknowledge(part)
+        return reason
+
+    def _shares_here(self, batch: Batch) -> list[Record]:
+        """The shares of a batch that arrived and end here."""
+        found = (self._open.get((batch.batch_id, link_id)) for link_id in batch.links)
+        return [
+            record
+            for record in found
+            if record is not None
+            and record.came_over is not None
+            and record.payload is not None
+            and self._routes[record.batch.link_id].next_hop is None
+        ]
+
     def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
         """Tell the one before; at the source: try later.
 
@@ -272,9 +309,15 @@ class Relay:
             if too_large:
                 self._forget(record)
             return
+        if reason is Reason.SHARES_MISSING:  # it got through: if anything is wrong, then with another link
+            record.there = True
+            self._complaints.clear(record.batch.link_id)
+            return
         record.back_off(now_s)
-        # A pool that gives little for a while is no trouble; one that gives nothing for so long is.
-        tell = reason is not Reason.NO_PAD or record.delay_s >= RETRY_MOST_S
+        # A pool that gives little for a while is no trouble; one that gives nothing for so long is. And the
+        # two ends of an association are not given other links at the same instant.
+        patient = reason in (Reason.NO_PAD, Reason.OTHER_LINKS)
+        tell = not patient or record.delay_s >= RETRY_MOST_S
         self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large, tell=tell)
 
     # --- acknowledgements ------------------------------------------------------------------------
@@ -295,7 +338,7 @@ class Relay:
         self._complaints.clear(ack.link_id)
         if record.came_over is None:
             self._forget(record)
-            self._endpoint.confirmed(ack.batch_id, ack.keeper)
+            self._endpoint.confirmed(ack.batch_id, ack.link_id, ack.keeper)
             return
         self._finish(record, ack.keeper, now_s)
         self._acknowledge(record)

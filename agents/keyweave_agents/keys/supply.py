@@ -91,7 +91,8 @@ class Supply:
             self._seat(request, now_s)
 
     def _update(self, association: Association, plan: AssociationPlan, now_s: float) -> None:
-        old, association.plan = association.plan, plan
+        old = association.plan
+        association.replan(plan, now_s)
         if plan.expires_at != old.expires_at:
             association.expired = False
         if not plan.source:
@@ -166,7 +167,7 @@ class Supply:
         request.keys = None
         now_s = self._clock.now()
         for key in keys:
-            association.usage.count(key.link_id, request.size_bits, 1, now_s)
+            association.usage.count(key.supplied.link_id, request.size_bits, 1, now_s)
         return tuple(key.supplied for key in keys)
 
     def abandon(self, request: Request) -> None:
@@ -217,10 +218,11 @@ class Supply:
         supplied = []
         for key_id, secret, stored in self._arrivals.store.fetch(caller, master, key_ids):
             association = self._associations.get(stored.app_id)
+            key = SuppliedKey(key_id=key_id, key=secret, links=stored.links)
             # Within one node the master's side has counted the key already.
             if association is not None and not association.plan.source:
-                association.usage.count(stored.link_id, secret.bits, 1, now_s)
-            supplied.append(SuppliedKey(key_id=key_id, key=secret, link_id=stored.link_id))
+                association.usage.count(key.link_id, secret.bits, 1, now_s)
+            supplied.append(key)
         return tuple(supplied)
 
     def _serve(self, association: Association, lane: Lane) -> None:
@@ -248,8 +250,9 @@ class Supply:
         for association in self._associations.values():
             association.usage.roll(wall_s)
             if association.plan.source:
-                if association.doubted_s is not None and association.plan.link_id is not None:
-                    self.relay.ask(association.plan.link_id)
+                if association.doubted_s is not None:
+                    for link_id in association.plan.links:
+                        self.relay.ask(link_id)
                 ttl_s = self._refill.ttl_s(association.plan)
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in list(association.lanes.values()):
@@ -272,35 +275,42 @@ class Supply:
                     lane.waiting.popleft().fail(Refused("the association has expired"))
             association.wipe()
 
-    def arrived(self, batch: Batch, payload: Secret) -> Reason | None:
+    def arrived(self, batch: Batch, payload: Secret | None) -> Reason | None:
         """See `records.Endpoint`."""
         association = self._associations.get(batch.app_id)
         if association is None or association.plan.source or association.expired:
             return Reason.UNKNOWN_APPLICATION
+        if self._arrivals.has(batch.batch_id):
+            return None
+        now_s = self._clock.monotonic()
+        if not association.takes(batch, now_s):
+            return Reason.OTHER_LINKS
+        if payload is None:
+            return Reason.SHARES_MISSING
         plan = association.plan
-        return self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), self._clock.monotonic())
+        return self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), now_s)
 
     @property
     def keeper(self) -> bytes:
         """See `records.Endpoint`."""
         return self._arrivals.keeper
 
-    def confirmed(self, batch_id: bytes, keeper: bytes) -> None:
+    def confirmed(self, batch_id: bytes, link_id: LinkId, keeper: bytes) -> None:
         """See `records.Endpoint`."""
-        self._refill.landed(batch_id, keeper)
+        self._refill.landed(batch_id, link_id, keeper)
 
     def doubted(self, link_id: LinkId) -> None:
         """See `records.Endpoint`."""
         for association in self._associations.values():
-            if association.plan.source and association.plan.link_id == link_id:
+            if association.plan.source and link_id in association.plan.links:
                 association.doubt(self._clock.monotonic())
                 self.relay.ask(link_id)
 
     def kept(self, link_id: LinkId, keeper: bytes) -> None:
         """See `records.Endpoint`."""
         for association in self._associations.values():
-            if association.plan.source and association.plan.link_id == link_id:
-                association.kept_by(keeper)
+            if association.plan.source and link_id in association.plan.links:
+                self._refill.kept(association, keeper)
 
     def _doubtful(self, association: Association) -> bool:
         since_s = association.doubted_s

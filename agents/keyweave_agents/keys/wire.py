@@ -5,7 +5,8 @@ as it should be is MalformedMessage, and the connection it came on is closed. Th
 endian. Schema: proto/keyweave_proto/v1/relay.proto.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from google.protobuf.message import DecodeError
 
@@ -26,12 +27,15 @@ from keyweave_agents.keys.frames import (
     uuid_text,
 )
 from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES
+from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import MOST_BLOCKS, PadRange, Position, Stock
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_proto.v1 import relay_pb2 as pb
 
-VERSION = 1
+VERSION = 2
+"""2 since keys can travel in shares, which a key manager of version 1 would take for keys."""
+
 MOST_FRAME_BYTES = 1 << 20
 MOST_KEYS = 512
 _MOST_BLOCK_ID = 2**63 - 1
@@ -44,6 +48,9 @@ _ENUM = {
     Reason.BAD_TAG: pb.Nack.BAD_TAG,
     Reason.PAD_GONE: pb.Nack.PAD_GONE,
     Reason.FULL: pb.Nack.FULL,
+    Reason.SHARES_MISSING: pb.Nack.SHARES_MISSING,
+    Reason.OTHER_LINKS: pb.Nack.OTHER_LINKS,
+    Reason.CONTRADICTION: pb.Nack.CONTRADICTION,
 }
 _REASONS = {number: reason for reason, number in _ENUM.items()}
 
@@ -61,6 +68,8 @@ def encode_body(content: Batch | Ack, pad: tuple[PadRange, ...], ciphertext: byt
         batch.key_bytes = content.key_bytes
         batch.key_ids = content.key_ids
         batch.ciphertext = ciphertext
+        if content.links:
+            batch.link_ids.extend(uuid_bytes(link_id) for link_id in content.links)
     else:
         body.ack.batch_id = content.batch_id
         body.ack.link_id = uuid_bytes(content.link_id)
@@ -205,6 +214,7 @@ def _sealed(raw: bytes, tag: bytes) -> Sealed:
                 link_id=LinkId(uuid_text(_uuid(batch.link_id, "link id"))),
                 key_bytes=_bound("key bytes", batch.key_bytes, 8192, 1),
                 key_ids=batch.key_ids,
+                links=_share_links(batch.link_ids, batch.link_id),
             )
             if len(batch.key_ids) % 16:
                 raise MalformedMessage("key ids are not 16 bytes each")
@@ -224,6 +234,19 @@ def _sealed(raw: bytes, tag: bytes) -> Sealed:
     needed = len(ciphertext) + TAG_KEY_BYTES
     _bound("pad bytes", sum(item.length for item in pad), needed, needed)
     return Sealed(body=raw, tag=tag, pad=pad, content=content, ciphertext=ciphertext)
+
+
+def _share_links(raw: Sequence[bytes], own: bytes) -> tuple[LinkId, ...]:
+    """The virtual links of all shares; none when the keys travel whole."""
+    if not raw:
+        return ()
+    _bound("shares", len(raw), MOST_SHARES, 2)
+    links = tuple(LinkId(uuid_text(_uuid(one, "link id"))) for one in raw)
+    if any(one >= other for one, other in pairwise(links)):
+        raise MalformedMessage("the links of the shares do not rise")
+    if own not in raw:
+        raise MalformedMessage("a share over a link that is none of its links")
+    return links
 
 
 def _nack(nack: pb.Nack) -> Nack:

@@ -98,20 +98,22 @@ class PadRange(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext")
+    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext", "link_ids")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_BYTES_FIELD_NUMBER: _ClassVar[int]
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     batch_id: bytes
     app_id: bytes
     link_id: bytes
     key_bytes: int
     key_ids: bytes
     ciphertext: bytes
-    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    link_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("batch_id", "link_id", "keeper")
@@ -155,6 +157,9 @@ class Nack(_message.Message):
         BAD_TAG: _ClassVar[Nack.Reason]
         PAD_GONE: _ClassVar[Nack.Reason]
         FULL: _ClassVar[Nack.Reason]
+        SHARES_MISSING: _ClassVar[Nack.Reason]
+        OTHER_LINKS: _ClassVar[Nack.Reason]
+        CONTRADICTION: _ClassVar[Nack.Reason]
     REASON_UNSPECIFIED: Nack.Reason
     NO_PAD: Nack.Reason
     NEXT_HOP_DOWN: Nack.Reason
@@ -163,6 +168,9 @@ class Nack(_message.Message):
     BAD_TAG: Nack.Reason
     PAD_GONE: Nack.Reason
     FULL: Nack.Reason
+    SHARES_MISSING: Nack.Reason
+    OTHER_LINKS: Nack.Reason
+    CONTRADICTION: Nack.Reason
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]

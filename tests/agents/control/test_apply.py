@@ -129,7 +129,7 @@ def test_an_application_served_here_becomes_the_source_of_an_association() -> No
     (planned,) = decide(configured(virtual(9, None, RIGHT), apps=(entry,)), OWN).plan.associations
     assert planned.source
     assert (planned.server, planned.clients) == (ALICE, (BOB,))
-    assert (planned.link_id, planned.remote_node) == (link_id(9), FAR)
+    assert (planned.links, planned.remote_node) == ((link_id(9),), FAR)
     assert (planned.qos, planned.priority, planned.expires_at) == (qos, 3, 1767225600.0)
 
 
@@ -144,7 +144,7 @@ def test_two_applications_of_one_node_are_a_local_association() -> None:
     entry = client(1, remote_node_id=ME)
     (planned,) = decide(configured(apps=(entry,), own=own), own).plan.associations
     assert planned.source
-    assert (planned.link_id, planned.remote_node) == (None, ME)
+    assert (planned.links, planned.remote_node) == ((), ME)
 
 
 def test_without_remote_node_the_association_is_held_and_delivers_nothing() -> None:
@@ -180,7 +180,7 @@ def test_a_physical_link_may_back_an_association_and_both_directions_fit() -> No
     assert hops == {(None, LEFT), (LEFT, None)}
     assert len({route.link_id for route in decision.plan.routes}) == 2
     assert set(decision.direct.values()) == {link_id(1)}
-    assert {each.link_id for each in decision.plan.associations} == set(decision.direct)
+    assert {each.links[0] for each in decision.plan.associations} == set(decision.direct)
 
 
 def test_both_ends_derive_the_same_route_from_a_physical_link() -> None:

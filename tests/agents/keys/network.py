@@ -159,7 +159,7 @@ class Network:
                         server=MASTER,
                         clients=(SLAVE,),
                         source=number == path[0],
-                        link_id=link_id,
+                        links=(link_id,),
                         remote_node=self.node(path[-1] if number == path[0] else path[0]),
                         qos=qos or AppQos(),
                         expires_at=expires_at,

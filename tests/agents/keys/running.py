@@ -132,7 +132,7 @@ class Chain:
                         server=MASTER,
                         clients=(SLAVE,),
                         source=index == 0,
-                        link_id=link_id,
+                        links=(link_id,),
                         remote_node=self.nodes[last - index],
                     ),
                 )

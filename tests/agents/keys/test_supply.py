@@ -89,7 +89,7 @@ def test_each_of_several_clients_gets_its_copy_once() -> None:
                         server=MASTER,
                         clients=(SLAVE, THIRD),
                         source=number == 1,
-                        link_id=LinkId(uid(0x500)),
+                        links=(LinkId(uid(0x500)),),
                         remote_node=network.node(3 - number),
                     ),
                 ),
@@ -187,7 +187,7 @@ def test_a_refusal_also_ends_requests_at_an_association_that_is_not_active() -> 
     network = chain(2)
     network.start()
     plan = AssociationPlan(
-        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, link_id=None, remote_node=None
+        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, links=(), remote_node=None
     )
     network.planes[1].configure(KeyPlan(associations=(plan,)))
     request = network.request()
@@ -278,7 +278,7 @@ def test_more_important_associations_get_scarce_key_first() -> None:
                 server=MASTER,
                 clients=(SaeId(f"client-{index}"),),
                 source=True,
-                link_id=LinkId(uid(0x500)),
+                links=(LinkId(uid(0x500)),),
                 remote_node=network.node(2),
                 priority=priority,
             )
@@ -295,7 +295,7 @@ def test_more_important_associations_get_scarce_key_first() -> None:
                     server=plan.server,
                     clients=plan.clients,
                     source=False,
-                    link_id=plan.link_id,
+                    links=plan.links,
                     remote_node=network.node(1),
                 )
                 for plan in plans
@@ -330,7 +330,7 @@ def test_while_the_remote_node_is_not_set_nothing_is_delivered() -> None:
     network = started()
     plan = network.plans[1]
     closed = AssociationPlan(
-        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, link_id=None, remote_node=None
+        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, links=(), remote_node=None
     )
     network.planes[1].configure(KeyPlan(routes=plan.routes, associations=(closed,)))
     assert network.draw(1) == ()
@@ -342,7 +342,7 @@ def test_while_the_remote_node_is_not_set_nothing_is_delivered() -> None:
 def test_without_a_path_the_buffer_still_serves() -> None:
     network = started()
     parked = AssociationPlan(
-        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, link_id=None, remote_node=network.node(3)
+        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, links=(), remote_node=network.node(3)
     )
     network.planes[1].configure(KeyPlan(associations=(parked,)))
     keys = network.draw(16)
@@ -377,7 +377,7 @@ def test_requests_of_a_removed_association_wait_for_a_new_one() -> None:
     network = chain(2)
     network.start()
     plan = AssociationPlan(
-        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, link_id=None, remote_node=None
+        app_id=APP, server=MASTER, clients=(SLAVE,), source=True, links=(), remote_node=None
     )
     network.planes[1].configure(KeyPlan(associations=(plan,)))
     request = network.request()
@@ -413,7 +413,7 @@ def test_the_same_plan_again_changes_nothing() -> None:
             KeyPlan(
                 associations=(
                     AssociationPlan(
-                        app_id=APP, server=MASTER, clients=(), source=True, link_id=None, remote_node=None
+                        app_id=APP, server=MASTER, clients=(), source=True, links=(), remote_node=None
                     ),
                 )
             ),

@@ -85,7 +85,7 @@ class KeyModel:
         key_id = str(uuid.uuid4())
         content = uuid.uuid4().bytes * (size_bits // 128 + 1)
         self.stored[key_id] = (caller, client, content[: size_bits // 8])
-        key = SuppliedKey(key_id=key_id, key=Secret(self.stored[key_id][2]), link_id=LINK)
+        key = SuppliedKey(key_id=key_id, key=Secret(self.stored[key_id][2]), links=(LINK,))
         self.handed_out.append(key)
         return key
 

@@ -102,9 +102,7 @@ def test_a_key_container_is_json_of_what_was_supplied(contents: list[bytes], wit
 
     link = LinkId(str(uuid.UUID(int=1)))
     keys = [
-        SuppliedKey(
-            key_id=str(uuid.UUID(int=index)), key=Secret(content), link_id=link if index % 2 else None
-        )
+        SuppliedKey(key_id=str(uuid.UUID(int=index)), key=Secret(content), links=(link,) if index % 2 else ())
         for index, content in enumerate(contents)
     ]
     expected: list[dict[str, Any]] = []

@@ -55,7 +55,7 @@ class Pair:
                 server=ALICE,
                 clients=(BOB,),
                 source=node == A,
-                link_id=VIRTUAL,
+                links=(VIRTUAL,),
                 remote_node=other,
             )
             self.managers[node].configure(KeyPlan(routes=(route,), associations=(association,)))
@@ -135,7 +135,7 @@ async def test_the_buffer_fills_by_itself_and_status_tells(pair: Pair) -> None:
 
 
 async def test_two_applications_of_one_node_share_keys_too(pair: Pair) -> None:
-    plan = AssociationPlan(app_id=APP, server=BOB, clients=(CAROL,), source=True, link_id=None, remote_node=B)
+    plan = AssociationPlan(app_id=APP, server=BOB, clients=(CAROL,), source=True, links=(), remote_node=B)
     pair.managers[B].configure(KeyPlan(associations=(plan,)))
     status, made = await pair.ask(B, BOB, "carol/enc_keys", {"number": 3})
     assert status == 200
