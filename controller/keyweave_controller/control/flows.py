@@ -200,6 +200,18 @@ class Flow:
                 self._left[link] = (state % self._size, there)
 
 
+def cheapest_way(
+    around: Around,
+    costs: Sequence[float],
+    inside: Sequence[bool] | bytearray,
+    source: int,
+    destination: int,
+) -> Way | None:
+    """The cheapest way, searched from both ends; None when there is none."""
+    found = _from_both_ends(around, costs, inside, source, destination)
+    return None if found is None else tuple([link for link, _ in found[0]])
+
+
 def _from_both_ends(
     around: Around,
     costs: Sequence[float],
