@@ -17,8 +17,9 @@ from keyweave_core.errors import InvalidInput
 
 __all__ = ["MOST_WORK", "RiskPair", "Verdict", "Way", "disjoint_pair", "disjoint_ways", "risk_disjoint_pair"]
 
-MOST_WORK = 300
-"""Branches looked at before a search for an NP-hard answer gives up: tens of milliseconds at 50 nodes."""
+MOST_WORK = 60_000
+"""Branches times nodes of the graph after which a search for an NP-hard answer gives up, unless the caller
+says another number of branches: up to a third of a second on one core, whatever the size."""
 
 
 def disjoint_pair(
@@ -32,13 +33,13 @@ def disjoint_pair(
     max_hops: int | None = None,
     latency_us: Sequence[int] = (),
     max_latency_us: int | None = None,
-    most_work: int = MOST_WORK,
+    most_work: int | None = None,
 ) -> tuple[Way, Way] | None:
     """The two ways of least total cost that share no link (`nodes`: and no inner node), cheaper first.
 
     `max_hops` and `max_latency_us` bound each way. Where the cheapest pair breaks them, the answer is the
-    cheapest pair that keeps them unless the search ends at `most_work`: then it is the best pair met until
-    then, or None though there may be one. Without them None means that there is none.
+    cheapest pair that keeps them unless the search ends after `most_work` branches (None: by `MOST_WORK`):
+    then it is the best pair met, or None though there may be one. Without bounds None means: there is none.
     """
     limits = _limits(costs, max_hops, latency_us, max_latency_us)
     found = disjoint_ways(around, costs, inside, source, destination, 2, nodes=nodes)
@@ -56,7 +57,7 @@ def disjoint_pair(
         risks=(),
         limits=limits,
     )
-    return best_pair(task, most_work).ways
+    return best_pair(task, _work(around, most_work)).ways
 
 
 def disjoint_ways(
@@ -110,19 +111,18 @@ def risk_disjoint_pair(
     max_hops: int | None = None,
     latency_us: Sequence[int] = (),
     max_latency_us: int | None = None,
-    most_work: int = MOST_WORK,
+    most_work: int | None = None,
 ) -> RiskPair:
     """The disjoint pair that shares the fewest risk groups, and the cheapest of those; none at best.
 
-    `risks[link]` are the groups of a link: what falls together with it (a duct, a cable, a building). The
+    `risks[link]` are the groups of a link: what it falls with (a duct, a cable, a building). The
     answer says whether a pair without a common group was found, was proved not to exist, or was not found
-    within `most_work` branches; in the last two cases it holds the pair with the fewest common groups met.
+    within `most_work` branches (None: by `MOST_WORK`); in the last two cases it holds the pair with the
+    fewest common groups met.
     """
     _check(around, source, destination)
     if len(risks) != len(costs):
         raise InvalidInput(f"risk groups of {len(risks)} links for {len(costs)} links")
-    if most_work < 1:
-        raise InvalidInput(f"most_work {most_work}: at least 1")
     task = Task(
         around=around,
         costs=costs,
@@ -133,7 +133,7 @@ def risk_disjoint_pair(
         risks=risks,
         limits=_limits(costs, max_hops, latency_us, max_latency_us),
     )
-    return best_pair(task, most_work)
+    return best_pair(task, _work(around, most_work))
 
 
 def _flow(
@@ -167,3 +167,11 @@ def _limits(
     if max_latency_us is not None and len(latency_us) != len(costs):
         raise InvalidInput(f"latencies of {len(latency_us)} links for {len(costs)} links")
     return Limits(max_hops=max_hops, latency_us=latency_us, max_latency_us=max_latency_us)
+
+
+def _work(around: Around, most_work: int | None) -> int:
+    if most_work is None:
+        return max(20, MOST_WORK // len(around))
+    if most_work < 1:
+        raise InvalidInput(f"most_work {most_work}: at least 1")
+    return most_work
