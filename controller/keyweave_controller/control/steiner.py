@@ -183,8 +183,8 @@ def _without(graph: Graph, links: Links, piece: Links) -> Links | None:
 
 
 def _pieces(graph: Graph, links: Links) -> list[Links]:
-    degrees = degrees(graph, links)
-    ends = {graph.source, *graph.targets, *(node for node, count in degrees.items() if count > 2)}
+    forks = [node for node, count in degrees(graph, links).items() if count > 2]
+    ends = {graph.source, *graph.targets, *forks}
     pieces: list[set[int]] = []
     piece_into: dict[int, set[int]] = {}
     for link, here, there in from_the_root(graph, links):

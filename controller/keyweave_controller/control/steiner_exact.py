@@ -1,8 +1,9 @@
 """The cheapest tree that joins given nodes, for few of them.
 
 Rule of this file: for each set of targets, the cheapest tree that holds them and a node, from smaller sets
-joined at that node and then grown along links (S. Dreyfus, R. Wagner, The Steiner problem in graphs, Networks 1, 1971,
-in the form of R. Erickson, C. Monma, A. Veinott, Math. Oper. Res. 12, 1987). Work grows with 3**targets * nodes.
+joined at that node and then grown along links (S. Dreyfus, R. Wagner, The Steiner problem in graphs,
+Networks 1, 1971, in the form of R. Erickson, C. Monma, A. Veinott, Math. Oper. Res. 12, 1987). Work grows
+with 3**targets times the nodes.
 """
 
 from heapq import heappop, heappush
@@ -14,8 +15,7 @@ from keyweave_controller.control.steiner import Graph, Links, degrees, spanning
 def cheapest_tree(graph: Graph) -> Links:
     """The cheapest tree; all targets can be reached."""
     size, count = len(graph.around), len(graph.targets)
-    every = range(size)
-    joins = [node for node in every if graph.joins(node)]
+    joins = [node for node in range(size) if graph.joins(node)]
     best: list[list[float]] = [[]]
     made: list[dict[int, tuple[int, int]]] = [{}]  # node -> (link, node before), or (-1, part joined here)
     for group in range(1, 1 << count):
@@ -37,8 +37,13 @@ def cheapest_tree(graph: Graph) -> Links:
         _grow(graph, cost, how, alone=group == lowest)
         best.append(cost)
         made.append(how)
+    return _collected(graph, made)
+
+
+def _collected(graph: Graph, made: list[dict[int, tuple[int, int]]]) -> Links:
+    """The links of the tree that was made for all targets and the source."""
     links: set[int] = set()
-    waiting = [(len(best) - 1, graph.source)]
+    waiting = [(len(made) - 1, graph.source)]
     while waiting:
         group, node = waiting.pop()
         step = made[group].get(node)
