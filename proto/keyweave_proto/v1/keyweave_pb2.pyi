@@ -67,6 +67,28 @@ class AssociationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ASSOCIATION_STATE_CLOSING: _ClassVar[AssociationState]
     ASSOCIATION_STATE_CLOSED: _ClassVar[AssociationState]
     ASSOCIATION_STATE_REFUSED: _ClassVar[AssociationState]
+    ASSOCIATION_STATE_WAITING: _ClassVar[AssociationState]
+
+class ServiceClass(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERVICE_CLASS_UNSPECIFIED: _ClassVar[ServiceClass]
+    SERVICE_CLASS_GUARANTEED: _ClassVar[ServiceClass]
+    SERVICE_CLASS_BEST_EFFORT: _ClassVar[ServiceClass]
+    SERVICE_CLASS_SCHEDULED: _ClassVar[ServiceClass]
+
+class Protection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROTECTION_UNSPECIFIED: _ClassVar[Protection]
+    PROTECTION_RESTORATION: _ClassVar[Protection]
+    PROTECTION_ONE_TO_ONE: _ClassVar[Protection]
+    PROTECTION_ONE_PLUS_ONE: _ClassVar[Protection]
+
+class Disjointness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DISJOINTNESS_UNSPECIFIED: _ClassVar[Disjointness]
+    DISJOINTNESS_LINKS: _ClassVar[Disjointness]
+    DISJOINTNESS_NODES: _ClassVar[Disjointness]
+    DISJOINTNESS_RISKS: _ClassVar[Disjointness]
 
 class OperatorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -89,6 +111,9 @@ class Fate(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FATE_CARRIED: _ClassVar[Fate]
     FATE_MOVED: _ClassVar[Fate]
     FATE_LOST: _ClassVar[Fate]
+    FATE_PREEMPTED: _ClassVar[Fate]
+    FATE_DEGRADED: _ClassVar[Fate]
+    FATE_WAITING: _ClassVar[Fate]
 NODE_STATUS_UNSPECIFIED: NodeStatus
 NODE_STATUS_NEW: NodeStatus
 NODE_STATUS_OPERATING: NodeStatus
@@ -126,6 +151,19 @@ ASSOCIATION_STATE_SUSPENDED: AssociationState
 ASSOCIATION_STATE_CLOSING: AssociationState
 ASSOCIATION_STATE_CLOSED: AssociationState
 ASSOCIATION_STATE_REFUSED: AssociationState
+ASSOCIATION_STATE_WAITING: AssociationState
+SERVICE_CLASS_UNSPECIFIED: ServiceClass
+SERVICE_CLASS_GUARANTEED: ServiceClass
+SERVICE_CLASS_BEST_EFFORT: ServiceClass
+SERVICE_CLASS_SCHEDULED: ServiceClass
+PROTECTION_UNSPECIFIED: Protection
+PROTECTION_RESTORATION: Protection
+PROTECTION_ONE_TO_ONE: Protection
+PROTECTION_ONE_PLUS_ONE: Protection
+DISJOINTNESS_UNSPECIFIED: Disjointness
+DISJOINTNESS_LINKS: Disjointness
+DISJOINTNESS_NODES: Disjointness
+DISJOINTNESS_RISKS: Disjointness
 OPERATOR_STATE_UNSPECIFIED: OperatorState
 OPERATOR_STATE_NONE: OperatorState
 OPERATOR_STATE_ACK: OperatorState
@@ -139,9 +177,12 @@ FATE_UNSPECIFIED: Fate
 FATE_CARRIED: Fate
 FATE_MOVED: Fate
 FATE_LOST: Fate
+FATE_PREEMPTED: Fate
+FATE_DEGRADED: Fate
+FATE_WAITING: Fate
 
 class Node(_message.Message):
-    __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at", "faults")
+    __slots__ = ("node_id", "name", "connected", "status", "location_id", "version", "trust_level", "relays_keys", "reports_link_statistics", "reports_application_statistics", "consumers", "interfaces", "lost_reason", "changed_at", "faults", "trust", "domain")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +198,8 @@ class Node(_message.Message):
     LOST_REASON_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    TRUST_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     name: str
     connected: bool
@@ -172,7 +215,9 @@ class Node(_message.Message):
     lost_reason: str
     changed_at: _timestamp_pb2.Timestamp
     faults: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., location_id: _Optional[str] = ..., version: _Optional[str] = ..., trust_level: _Optional[_Union[TrustLevel, str]] = ..., relays_keys: _Optional[bool] = ..., reports_link_statistics: _Optional[bool] = ..., reports_application_statistics: _Optional[bool] = ..., consumers: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[_Union[Interface, _Mapping]]] = ..., lost_reason: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
+    trust: int
+    domain: str
+    def __init__(self, node_id: _Optional[str] = ..., name: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, str]] = ..., location_id: _Optional[str] = ..., version: _Optional[str] = ..., trust_level: _Optional[_Union[TrustLevel, str]] = ..., relays_keys: _Optional[bool] = ..., reports_link_statistics: _Optional[bool] = ..., reports_application_statistics: _Optional[bool] = ..., consumers: _Optional[_Iterable[str]] = ..., interfaces: _Optional[_Iterable[_Union[Interface, _Mapping]]] = ..., lost_reason: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[_Iterable[str]] = ..., trust: _Optional[int] = ..., domain: _Optional[str] = ...) -> None: ...
 
 class Interface(_message.Message):
     __slots__ = ("interface_id", "model", "technology", "role_support", "status", "attached_device", "attached_port", "wavelength_range", "max_absorption_db")
@@ -197,7 +242,7 @@ class Interface(_message.Message):
     def __init__(self, interface_id: _Optional[int] = ..., model: _Optional[str] = ..., technology: _Optional[_Union[Technology, str]] = ..., role_support: _Optional[_Union[Role, str]] = ..., status: _Optional[_Union[InterfaceStatus, str]] = ..., attached_device: _Optional[str] = ..., attached_port: _Optional[int] = ..., wavelength_range: _Optional[str] = ..., max_absorption_db: _Optional[float] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends")
+    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends", "risk_groups", "latency_ms", "technologies", "limited_in_time", "windows", "shy_until", "overbooked_since")
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     A_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     B_NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +262,13 @@ class Link(_message.Message):
     DOWN_REASON_FIELD_NUMBER: _ClassVar[int]
     RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
     ENDS_FIELD_NUMBER: _ClassVar[int]
+    RISK_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    TECHNOLOGIES_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_IN_TIME_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    SHY_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    OVERBOOKED_SINCE_FIELD_NUMBER: _ClassVar[int]
     link_id: str
     a_node_id: str
     b_node_id: str
@@ -236,7 +288,24 @@ class Link(_message.Message):
     down_reason: str
     reservations: _containers.RepeatedCompositeFieldContainer[Reservation]
     ends: _containers.RepeatedCompositeFieldContainer[LinkEnd]
-    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ...) -> None: ...
+    risk_groups: _containers.RepeatedScalarFieldContainer[str]
+    latency_ms: float
+    technologies: _containers.RepeatedScalarFieldContainer[Technology]
+    limited_in_time: bool
+    windows: _containers.RepeatedCompositeFieldContainer[Window]
+    shy_until: _timestamp_pb2.Timestamp
+    overbooked_since: _timestamp_pb2.Timestamp
+    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ..., risk_groups: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., limited_in_time: _Optional[bool] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., shy_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overbooked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("starts_at", "ends_at", "rate_bps")
+    STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    starts_at: _timestamp_pb2.Timestamp
+    ends_at: _timestamp_pb2.Timestamp
+    rate_bps: int
+    def __init__(self, starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rate_bps: _Optional[int] = ...) -> None: ...
 
 class Reservation(_message.Message):
     __slots__ = ("virtual_link_id", "bandwidth_bps")
@@ -308,6 +377,76 @@ class TopologyUpdate(_message.Message):
     removed_link_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, snapshot: _Optional[bool] = ..., nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[Link, _Mapping]]] = ..., removed_node_ids: _Optional[_Iterable[str]] = ..., removed_link_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Constraints(_message.Message):
+    __slots__ = ("max_hops", "max_latency_ms", "min_trust", "exclude_links", "exclude_nodes", "include_links", "include_nodes", "exclude_risks", "technologies", "domains", "min_stored_bits", "max_key_age_s", "direct_only")
+    MAX_HOPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_TRUST_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_LINKS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_NODES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LINKS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_NODES_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_RISKS_FIELD_NUMBER: _ClassVar[int]
+    TECHNOLOGIES_FIELD_NUMBER: _ClassVar[int]
+    DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    MIN_STORED_BITS_FIELD_NUMBER: _ClassVar[int]
+    MAX_KEY_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    max_hops: int
+    max_latency_ms: float
+    min_trust: int
+    exclude_links: _containers.RepeatedScalarFieldContainer[str]
+    exclude_nodes: _containers.RepeatedScalarFieldContainer[str]
+    include_links: _containers.RepeatedScalarFieldContainer[str]
+    include_nodes: _containers.RepeatedScalarFieldContainer[str]
+    exclude_risks: _containers.RepeatedScalarFieldContainer[str]
+    technologies: _containers.RepeatedScalarFieldContainer[Technology]
+    domains: _containers.RepeatedScalarFieldContainer[str]
+    min_stored_bits: int
+    max_key_age_s: int
+    direct_only: bool
+    def __init__(self, max_hops: _Optional[int] = ..., max_latency_ms: _Optional[float] = ..., min_trust: _Optional[int] = ..., exclude_links: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_links: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., exclude_risks: _Optional[_Iterable[str]] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., domains: _Optional[_Iterable[str]] = ..., min_stored_bits: _Optional[int] = ..., max_key_age_s: _Optional[int] = ..., direct_only: _Optional[bool] = ...) -> None: ...
+
+class Service(_message.Message):
+    __slots__ = ("service_class", "protection", "disjointness", "ways", "preemptible", "key_bits", "strategy", "starts_at", "constraints")
+    SERVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    DISJOINTNESS_FIELD_NUMBER: _ClassVar[int]
+    WAYS_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTIBLE_FIELD_NUMBER: _ClassVar[int]
+    KEY_BITS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    service_class: ServiceClass
+    protection: Protection
+    disjointness: Disjointness
+    ways: int
+    preemptible: bool
+    key_bits: int
+    strategy: str
+    starts_at: _timestamp_pb2.Timestamp
+    constraints: Constraints
+    def __init__(self, service_class: _Optional[_Union[ServiceClass, str]] = ..., protection: _Optional[_Union[Protection, str]] = ..., disjointness: _Optional[_Union[Disjointness, str]] = ..., ways: _Optional[int] = ..., preemptible: _Optional[bool] = ..., key_bits: _Optional[int] = ..., strategy: _Optional[str] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+
+class Alternatives(_message.Message):
+    __slots__ = ("alternatives",)
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
+    def __init__(self, alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ...) -> None: ...
+
+class Alternative(_message.Message):
+    __slots__ = ("rate_bps", "starts_at", "service_class", "note")
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    rate_bps: int
+    starts_at: _timestamp_pb2.Timestamp
+    service_class: ServiceClass
+    note: str
+    def __init__(self, rate_bps: _Optional[int] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service_class: _Optional[_Union[ServiceClass, str]] = ..., note: _Optional[str] = ...) -> None: ...
+
 class Qos(_message.Message):
     __slots__ = ("min_bandwidth_bps", "max_bandwidth_bps", "jitter_ms", "ttl_s", "shared_path", "shared_keys")
     MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
@@ -325,7 +464,7 @@ class Qos(_message.Message):
     def __init__(self, min_bandwidth_bps: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., jitter_ms: _Optional[int] = ..., ttl_s: _Optional[int] = ..., shared_path: _Optional[bool] = ..., shared_keys: _Optional[bool] = ...) -> None: ...
 
 class Path(_message.Message):
-    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since")
+    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since", "hop_bps")
     VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -333,6 +472,7 @@ class Path(_message.Message):
     HOPS_FIELD_NUMBER: _ClassVar[int]
     BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
+    HOP_BPS_FIELD_NUMBER: _ClassVar[int]
     virtual_link_id: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     node_names: _containers.RepeatedScalarFieldContainer[str]
@@ -340,10 +480,11 @@ class Path(_message.Message):
     hops: int
     bandwidth_bps: int
     since: _timestamp_pb2.Timestamp
-    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    hop_bps: int
+    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ...) -> None: ...
 
 class Association(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant")
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -366,6 +507,13 @@ class Association(_message.Message):
     OUTAGE_S_FIELD_NUMBER: _ClassVar[int]
     CONFIGURED_AS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_BPS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTED_BY_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -388,29 +536,46 @@ class Association(_message.Message):
     outage_s: float
     configured_as: str
     tenant: str
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+    service: Service
+    others: _containers.RepeatedCompositeFieldContainer[Path]
+    next_others: _containers.RepeatedCompositeFieldContainer[Path]
+    share_bps: int
+    degraded: _containers.RepeatedScalarFieldContainer[str]
+    preempted_by: str
+    trouble: str
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class OpenAssociationRequest(_message.Message):
-    __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at")
+    __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at", "service")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     QOS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     source: str
     destination: str
     qos: Qos
     priority: int
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    service: Service
+    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ...) -> None: ...
 
 class OpenAssociationResponse(_message.Message):
     __slots__ = ("association",)
     ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
     association: Association
     def __init__(self, association: _Optional[_Union[Association, _Mapping]] = ...) -> None: ...
+
+class DeployPathRequest(_message.Message):
+    __slots__ = ("path_id", "association")
+    PATH_ID_FIELD_NUMBER: _ClassVar[int]
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    path_id: str
+    association: OpenAssociationRequest
+    def __init__(self, path_id: _Optional[str] = ..., association: _Optional[_Union[OpenAssociationRequest, _Mapping]] = ...) -> None: ...
 
 class CloseAssociationRequest(_message.Message):
     __slots__ = ("request_id", "app_id")
@@ -653,7 +818,7 @@ class Bill(_message.Message):
     def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., tariff: _Optional[_Union[Tariff, _Mapping]] = ...) -> None: ...
 
 class ComputePathsRequest(_message.Message):
-    __slots__ = ("source", "destination", "min_bandwidth_bps", "max_hops", "exclude_link_ids", "exclude_nodes", "include_link_ids", "include_nodes", "number")
+    __slots__ = ("source", "destination", "min_bandwidth_bps", "max_hops", "exclude_link_ids", "exclude_nodes", "include_link_ids", "include_nodes", "number", "service", "more_destinations")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
@@ -663,6 +828,8 @@ class ComputePathsRequest(_message.Message):
     INCLUDE_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_NODES_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    MORE_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     min_bandwidth_bps: int
@@ -672,10 +839,12 @@ class ComputePathsRequest(_message.Message):
     include_link_ids: _containers.RepeatedScalarFieldContainer[str]
     include_nodes: _containers.RepeatedScalarFieldContainer[str]
     number: int
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., max_hops: _Optional[int] = ..., exclude_link_ids: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_link_ids: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ...) -> None: ...
+    service: Service
+    more_destinations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., max_hops: _Optional[int] = ..., exclude_link_ids: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_link_ids: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., more_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PathCandidate(_message.Message):
-    __slots__ = ("path_id", "node_ids", "node_names", "link_ids", "hops", "cost", "bottleneck_bps", "distance_km")
+    __slots__ = ("path_id", "node_ids", "node_names", "link_ids", "hops", "cost", "bottleneck_bps", "distance_km", "latency_ms", "expires_at", "others", "total_cost", "shared_risks")
     PATH_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -684,6 +853,11 @@ class PathCandidate(_message.Message):
     COST_FIELD_NUMBER: _ClassVar[int]
     BOTTLENECK_BPS_FIELD_NUMBER: _ClassVar[int]
     DISTANCE_KM_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COST_FIELD_NUMBER: _ClassVar[int]
+    SHARED_RISKS_FIELD_NUMBER: _ClassVar[int]
     path_id: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     node_names: _containers.RepeatedScalarFieldContainer[str]
@@ -692,42 +866,87 @@ class PathCandidate(_message.Message):
     cost: float
     bottleneck_bps: int
     distance_km: float
-    def __init__(self, path_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., distance_km: _Optional[float] = ...) -> None: ...
+    latency_ms: float
+    expires_at: _timestamp_pb2.Timestamp
+    others: _containers.RepeatedCompositeFieldContainer[CandidateWay]
+    total_cost: float
+    shared_risks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, path_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., distance_km: _Optional[float] = ..., latency_ms: _Optional[float] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., others: _Optional[_Iterable[_Union[CandidateWay, _Mapping]]] = ..., total_cost: _Optional[float] = ..., shared_risks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CandidateWay(_message.Message):
+    __slots__ = ("node_ids", "node_names", "link_ids", "hops", "cost", "bottleneck_bps", "distance_km", "latency_ms")
+    NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    BOTTLENECK_BPS_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_KM_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    node_ids: _containers.RepeatedScalarFieldContainer[str]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    hops: int
+    cost: float
+    bottleneck_bps: int
+    distance_km: float
+    latency_ms: float
+    def __init__(self, node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., distance_km: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
 
 class ComputePathsResponse(_message.Message):
-    __slots__ = ("paths", "reasons")
+    __slots__ = ("paths", "reasons", "strategy")
     PATHS_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
     paths: _containers.RepeatedCompositeFieldContainer[PathCandidate]
     reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, paths: _Optional[_Iterable[_Union[PathCandidate, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    strategy: str
+    def __init__(self, paths: _Optional[_Iterable[_Union[PathCandidate, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., strategy: _Optional[str] = ...) -> None: ...
 
 class WhatIfRequest(_message.Message):
-    __slots__ = ("fail_link_ids", "fail_nodes", "add_demands")
+    __slots__ = ("fail_link_ids", "fail_nodes", "add_demands", "fail_risks", "link_rates")
     FAIL_LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     FAIL_NODES_FIELD_NUMBER: _ClassVar[int]
     ADD_DEMANDS_FIELD_NUMBER: _ClassVar[int]
+    FAIL_RISKS_FIELD_NUMBER: _ClassVar[int]
+    LINK_RATES_FIELD_NUMBER: _ClassVar[int]
     fail_link_ids: _containers.RepeatedScalarFieldContainer[str]
     fail_nodes: _containers.RepeatedScalarFieldContainer[str]
     add_demands: _containers.RepeatedCompositeFieldContainer[Demand]
-    def __init__(self, fail_link_ids: _Optional[_Iterable[str]] = ..., fail_nodes: _Optional[_Iterable[str]] = ..., add_demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ...) -> None: ...
+    fail_risks: _containers.RepeatedScalarFieldContainer[str]
+    link_rates: _containers.RepeatedCompositeFieldContainer[LinkRate]
+    def __init__(self, fail_link_ids: _Optional[_Iterable[str]] = ..., fail_nodes: _Optional[_Iterable[str]] = ..., add_demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ..., fail_risks: _Optional[_Iterable[str]] = ..., link_rates: _Optional[_Iterable[_Union[LinkRate, _Mapping]]] = ...) -> None: ...
+
+class LinkRate(_message.Message):
+    __slots__ = ("link", "rate_bps")
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    link: str
+    rate_bps: int
+    def __init__(self, link: _Optional[str] = ..., rate_bps: _Optional[int] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("id", "source", "destination", "min_bandwidth_bps", "priority")
+    __slots__ = ("id", "source", "destination", "min_bandwidth_bps", "priority", "max_bandwidth_bps", "service", "expires_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     source: str
     destination: str
     min_bandwidth_bps: int
     priority: int
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
+    max_bandwidth_bps: int
+    service: Service
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., priority: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("id", "source", "destination", "fate", "node_ids", "node_names", "link_ids", "reasons")
+    __slots__ = ("id", "source", "destination", "fate", "node_ids", "node_names", "link_ids", "reasons", "priority", "before_bps", "after_bps", "hops_before", "hops", "preempted_by", "alternatives", "demand")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -736,6 +955,14 @@ class Outcome(_message.Message):
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
     LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_BPS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_BPS_FIELD_NUMBER: _ClassVar[int]
+    HOPS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTED_BY_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    DEMAND_FIELD_NUMBER: _ClassVar[int]
     id: str
     source: str
     destination: str
@@ -744,27 +971,171 @@ class Outcome(_message.Message):
     node_names: _containers.RepeatedScalarFieldContainer[str]
     link_ids: _containers.RepeatedScalarFieldContainer[str]
     reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., fate: _Optional[_Union[Fate, str]] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    priority: int
+    before_bps: int
+    after_bps: int
+    hops_before: int
+    hops: int
+    preempted_by: str
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
+    demand: bool
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., fate: _Optional[_Union[Fate, str]] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ..., priority: _Optional[int] = ..., before_bps: _Optional[int] = ..., after_bps: _Optional[int] = ..., hops_before: _Optional[int] = ..., hops: _Optional[int] = ..., preempted_by: _Optional[str] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ..., demand: _Optional[bool] = ...) -> None: ...
 
 class WhatIfResponse(_message.Message):
-    __slots__ = ("outcomes",)
+    __slots__ = ("outcomes", "links")
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
     outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
-    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+    links: _containers.RepeatedCompositeFieldContainer[LinkImpact]
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[LinkImpact, _Mapping]]] = ...) -> None: ...
+
+class LinkImpact(_message.Message):
+    __slots__ = ("link_id", "a_name", "b_name", "reserved_before_bps", "reserved_bps", "usable_bps")
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    A_NAME_FIELD_NUMBER: _ClassVar[int]
+    B_NAME_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BEFORE_BPS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    USABLE_BPS_FIELD_NUMBER: _ClassVar[int]
+    link_id: str
+    a_name: str
+    b_name: str
+    reserved_before_bps: int
+    reserved_bps: int
+    usable_bps: int
+    def __init__(self, link_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., reserved_before_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., usable_bps: _Optional[int] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("association", "source", "destination")
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    association: str
+    source: str
+    destination: str
+    def __init__(self, association: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("association", "summary", "since", "strategy", "paths", "alternatives", "bottlenecks", "reasons", "waiting_for", "would_fit")
+    ASSOCIATION_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    BOTTLENECKS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    WOULD_FIT_FIELD_NUMBER: _ClassVar[int]
+    association: Association
+    summary: str
+    since: _timestamp_pb2.Timestamp
+    strategy: str
+    paths: _containers.RepeatedCompositeFieldContainer[PricedPath]
+    alternatives: _containers.RepeatedCompositeFieldContainer[PricedPath]
+    bottlenecks: _containers.RepeatedCompositeFieldContainer[LinkLoad]
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    waiting_for: _containers.RepeatedScalarFieldContainer[str]
+    would_fit: _containers.RepeatedCompositeFieldContainer[Alternative]
+    def __init__(self, association: _Optional[_Union[Association, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., strategy: _Optional[str] = ..., paths: _Optional[_Iterable[_Union[PricedPath, _Mapping]]] = ..., alternatives: _Optional[_Iterable[_Union[PricedPath, _Mapping]]] = ..., bottlenecks: _Optional[_Iterable[_Union[LinkLoad, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., waiting_for: _Optional[_Iterable[str]] = ..., would_fit: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ...) -> None: ...
+
+class PricedPath(_message.Message):
+    __slots__ = ("node_names", "link_ids", "cost", "bottleneck_bps", "verdict", "path_id", "latency_ms")
+    NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    BOTTLENECK_BPS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    PATH_ID_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    node_names: _containers.RepeatedScalarFieldContainer[str]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    cost: float
+    bottleneck_bps: int
+    verdict: str
+    path_id: str
+    latency_ms: float
+    def __init__(self, node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., verdict: _Optional[str] = ..., path_id: _Optional[str] = ..., latency_ms: _Optional[float] = ...) -> None: ...
+
+class LinkLoad(_message.Message):
+    __slots__ = ("link_id", "a_name", "b_name", "skr_bps", "usable_bps", "reserved_bps", "holders")
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    A_NAME_FIELD_NUMBER: _ClassVar[int]
+    B_NAME_FIELD_NUMBER: _ClassVar[int]
+    SKR_BPS_FIELD_NUMBER: _ClassVar[int]
+    USABLE_BPS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    link_id: str
+    a_name: str
+    b_name: str
+    skr_bps: int
+    usable_bps: int
+    reserved_bps: int
+    holders: _containers.RepeatedCompositeFieldContainer[LinkHolder]
+    def __init__(self, link_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., skr_bps: _Optional[int] = ..., usable_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., holders: _Optional[_Iterable[_Union[LinkHolder, _Mapping]]] = ...) -> None: ...
+
+class LinkHolder(_message.Message):
+    __slots__ = ("app_id", "source", "destination", "priority", "reserved_bps", "preemptible")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTIBLE_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    source: str
+    destination: str
+    priority: int
+    reserved_bps: int
+    preemptible: bool
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., priority: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., preemptible: _Optional[bool] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("default_min_bandwidth_bps", "max_relay_hops", "usable_share", "wait_to_restore_s", "closed_kept")
+    __slots__ = ("default_min_bandwidth_bps", "max_relay_hops", "usable_share", "wait_to_restore_s", "closed_kept", "guaranteed_strategy", "best_effort_strategy", "scheduled_strategy", "preemption", "most_moves", "optimise_every_s", "move_budget", "revert", "rate_smoothing_s", "overbooked_hold_s", "damping_half_life_s", "damping_suppress", "damping_reuse", "keys_per_batch", "share_spare_rate", "path_validity_s")
     DEFAULT_MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     MAX_RELAY_HOPS_FIELD_NUMBER: _ClassVar[int]
     USABLE_SHARE_FIELD_NUMBER: _ClassVar[int]
     WAIT_TO_RESTORE_S_FIELD_NUMBER: _ClassVar[int]
     CLOSED_KEPT_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEED_STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTION_FIELD_NUMBER: _ClassVar[int]
+    MOST_MOVES_FIELD_NUMBER: _ClassVar[int]
+    OPTIMISE_EVERY_S_FIELD_NUMBER: _ClassVar[int]
+    MOVE_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    REVERT_FIELD_NUMBER: _ClassVar[int]
+    RATE_SMOOTHING_S_FIELD_NUMBER: _ClassVar[int]
+    OVERBOOKED_HOLD_S_FIELD_NUMBER: _ClassVar[int]
+    DAMPING_HALF_LIFE_S_FIELD_NUMBER: _ClassVar[int]
+    DAMPING_SUPPRESS_FIELD_NUMBER: _ClassVar[int]
+    DAMPING_REUSE_FIELD_NUMBER: _ClassVar[int]
+    KEYS_PER_BATCH_FIELD_NUMBER: _ClassVar[int]
+    SHARE_SPARE_RATE_FIELD_NUMBER: _ClassVar[int]
+    PATH_VALIDITY_S_FIELD_NUMBER: _ClassVar[int]
     default_min_bandwidth_bps: int
     max_relay_hops: int
     usable_share: float
     wait_to_restore_s: float
     closed_kept: int
-    def __init__(self, default_min_bandwidth_bps: _Optional[int] = ..., max_relay_hops: _Optional[int] = ..., usable_share: _Optional[float] = ..., wait_to_restore_s: _Optional[float] = ..., closed_kept: _Optional[int] = ...) -> None: ...
+    guaranteed_strategy: str
+    best_effort_strategy: str
+    scheduled_strategy: str
+    preemption: bool
+    most_moves: int
+    optimise_every_s: float
+    move_budget: int
+    revert: bool
+    rate_smoothing_s: float
+    overbooked_hold_s: float
+    damping_half_life_s: float
+    damping_suppress: float
+    damping_reuse: float
+    keys_per_batch: int
+    share_spare_rate: bool
+    path_validity_s: float
+    def __init__(self, default_min_bandwidth_bps: _Optional[int] = ..., max_relay_hops: _Optional[int] = ..., usable_share: _Optional[float] = ..., wait_to_restore_s: _Optional[float] = ..., closed_kept: _Optional[int] = ..., guaranteed_strategy: _Optional[str] = ..., best_effort_strategy: _Optional[str] = ..., scheduled_strategy: _Optional[str] = ..., preemption: _Optional[bool] = ..., most_moves: _Optional[int] = ..., optimise_every_s: _Optional[float] = ..., move_budget: _Optional[int] = ..., revert: _Optional[bool] = ..., rate_smoothing_s: _Optional[float] = ..., overbooked_hold_s: _Optional[float] = ..., damping_half_life_s: _Optional[float] = ..., damping_suppress: _Optional[float] = ..., damping_reuse: _Optional[float] = ..., keys_per_batch: _Optional[int] = ..., share_spare_rate: _Optional[bool] = ..., path_validity_s: _Optional[float] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
     __slots__ = ()
@@ -777,12 +1148,14 @@ class SetPolicyRequest(_message.Message):
     def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
 
 class PolicyReply(_message.Message):
-    __slots__ = ("policy", "configured")
+    __slots__ = ("policy", "configured", "strategies")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_FIELD_NUMBER: _ClassVar[int]
     policy: Policy
     configured: bool
-    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., configured: _Optional[bool] = ...) -> None: ...
+    strategies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., configured: _Optional[bool] = ..., strategies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetTariffRequest(_message.Message):
     __slots__ = ()
@@ -847,7 +1220,7 @@ class DeleteTenantResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ConfiguredAssociation(_message.Message):
-    __slots__ = ("name", "source", "destination", "qos", "priority", "expires_at", "tenant", "app_id")
+    __slots__ = ("name", "source", "destination", "qos", "priority", "expires_at", "tenant", "app_id", "service")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -856,6 +1229,7 @@ class ConfiguredAssociation(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     source: str
     destination: str
@@ -864,7 +1238,8 @@ class ConfiguredAssociation(_message.Message):
     expires_at: _timestamp_pb2.Timestamp
     tenant: str
     app_id: str
-    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., app_id: _Optional[str] = ...) -> None: ...
+    service: Service
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., app_id: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ...) -> None: ...
 
 class ListConfiguredRequest(_message.Message):
     __slots__ = ()

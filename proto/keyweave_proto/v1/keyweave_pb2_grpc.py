@@ -233,6 +233,11 @@ class AssociationsStub:
                 request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAssociationsRequest.SerializeToString,
                 response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.AssociationUpdate.FromString,
                 _registered_method=True)
+        self.DeployPath = channel.unary_unary(
+                '/keyweave.v1.Associations/DeployPath',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeployPathRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.OpenAssociationResponse.FromString,
+                _registered_method=True)
 
 
 class AssociationsServicer:
@@ -275,6 +280,14 @@ class AssociationsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeployPath(self, request, context):
+        """Open an association over a path of Planning.ComputePaths and no other. A path that is unknown, too old or
+        does not fit any more is ABORTED, and the error carries fresh ones (a ComputePathsResponse).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssociationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -302,6 +315,11 @@ def add_AssociationsServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAssociationsRequest.FromString,
                     response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.AssociationUpdate.SerializeToString,
+            ),
+            'DeployPath': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeployPath,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.DeployPathRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.OpenAssociationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +460,33 @@ class Associations:
             '/keyweave.v1.Associations/Watch',
             keyweave__proto_dot_v1_dot_keyweave__pb2.WatchAssociationsRequest.SerializeToString,
             keyweave__proto_dot_v1_dot_keyweave__pb2.AssociationUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeployPath(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Associations/DeployPath',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.DeployPathRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.OpenAssociationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -812,6 +857,11 @@ class PlanningStub:
                 request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.SerializeToString,
                 response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/keyweave.v1.Planning/Explain',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Explanation.FromString,
+                _registered_method=True)
 
 
 class PlanningServicer:
@@ -834,6 +884,13 @@ class PlanningServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Why an association has what it has, or has nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlanningServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -846,6 +903,11 @@ def add_PlanningServicer_to_server(servicer, server):
                     servicer.WhatIf,
                     request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.FromString,
                     response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ExplainRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.Explanation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -905,6 +967,33 @@ class Planning:
             '/keyweave.v1.Planning/WhatIf',
             keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfRequest.SerializeToString,
             keyweave__proto_dot_v1_dot_keyweave__pb2.WhatIfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Planning/Explain',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ExplainRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.Explanation.FromString,
             options,
             channel_credentials,
             insecure,
