@@ -15,7 +15,17 @@ from keyweave_core.physics.profiles import PROFILES
 from keyweave_lab.topology import Topology, TopologyLink, link_id_of, node_id_of
 from keyweave_lab.topology_file import parse_topology, read_topology, shipped_topologies, topology_path
 
-SHIPPED = ("cambridge", "madqci", "nsfnet", "secoqc", "tokyo", "triangle")
+SHIPPED = (
+    "cambridge",
+    "germany50",
+    "madqci",
+    "nobel_germany",
+    "nsfnet",
+    "nsfnet14",
+    "secoqc",
+    "tokyo",
+    "triangle",
+)
 
 GOOD = """\
 name: small
@@ -88,7 +98,7 @@ def test_what_is_shipped() -> None:
     for name in SHIPPED:
         assert topology_path(name) == shipped_topologies() / f"{name}.yaml"
     assert topology_path("some/where.yaml") == Path("some/where.yaml")
-    with pytest.raises(SettingsError, match="no such topology; there are cambridge, madqci"):
+    with pytest.raises(SettingsError, match="no such topology; there are cambridge, germany50, madqci"):
         topology_path("atlantis")
 
 
