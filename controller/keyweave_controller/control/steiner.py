@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from keyweave_controller.control.flows import NEVER, Around
+from keyweave_core.errors import InternalFault
 
 Links = frozenset[int]
 
@@ -63,31 +64,25 @@ class Graph:
         return sum(self.costs[link] for link in links)
 
 
-def separate_costs(
-    around: Around,
-    costs: Sequence[float],
-    inside: Sequence[bool] | bytearray,
-    source: int,
-    targets: Sequence[int],
-) -> list[float] | None:
+def separate_costs(graph: Graph) -> list[float] | None:
     """The cost of the cheapest way to each target; None when one cannot be reached."""
-    reached = [NEVER] * len(around)
-    reached[source] = 0.0
-    left = set(targets)
-    waiting = [(0.0, source)]
+    reached = [NEVER] * len(graph.around)
+    reached[graph.source] = 0.0
+    left = set(graph.targets)
+    waiting = [(0.0, graph.source)]
     while waiting and left:
         so_far, here = heappop(waiting)
         if so_far > reached[here]:
             continue
         left.discard(here)
-        if here != source and not inside[here]:
+        if not graph.joins(here):
             continue
-        for link, there in around[here]:
-            further = so_far + costs[link]
+        for link, there in graph.around[here]:
+            further = so_far + graph.costs[link]
             if further < reached[there]:
                 reached[there] = further
                 heappush(waiting, (further, there))
-    return None if left else [reached[target] for target in targets]
+    return None if left else [reached[target] for target in graph.targets]
 
 
 def grown(graph: Graph) -> Links:
@@ -96,8 +91,10 @@ def grown(graph: Graph) -> Links:
     nodes = {graph.source}
     left = set(graph.targets)
     while left:
-        _, way = _bridge(graph, [node for node in sorted(nodes) if graph.joins(node)], left) or (0.0, [])
-        for link, node in way:
+        found = _bridge(graph, [node for node in nodes if graph.joins(node)], left)
+        if found is None:
+            raise InternalFault(f"no way from node {graph.source} to nodes {sorted(left)}")
+        for link, node in found[1]:
             links.add(link)
             nodes.add(node)
         left -= nodes

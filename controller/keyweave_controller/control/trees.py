@@ -68,10 +68,10 @@ def multicast_tree(
     """
     wanted = sorted(set(targets))
     _check(around, source, wanted)
-    separate = steiner.separate_costs(around, costs, inside, source, wanted)
+    graph = steiner.Graph.of(around, costs, inside, source, wanted)
+    separate = steiner.separate_costs(graph)
     if separate is None:
         return None
-    graph = steiner.Graph.of(around, costs, inside, source, wanted)
     exact = (1 << len(wanted)) * len(around) <= most_work
     links = steiner_exact.cheapest_tree(graph) if exact else steiner.improved(graph, steiner.grown(graph))
     steps = steiner.from_the_root(graph, links)
