@@ -1,0 +1,61 @@
+"""Plant files: TOML in, a `Plant` out, and every complaint names file, table and key.
+
+Rule of this file: the same reader as for settings: an unknown key is fatal, and what does not fit together is
+refused as a whole. The tables are the fields of `control.optical.plant.Plant`:
+
+    sites = ["Norte", "Quevedo"]          # names of the nodes; other places that light passes, too
+    guard_channels = 0
+
+    [[fibres]]
+    name = "QN"
+    a = "Norte"
+    b = "Quevedo"
+    km = 3.9
+    loss_db = 3.0                         # measured; or attenuation_db_per_km and connectors_db
+    ducts = ["M-30"]
+
+    [[switches]]
+    name = "norte-osw"
+    site = "Norte"
+    insertion_db = 1.0
+    ports = 16
+    fibres = ["QN"]
+
+    [[modules]]
+    site = "Norte"
+    interface_id = 1
+    at = "norte-osw"                      # a switch of the site, or a fibre that ends there
+    role = "TRANSMITTER"
+    profile = "bb84-t12-1ghz"
+    wavelength_range = "30-36"
+    max_absorption_db = 24.0
+
+    [[classical]]
+    name = "norte-quevedo-100g"
+    source = "Norte"
+    fibres = ["QN"]
+    channel = 21
+    launch_dbm = -3.0
+
+    [[channels]]
+    link = "Norte-Quevedo"                # or the id of the link
+    transmitter = {site = "Norte", interface_id = 1}
+    receiver = {site = "Quevedo", interface_id = 1}
+    fibres = ["QN"]
+    channel = 34
+"""
+
+from pathlib import Path
+
+from keyweave_controller.control.optical.plant import Plant
+from keyweave_core.runtime.settings import parse_settings, read_settings
+
+
+def read_plant(path: Path) -> Plant:
+    """The plant of a file; SettingsError naming file, table and key for anything that is wrong."""
+    return read_settings(path, Plant)
+
+
+def parse_plant(text: str, *, where: str) -> Plant:
+    """Like `read_plant`, from text; `where` names the source in errors."""
+    return parse_settings(text, Plant, where=where)
