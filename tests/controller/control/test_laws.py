@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyweave_controller.control import admission, candidates, planning, routing, what_if
+from keyweave_controller.control import admission, candidates, placement, planning, routing, what_if
 from keyweave_controller.control.configuration import (
     ConfiguredAssociation,
     OperatorConfiguration,
@@ -27,8 +27,11 @@ from keyweave_controller.control.events import (
     OperatorConfigured,
     StepSucceeded,
 )
+from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.service import Constraints, Service
 from keyweave_controller.control.state import AssociationState
+from keyweave_controller.control.strategies import SCALE, STRATEGIES
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate
 from keyweave_core.model.application import AppQos

@@ -6,6 +6,8 @@ import pytest
 
 from keyweave_controller.control.candidates import PathWish, compute_paths, place
 from keyweave_controller.control.events import AssociationRequested
+from keyweave_controller.control.mesh import Mesh
+from keyweave_controller.control.service import Constraints, Service
 from keyweave_controller.control.what_if import Demand, Fate, Question, what_if
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
@@ -40,16 +42,17 @@ def open_one(show: Rehearsal, source: str, destination: str, rate: int) -> str:
 
 
 class TestPaths:
-    def ask(self, show: Rehearsal, **wish: object):
-        return compute_paths(
-            show.network.state, PathWish(source=A, destination=D, **wish), at=show.now + 1000
-        )
+    def ask(self, show: Rehearsal, *, rate_bps: int | None = None, number: int = 1, **bounds: object):
+        service = Service(constraints=Constraints(**bounds))
+        wish = PathWish(source=A, destination=D, rate_bps=rate_bps, number=number, service=service)
+        return compute_paths(show.network.state, show.network.mesh, wish, at=show.now + 1000)
 
     def test_best_first_with_what_matters(self, show: Rehearsal) -> None:
+        open_one(show, "sae:c", "sae:d", 2_000)  # with its tags 2 125 bit/s of 18 000
         found, reasons = self.ask(show, rate_bps=1_000, number=5)
         assert [one.nodes for one in found] == [(A, B, D), (A, C, D)]
         assert [one.links for one in found] == [(AB, BD), (AC, CD)]
-        assert [one.bottleneck_bps for one in found] == [900_000, 18_000]
+        assert [one.bottleneck_bps for one in found] == [900_000, 15_875]
         assert found[0].cost < found[1].cost
         assert found[0].hops == 2
         assert found[0].distance_km is None
@@ -74,24 +77,21 @@ class TestPaths:
         assert [one.nodes for one in found] == [nodes]
 
     def test_none_and_why(self, show: Rehearsal) -> None:
-        assert self.ask(show, exclude_nodes=frozenset({B, C}))[1] == (
-            "paths exist, and none meets the constraints",
-        )
+        assert self.ask(show, exclude_nodes=frozenset({B, C}))[1] == ("node B is excluded",)
         found, reasons = self.ask(show, rate_bps=2_000_000)
         assert not found
         assert any("lacks" in reason for reason in reasons)
-        assert (
-            "keys cross no link"
-            in compute_paths(show.network.state, PathWish(source=A, destination=A), at=0.0)[1][0]
-        )
+        inside = PathWish(source=A, destination=A)
+        reasons = compute_paths(show.network.state, show.network.mesh, inside, at=0.0)[1]
+        assert "keys cross no link" in reasons[0]
         show.disconnect(D)
         assert self.ask(show)[1] == ("node D cannot be reached by the controller",)
 
     def test_a_link_repaired_lately_comes_last(self, show: Rehearsal) -> None:
-        show.network.links[AB].restored_at = show.now
-        found, _ = compute_paths(
-            show.network.state, PathWish(source=A, destination=D, rate_bps=1_000, number=2), at=show.now + 1
-        )
+        state = show.network.state
+        state.links[AB].restored_at = show.now
+        wish = PathWish(source=A, destination=D, rate_bps=1_000, number=2)
+        found, _ = compute_paths(state, Mesh.of(state), wish, at=show.now + 1)
         assert [one.nodes for one in found] == [(A, C, D), (A, B, D)]
 
     def test_places_have_many_names(self, show: Rehearsal) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from keyweave_controller.control import events
 from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.optical.windows import Window
 from keyweave_controller.engine import codec
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model import notifications
@@ -29,6 +30,15 @@ st.register_type_strategy(
         per_key=amounts,
         per_further_hop=amounts,
         decimals=st.integers(0, 9),
+    ),
+)
+moments = st.lists(st.floats(0, 1e10), min_size=2, max_size=2, unique=True).map(sorted)
+st.register_type_strategy(
+    Window,
+    st.builds(
+        lambda span, rate_bps: Window(starts_at=span[0], ends_at=span[1], rate_bps=rate_bps),
+        moments,
+        st.integers(0, 2**32 - 1),
     ),
 )
 

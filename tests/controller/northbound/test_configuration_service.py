@@ -109,7 +109,11 @@ async def test_questions(operator, viewer):
     reply = await viewer.planning.ComputePaths(request)
     (path,) = reply.paths
     assert path.node_names == ["Aldea", "Burgo", "Costa"]
-    assert (path.hops, path.bottleneck_bps, path.distance_km) == (2, 7_000, 40.0)
+    assert (path.hops, path.bottleneck_bps, path.distance_km) == (
+        2,
+        6_875,
+        40.0,
+    )  # 2 000 bit/s of keys take 2 125 of 9 000
     assert "no more than 1" in reply.reasons[0]
     question = pb.WhatIfRequest(
         fail_nodes=["Burgo"],

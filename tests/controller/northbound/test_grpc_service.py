@@ -74,7 +74,8 @@ async def test_an_association_is_opened_seen_and_closed(operator):
     assert not opened.qos.HasField("ttl_s")
 
     links = (await operator.topology.ListLinks(pb.ListLinksRequest())).links
-    assert [link.reserved_bps for link in links] == [1000, 1000]
+    # 1000 bit/s of keys, and the tags of their messages.
+    assert [link.reserved_bps for link in links] == [1063, 1063]
     assert links[0].reservations[0].virtual_link_id == opened.path.virtual_link_id
 
     got = await operator.associations.Get(pb.GetAssociationRequest(app_id=opened.app_id.upper()))
@@ -110,7 +111,7 @@ async def test_too_much_is_refused_with_the_link_and_what_it_lacks(operator):
     error = await refusal(operator.associations.Open(wish(qos=pb.Qos(min_bandwidth_bps=9_500))))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     reasons = [item.description for item in details(error, error_details_pb2.PreconditionFailure).violations]
-    assert any("lacks 500 bit/s" in reason for reason in reasons), reasons
+    assert any("lacks 1094 bit/s" in reason for reason in reasons), reasons
     links = (await operator.topology.ListLinks(pb.ListLinksRequest())).links
     assert [link.reserved_bps for link in links] == [0, 0]
 

@@ -66,7 +66,7 @@ def test_what_a_link_did_not_say_is_absent_and_overbooking_is_no_negative_number
 
 
 def test_an_association_keeps_zero_apart_from_nothing_and_all_its_paths():
-    path = PathRecord(link_id=LINK, nodes=(A, B), links=(LINK,), bandwidth_bps=10, since=1.0)
+    path = PathRecord(link_id=LINK, nodes=(A, B), links=(LINK,), bandwidth_bps=10, hop_bps=11, since=1.0)
     record = Association(
         app_id=APP,
         source=SaeId("a"),
