@@ -85,6 +85,7 @@ async def run_controller(
             policy=settings.policy,
             tariff=settings.tariff(),
             inventory=settings.inventory,
+            link_facts=settings.link_facts,
         )
         try:
             async with asyncio.TaskGroup() as group:

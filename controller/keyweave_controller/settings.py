@@ -12,8 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.configuration import LinkFacts, Policy, Tariff
 from keyweave_controller.control.events import InventoryNode
+from keyweave_controller.control.strategies import STRATEGIES
+from keyweave_controller.link_settings import LinkSettings
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.server.settings import NetconfSettings
@@ -183,7 +185,8 @@ class AgentSettings:
     Over SSH `host_key` is the file with its public host key; over TLS and gNMI `certificate_name` is a name
     (URI, DNS or common name) that its certificate must carry. `host` and `port` are not given when it calls
     home. `virt_next_hop`: what it wants there, the adjacent node or all that remain on the path. `consumers`
-    names applications behind an agent that cannot tell them itself (no keyweave-qkd-node).
+    names applications behind an agent that cannot tell them itself (no keyweave-qkd-node). `trust` (0..100)
+    is what the operator thinks of the site, `domain` whose it is, or where: demands may bound both.
     """
 
     name: str
@@ -194,10 +197,14 @@ class AgentSettings:
     certificate_name: str = ""
     virt_next_hop: Literal["adjacent", "remaining"] = "adjacent"
     consumers: tuple[SaeId, ...] = ()
+    trust: int = 100
+    domain: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("an agent needs a name")
+        if not 0 <= self.trust <= 100:
+            raise ValueError(f"trust of {self.name} must be 0..100, not {self.trust}")
         if self.protocol.dialled:
             if not self.host:
                 raise ValueError(f"agent {self.name} needs a host")
@@ -226,6 +233,7 @@ class ControllerSettings:
     netconf: NetconfSettings | None = None
     gnmi: GnmiSettings | None = None
     agents: tuple[AgentSettings, ...] = ()
+    links: tuple[LinkSettings, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_repeats("agents: name", [agent.name for agent in self.agents])
@@ -235,6 +243,9 @@ class ControllerSettings:
             raise ValueError("[gnmi] serves what [netconf] does, to its users: that table is missing")
         self._check_protocols()
         _refuse_repeats("agents: consumer", [sae for agent in self.agents for sae in agent.consumers])
+        self._check_strategies()
+        names = {agent.name for agent in self.agents}
+        _refuse_repeats("links: link", [link.among(names) for link in self.links])
 
     def _check_protocols(self) -> None:
         """Every agent can be reached the way it asks for, and callers can be told apart."""
@@ -251,10 +262,26 @@ class ControllerSettings:
         callers = [agent for agent in self.agents if agent.protocol is Protocol.CALL_HOME_TLS]
         _refuse_repeats("agents: certificate_name", [agent.certificate_name for agent in callers])
 
+    def _check_strategies(self) -> None:
+        for name in ("guaranteed_strategy", "best_effort_strategy", "scheduled_strategy"):
+            named = getattr(self.policy, name)
+            if named not in STRATEGIES:
+                known = ", ".join(sorted(STRATEGIES))
+                raise ValueError(f"policy.{name}: there is no strategy {named!r}; there are {known}")
+
     @property
     def inventory(self) -> tuple[InventoryNode, ...]:
         """The agents as the deciding code knows them."""
-        return tuple(InventoryNode(name=agent.name, consumers=agent.consumers) for agent in self.agents)
+        return tuple(
+            InventoryNode(name=agent.name, consumers=agent.consumers, trust=agent.trust, domain=agent.domain)
+            for agent in self.agents
+        )
+
+    @property
+    def link_facts(self) -> tuple[LinkFacts, ...]:
+        """What the operator knows of links, as the deciding code knows it."""
+        names = {agent.name for agent in self.agents}
+        return tuple(link.facts(names) for link in self.links)
 
     @property
     def database_url(self) -> str:

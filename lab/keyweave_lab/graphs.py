@@ -24,7 +24,7 @@ from keyweave_lab.topology_file import parse_topology, read_topology
 
 MAX_BYTES = 16 * 1024 * 1024
 
-_EDGE = ("loss_db", "profile", "secret_rate_bps")
+_EDGE = ("loss_db", "profile", "secret_rate_bps", "latency_ms")
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -40,11 +40,23 @@ def to_graph(topology: Topology) -> "nx.Graph[str]":
     """The network as a graph: nodes by name, what a topology file says of nodes and links as attributes."""
     graph: nx.Graph[str] = nx.Graph(name=topology.name, source=topology.source)
     for node in topology.nodes:
-        graph.add_node(node.name, location=node.location, trust=str(node.trust))
+        told = {"trust_score": node.trust_score, "domain": node.domain}
+        kept = {name: value for name, value in told.items() if value not in ("", 100)}
+        graph.add_node(node.name, location=node.location, trust=str(node.trust), **kept)
     for link in topology.links:
-        said = {"profile": link.profile, "loss_db": link.loss_db, "secret_rate_bps": link.secret_rate_bps}
-        kept = {name: value for name, value in said.items() if value is not None}
-        graph.add_edge(link.a, link.b, length_km=link.length_km, **kept)
+        said = {
+            "profile": link.profile,
+            "loss_db": link.loss_db,
+            "secret_rate_bps": link.secret_rate_bps,
+            "latency_ms": link.latency_ms,
+            "risk_groups": ",".join(link.risk_groups) or None,
+        }
+        graph.add_edge(
+            link.a,
+            link.b,
+            length_km=link.length_km,
+            **{name: value for name, value in said.items() if value is not None},
+        )
     for application in topology.applications:
         held = graph.nodes[application.node]
         held["applications"] = ",".join(filter(None, (held.get("applications"), application.sae_id)))
@@ -128,8 +140,14 @@ def _table(graph: "nx.Graph[Any]", name: str, where: str, lengths: Lengths) -> d
     nodes, applications = [], []
     for node, held in graph.nodes(data=True):
         trust = held.get("trust")
-        entry = {"name": names[node], "location": str(held.get("location") or names[node])}
-        nodes.append(entry if trust in (None, TrustLevel.TRUSTED) else {**entry, "trust": str(trust)})
+        entry: dict[str, Any] = {"name": names[node], "location": str(held.get("location") or names[node])}
+        if trust not in (None, TrustLevel.TRUSTED):
+            entry["trust"] = str(trust)
+        elif held.get("trust_score") is not None:
+            entry["trust"] = held["trust_score"]
+        if held.get("domain"):
+            entry["domain"] = str(held["domain"])
+        nodes.append(entry)
         applications += [
             {"sae_id": sae_id, "node": names[node]}
             for sae_id in str(held.get("applications") or "").split(",")
@@ -145,6 +163,8 @@ def _table(graph: "nx.Graph[Any]", name: str, where: str, lengths: Lengths) -> d
                 f"{where}: link {names[a]}-{names[b]}: {lengths.attribute} is {length!r}, not a length"
             ) from error
         said = {key: held[key] for key in _EDGE if held.get(key) is not None}
+        if held.get("risk_groups"):
+            said["risk_groups"] = str(held["risk_groups"]).split(",")
         links.append({"a": names[a], "b": names[b], "length_km": round(length_km, 6), **said})
     source = str(graph.graph.get("source") or where)[:500]
     return {"name": name, "source": source, "nodes": nodes, "links": links, "applications": applications}

@@ -240,6 +240,11 @@ def controller_table(
         "accounting": {"tariff": tariff},
         "log": {"level": plan.tuning.log_level, "form": "json"},
         "agents": [_inventory_entry(plan, node) for node in plan.nodes.values()],
+        "links": [
+            {"link": f"{link.a}-{link.b}", "risk_groups": link.risk_groups, "latency_ms": link.latency_ms}
+            for link in plan.topology.links
+            if link.risk_groups or link.latency_ms is not None
+        ],
     }
 
 
@@ -254,7 +259,12 @@ def _southbound_doors(plan: Plan, tls: TlsSettings) -> dict[str, Any]:
 
 def _inventory_entry(plan: Plan, node: LabNode) -> dict[str, Any]:
     protocol = plan.tuning.southbound
+    site = plan.topology.node(node.name)
     entry: dict[str, Any] = {"name": node.name, "protocol": protocol.value}
+    if site.trust_score != 100:  # as the controller takes it when nobody says
+        entry["trust"] = site.trust_score
+    if site.domain:
+        entry["domain"] = site.domain
     ports = {
         Protocol.NETCONF_SSH: node.netconf_port,
         Protocol.NETCONF_TLS: plan.tls_ports.get(node.name),

@@ -33,18 +33,26 @@ def link_id_of(topology: str, a: str, b: str) -> LinkId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyNode:
-    """A site. `relay_of` names the long link that this node was inserted into, None for a real site."""
+    """A site. `relay_of` names the long link that this node was inserted into, None for a real site.
+
+    `trust_score` (0..100) and `domain` are what the operator tells the controller of the site.
+    """
 
     name: str
     node_id: NodeId
     location: str
     trust: TrustLevel = TrustLevel.TRUSTED
     relay_of: str | None = None
+    trust_score: int = 100
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyLink:
-    """A fibre between two sites; `a` holds the transmitter. `secret_rate_bps` is a published rate or None."""
+    """A fibre between two sites; `a` holds the transmitter. `secret_rate_bps` is a published rate or None.
+
+    `risk_groups` (what it fails with) and `latency_ms` are what the operator tells the controller of it.
+    """
 
     link_id: LinkId
     a: str
@@ -53,6 +61,8 @@ class TopologyLink:
     loss_db: float
     profile: str = DEFAULT_PROFILE
     secret_rate_bps: int | None = None
+    risk_groups: tuple[str, ...] = ()
+    latency_ms: float | None = None
 
     @property
     def name(self) -> str:

@@ -8,13 +8,16 @@ network in pieces. The format:
     source: "where the figures come from"
     split_spans_over_km: 80             # optional: longer fibres become equal spans with trusted relays
     nodes:
-      - {name: A, location: Lab, trust: trusted}              # trust: trusted (default) or untrusted
+      - {name: A, location: Lab, trust: trusted, domain: north}
     links:
-      - {a: A, b: B, length_km: 10, loss_db: 2.0, profile: bb84-t12-1ghz, secret_rate_bps: 2500}
+      - {a: A, b: B, length_km: 10, loss_db: 2.0, profile: bb84-t12-1ghz, secret_rate_bps: 2500,
+         risk_groups: [duct7], latency_ms: 0.05}
     applications:
       - {sae_id: sae-a, node: A, min_bandwidth_bps: 4096, max_bandwidth_bps: 65536, priority: 1, ttl_s: 600}
 
-`loss_db` left out is 0.2 dB/km; `secret_rate_bps` is a published rate that the emulation then meets.
+`loss_db` left out is 0.2 dB/km; `secret_rate_bps` is a published rate that the emulation then meets. `trust` is
+trusted (default), untrusted (never relays) or 0..100, what the operator thinks of a trusted site; with `domain`,
+`risk_groups` and `latency_ms` it goes to the controller's settings, for demands that ask for it.
 """
 
 import itertools
@@ -44,11 +47,14 @@ from keyweave_lab.yaml_reading import Mapping, parse_mapping, read_mapping
 
 MAX_NODES = 1000
 MAX_LINKS = 5000
+MAX_RISK_GROUPS = 64
 _LONGEST_KM = 20_000.0  # of a link that is split into spans
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
 _TOP = frozenset(("name", "source", "split_spans_over_km", "nodes", "links", "applications"))
-_NODE = frozenset(("name", "location", "trust"))
-_LINK = frozenset(("a", "b", "length_km", "loss_db", "profile", "secret_rate_bps"))
+_NODE = frozenset(("name", "location", "trust", "domain"))
+_LINK = frozenset(
+    ("a", "b", "length_km", "loss_db", "profile", "secret_rate_bps", "risk_groups", "latency_ms")
+)
 _APPLICATION = frozenset(("sae_id", "node", "min_bandwidth_bps", "max_bandwidth_bps", "priority", "ttl_s"))
 
 
@@ -109,15 +115,25 @@ def _name(entry: Mapping, key: str) -> str:
 
 def _node(entry: Mapping, topology: str) -> TopologyNode:
     name = _name(entry, "name")
-    trust = entry.text("trust", default=TrustLevel.TRUSTED)
-    if trust not in tuple(TrustLevel):
-        raise entry.wrong("trust", f"trust is {' or '.join(TrustLevel)}, not {trust!r}")
+    trust, score = _trust(entry)
     return TopologyNode(
         name=name,
         node_id=node_id_of(topology, name),
         location=entry.text("location", default=name),
-        trust=TrustLevel(trust),
+        trust=trust,
+        trust_score=score,
+        domain=entry.text("domain") if entry.has("domain") else "",
     )
+
+
+def _trust(entry: Mapping) -> tuple[TrustLevel, int]:
+    """Whether a site relays at all, and what the operator thinks of it."""
+    if entry.is_whole("trust"):
+        return TrustLevel.TRUSTED, entry.whole("trust", least=0, most=100) or 0
+    trust = entry.text("trust", default=TrustLevel.TRUSTED)
+    if trust not in tuple(TrustLevel):
+        raise entry.wrong("trust", f"trust is {', '.join(TrustLevel)} or 0..100, not {trust!r}")
+    return TrustLevel(trust), 100
 
 
 def _ends(entry: Mapping, nodes: dict[str, TopologyNode]) -> tuple[str, str]:
@@ -168,6 +184,8 @@ def _link(entry: Mapping, topology: str, a: str, b: str, length_km: float, spans
         loss_db=loss_db,
         profile=profile_name,
         secret_rate_bps=rate_bps,
+        risk_groups=entry.texts("risk_groups", most=MAX_RISK_GROUPS),
+        latency_ms=entry.number("latency_ms", least=0, most=10_000),
     )
 
 
@@ -189,6 +207,8 @@ def _split(topology: str, link: TopologyLink, spans: int) -> tuple[list[Topology
             length_km=link.length_km / spans,
             loss_db=link.loss_db / spans,
             profile=link.profile,
+            risk_groups=link.risk_groups,
+            latency_ms=None if link.latency_ms is None else link.latency_ms / spans,
         )
         for a, b in itertools.pairwise(stops)
     ]

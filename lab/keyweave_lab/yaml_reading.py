@@ -16,6 +16,7 @@ from keyweave_core.errors import SettingsError
 
 MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 8
+_LONGEST = 128  # of a text in a list
 
 
 class _Mark(Protocol):
@@ -154,6 +155,11 @@ class Mapping:
             raise self.wrong(key, f"{key} must be {least}..{most}, not {value[:60]}")
         return int(value)
 
+    def is_whole(self, key: str) -> bool:
+        """Whether the key is given as a whole number."""
+        node = self._values.get(key)
+        return isinstance(node, yaml.ScalarNode) and node.tag == _INT
+
     def items(self, key: str, known: frozenset[str], *, most: int) -> Iterator["Mapping"]:
         """The mappings of a list of at most `most`; nothing when left out."""
         node = self._values.get(key)
@@ -165,6 +171,24 @@ class Mapping:
             raise self.wrong(key, f"{key} has {len(node.value)} entries, the most is {most}")
         for item in node.value:
             yield Mapping(item, known, self._where)
+
+    def texts(self, key: str, *, most: int) -> tuple[str, ...]:
+        """A list of at most `most` texts of 1..128 printable characters, none twice; none when left out."""
+        node = self._values.get(key)
+        if node is None:
+            return ()
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) > most:
+            raise self.wrong(key, f"{key} must be a list of at most {most} texts")
+        found = []
+        for item in node.value:
+            if not isinstance(item, yaml.ScalarNode) or item.tag != _STR:
+                raise complaint(self._where, item, f"{key} must be texts; put numbers in quotes")
+            text = item.value.strip()
+            if not 0 < len(text) <= _LONGEST or not text.isprintable() or text in found:
+                reason = f"{key} must be 1 to {_LONGEST} printable characters each, none twice"
+                raise complaint(self._where, item, reason)
+            found.append(text)
+        return tuple(found)
 
     def _scalar(self, key: str, tags: tuple[str, ...], what: str) -> str | None:
         node = self._values.get(key)

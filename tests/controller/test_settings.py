@@ -191,3 +191,67 @@ def test_gnmi_wants_netconf_beside_it(folder):
     assert settings.gnmi.ca == folder / "ca.pem"
     with pytest.raises(SettingsError, match=r"gnmi\.ca: no such file"):
         read(folder, WHOLE + NETCONF + gnmi.replace("ca.pem", "nowhere.pem"))
+
+
+WINDOW = """link = "A-B"
+windows = [{{ starts_at = {}, ends_at = 2030-01-01T00:20:00Z, rate_bps = 1 }}]"""
+
+
+class TestWhatTheOperatorKnows:
+    """`trust` and `domain` of agents, [[links]], strategies of [policy]."""
+
+    LINK = """
+[[links]]
+link = "B-A"
+risk_groups = ["duct7", "bridge", "duct7"]
+latency_ms = 0.4
+windows = [
+  { starts_at = 2030-01-01T00:10:00Z, ends_at = 2030-01-01T00:20:00Z, rate_bps = 500 },
+  { starts_at = 2030-01-01T01:00:00+01:00, ends_at = 2030-01-01T00:05:00Z, rate_bps = 900 },
+]
+"""
+
+    def test_facts_reach_the_deciding_code(self, folder):
+        text = WHOLE.replace('consumers = ["sae-a"]', 'consumers = ["sae-a"]\ntrust = 40\ndomain = "north"')
+        settings = read(folder, text + self.LINK)
+        assert [(one.name, one.trust, one.domain) for one in settings.inventory] == [
+            ("A", 40, "north"),
+            ("B", 100, ""),
+        ]
+        (known,) = settings.link_facts
+        assert (known.link, known.risk_groups, known.latency_ms) == ("A-B", ("bridge", "duct7"), 0.4)
+        assert known.windows is not None
+        assert [(one.duration_s, one.rate_bps) for one in known.windows] == [(300, 900), (600, 500)]
+
+    def test_a_link_may_be_named_by_its_id(self, folder):
+        link_id = "0A0B0000-0000-4000-8000-000000000000"
+        settings = read(folder, WHOLE + f'[[links]]\nlink = "{link_id}"\n')
+        assert settings.link_facts[0].link == link_id.lower()
+        assert settings.link_facts[0].windows is None
+
+    @pytest.mark.parametrize(
+        ("text", "complaint"),
+        [
+            ('link = "A-C"', "'A-C' is no id of a link, nor two names of agents"),
+            ('link = "A-A"', "'A-A' is no id of a link"),
+            ('link = "A-B"\n[[links]]\nlink = "B-A"', "links: link given twice: A-B"),
+            ('link = "A-B"\nlatency_ms = -1.0', "latency_ms of link A-B must be 0..10000"),
+            ('link = "A-B"\nlatency_ms = nan', "latency_ms of link A-B must be 0..10000"),
+            ('link = "A-B"\nrisk_groups = [""]', "a risk group of link A-B needs"),
+            ('link = "A-B"\nduct = "x"', "unknown key links.0.duct"),
+            (WINDOW.format("2030-01-01T00:10:00"), "starts_at needs an offset"),
+            (WINDOW.format("2030-01-01T00:30:00Z"), "a window from"),
+        ],
+    )
+    def test_wrong_links_are_told(self, folder, text, complaint):
+        with pytest.raises(SettingsError, match=complaint):
+            read(folder, WHOLE + f"[[links]]\n{text}\n")
+
+    def test_wrong_trust_and_strategies_are_told(self, folder):
+        with pytest.raises(SettingsError, match=r"trust of A must be 0\.\.100, not 101"):
+            read(folder, WHOLE.replace('consumers = ["sae-a"]', "trust = 101"))
+        policy = 'usable_share = 0.8\nscheduled_strategy = "best"'
+        with pytest.raises(SettingsError, match=r"policy.scheduled_strategy: .*'best'; there are .*balanced"):
+            read(folder, WHOLE.replace("usable_share = 0.8", policy))
+        settings = read(folder, WHOLE.replace("usable_share = 0.8", policy.replace("best", "widest")))
+        assert settings.policy.scheduled_strategy == "widest"

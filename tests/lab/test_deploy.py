@@ -111,6 +111,15 @@ def test_every_settings_file_is_what_its_program_reads(topology: Topology, place
     assert running(place) == []
 
 
+def test_what_the_operator_knows_reaches_the_controller(topology: Topology, place: Path) -> None:
+    sites = (dataclasses.replace(topology.nodes[0], trust_score=40, domain="north"), *topology.nodes[1:])
+    fibres = (dataclasses.replace(topology.links[0], risk_groups=("duct7",)), *topology.links[1:])
+    told = dataclasses.replace(topology, nodes=sites, links=fibres)
+    known = read_controller_settings(lay_out(told, place, CLOCK, keep=False).programs[-1].config)
+    assert [(each.trust, each.domain) for each in known.inventory] == [(40, "north"), (100, ""), (100, "")]
+    assert [(each.link, each.risk_groups) for each in known.link_facts] == [("A-B", ("duct7",))]
+
+
 def test_nothing_in_the_directory_is_for_others(topology: Topology, place: Path) -> None:
     lay_out(topology, place, CLOCK, keep=False)
     for path in (place, *place.rglob("*")):

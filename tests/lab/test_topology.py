@@ -1,5 +1,6 @@
 """Topology files: what is shipped, and what is refused with its line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import InterfaceId, parse_uuid
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.physics.profiles import PROFILES
+from keyweave_lab.graphs import read_any, write_any
 from keyweave_lab.topology import Topology, TopologyLink, link_id_of, node_id_of
 from keyweave_lab.topology_file import parse_topology, read_topology, shipped_topologies, topology_path
 
@@ -148,8 +150,8 @@ def test_madqci_as_published() -> None:
         ("name: small", "name: small\nname: big", 2, "name is given twice"),
         ("- name: B", "- name: A", 5, "node A is given twice"),
         ("- name: B", "- name: yes", 5, "put it in quotes"),
-        ("- name: B", "- B", 5, "expected a mapping with location, name, trust"),
-        ("trust: untrusted", "trust: maybe", 6, "trust is trusted or untrusted, not 'maybe'"),
+        ("- name: B", "- B", 5, "expected a mapping with domain, location, name, trust"),
+        ("trust: untrusted", "trust: maybe", 6, "trust is trusted, untrusted or 0..100, not 'maybe'"),
         (
             "{a: B, b: C, length_km: 25.5",
             "{a: B, b: A, length_km: 25.5",
@@ -321,3 +323,43 @@ def test_any_spoiled_file_is_a_network_or_a_complaint(data: st.DataObject) -> No
     else:
         said = "small.yaml:"
     assert said.startswith("small.yaml:")
+
+
+class TestWhatTheOperatorKnows:
+    """Trust, domain, risk groups and latency: read, kept over graph files, told to the controller."""
+
+    TEXT = GOOD.replace("- name: B", "- {name: B, trust: 40, domain: north}").replace(
+        "length_km: 10}", "length_km: 10, risk_groups: [duct7, bridge], latency_ms: 0.4}"
+    )
+
+    def test_it_is_read(self) -> None:
+        network = parse(self.TEXT)
+        site, fibre = network.node("B"), network.links[0]
+        assert (site.trust, site.trust_score, site.domain) == ("trusted", 40, "north")
+        assert (fibre.risk_groups, fibre.latency_ms) == (("duct7", "bridge"), 0.4)
+
+    @pytest.mark.parametrize("ending", ["yaml", "graphml", "gml", "json"])
+    def test_graph_files_keep_it(self, tmp_path: Path, ending: str) -> None:
+        network = parse(self.TEXT)
+        write_any(network, tmp_path / f"small.{ending}")
+        again = read_any(tmp_path / f"small.{ending}")
+        assert again.node("B").trust_score == 40
+        assert again.node("B").domain == "north"
+        assert [(link.risk_groups, link.latency_ms) for link in again.links] == [
+            (link.risk_groups, link.latency_ms) for link in network.links
+        ]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "reason"),
+        [
+            ("trust: 40", "trust: 101", "trust must be 0..100"),
+            ("trust: 40", "trust: much", "trust is trusted, untrusted or 0..100"),
+            ("[duct7, bridge]", "duct7", "risk_groups must be a list"),
+            ("[duct7, bridge]", "[7]", "put numbers in quotes"),
+            ("[duct7, bridge]", "[a, a]", "none twice"),
+            ("latency_ms: 0.4", "latency_ms: -1", "latency_ms must be 0..10000"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, old: str, new: str, reason: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(reason)):
+            parse(self.TEXT.replace(old, new))

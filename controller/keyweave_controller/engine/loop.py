@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from keyweave_controller.control.actions import Action, Answer, Changed
-from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.configuration import LinkFacts, Policy, Tariff
 from keyweave_controller.control.events import (
     AlarmsPurged,
     ControllerStarted,
@@ -59,6 +59,7 @@ class ControllerEngine:
         policy: Policy,
         tariff: Tariff | None = None,
         inventory: tuple[InventoryNode, ...] = (),
+        link_facts: tuple[LinkFacts, ...] = (),
         holder: str = "controller",
         ask_limit_s: float = 30.0,
         snapshot_every: int = 5_000,
@@ -66,6 +67,7 @@ class ControllerEngine:
         """Open the store, take the lease and replay. SettingsError and Unavailable name the store."""
         self._clock = clock
         self._policy, self._tariff, self._inventory = policy, tariff or Tariff(), inventory
+        self._link_facts = link_facts
         self._ask_limit_s, self._snapshot_every = ask_limit_s, snapshot_every
         self._log = get_logger("engine")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
@@ -140,7 +142,11 @@ class ControllerEngine:
     async def run(self, agents: Agents) -> None:
         """Run until cancelled, then close the store. Raises Fenced when another controller took over."""
         started = ControllerStarted(
-            at=self._clock.now(), policy=self._policy, inventory=self._inventory, tariff=self._tariff
+            at=self._clock.now(),
+            policy=self._policy,
+            inventory=self._inventory,
+            tariff=self._tariff,
+            link_facts=self._link_facts,
         )
         early, self._queue = self._queue, asyncio.Queue()
         self.submit(started)  # the first event of a term, whatever came before
