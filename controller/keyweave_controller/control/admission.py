@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from math import ceil
 
 from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.service import Service, ServiceClass
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
 from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import LinkId
 
 
 def wanted_bps(qos: AppQos, policy: Policy) -> int:
@@ -26,6 +28,11 @@ def wanted_bps(qos: AppQos, policy: Policy) -> int:
     if qos.max_bandwidth_bps:
         return min(policy.default_min_bandwidth_bps, qos.max_bandwidth_bps)
     return policy.default_min_bandwidth_bps
+
+
+def promised_bps(qos: AppQos, service: Service, policy: Policy) -> int:
+    """The rate of keys that is promised, bit/s; best effort is promised nothing."""
+    return 0 if service.service_class is ServiceClass.BEST_EFFORT else wanted_bps(qos, policy)
 
 
 TAG_BITS = 512
@@ -69,20 +76,53 @@ def overbooked(link: LinkRecord, policy: Policy) -> bool:
     return reserved_bps(link) > usable_bps(link, policy)
 
 
-def reserve(state: NetworkState, path: PathRecord, beside: PathRecord | None = None) -> None:
-    """Enter the promise of `path` on each of its links; the caller has checked that it fits."""
-    for link_id in path.links:
-        link = state.links[link_id]
-        own = link.reserved_bps.get(beside.link_id, 0) if beside else 0
-        link.reserved_bps[path.link_id] = max(0, path.hop_bps - own)
+def reserve(state: NetworkState, paths: Iterable[PathRecord], beside: Iterable[PathRecord] = ()) -> None:
+    """Enter the promises of `paths` on their links; the caller has checked that they fit.
+
+    `beside`: the paths that they will replace; on a link that both cross only what lacks is taken.
+    """
+    held = holdings(state, beside)
+    for path in paths:
+        for link_id in path.links:
+            own = min(held.get(link_id, 0), path.hop_bps)
+            held[link_id] = held.get(link_id, 0) - own
+            state.links[link_id].reserved_bps[path.link_id] = path.hop_bps - own
 
 
-def settle(state: NetworkState, path: PathRecord, old: PathRecord) -> None:
-    """The change is made: `old` gives back everything and `path` holds its whole rate."""
-    release(state, old)
+def settle(state: NetworkState, paths: Iterable[PathRecord], old: Iterable[PathRecord]) -> None:
+    """The change is made: `old` give back everything and `paths` hold their whole rate."""
+    for path in old:
+        release(state, path)
+    for path in paths:
+        for link_id in path.links:
+            if link_id in state.links:
+                state.links[link_id].reserved_bps[path.link_id] = path.hop_bps
+
+
+def claim(state: NetworkState, path: PathRecord) -> bool:
+    """Take what there is of a path's rate, link by link, on top of what it holds; it holds all of it then."""
+    whole = True
     for link_id in path.links:
-        if link_id in state.links:
-            state.links[link_id].reserved_bps[path.link_id] = path.hop_bps
+        link = state.links.get(link_id)
+        if link is None:
+            whole = False
+            continue
+        own = link.reserved_bps.get(path.link_id, 0)
+        more = min(path.hop_bps - own, max(0, available_bps(link, state.policy)))
+        link.reserved_bps[path.link_id] = own + more
+        whole = whole and own + more == path.hop_bps
+    return whole
+
+
+def holdings(state: NetworkState, paths: Iterable[PathRecord]) -> dict[LinkId, int]:
+    """What paths hold together on each link, bit/s."""
+    held: dict[LinkId, int] = {}
+    for path in paths:
+        for link_id in path.links:
+            if link_id in state.links:
+                own = state.links[link_id].reserved_bps.get(path.link_id, 0)
+                held[link_id] = held.get(link_id, 0) + own
+    return held
 
 
 def release(state: NetworkState, path: PathRecord) -> None:

@@ -7,17 +7,20 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, placement, planning, routing, tenants
+from keyweave_controller.control import admission, changes, making_way, placement, planning, tenants
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
+from keyweave_controller.control.placement import Placement, Wanted
+from keyweave_controller.control.routing import Route
 from keyweave_controller.control.service import DEFAULT_SERVICE, Service
 from keyweave_controller.control.state import Association, AssociationState, Parked, Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppQos, AppType
-from keyweave_core.model.ids import AppId, NodeId, SaeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.notifications import ApplicationNew, ApplicationQosUpdate
 
 _PARKED_MOST = 10_000
+_COMING = frozenset({AssociationState.WAITING, AssociationState.PREPARING, AssociationState.ACTIVATING})
 
 
 def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
@@ -93,6 +96,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
         request_id=wish.request_id,
         expires_at=wish.expires_at,
         service=wish.service,
+        path_links=wish.path_links,
     )
     if reasons and not _parked(turn, Parked(request=wish)):
         turn.answer(wish.request_id, reasons=reasons)
@@ -110,7 +114,7 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
             wish.request_id,
             reasons=(f"{pair} are associated as {existing.app_id} with other qualities; close that first",),
         )
-    elif existing.state in (AssociationState.PREPARING, AssociationState.ACTIVATING):
+    elif existing.state in _COMING:
         existing.waiting_requests += (wish.request_id,)
     else:
         turn.answer(wish.request_id, existing.app_id)
@@ -130,6 +134,7 @@ def open_between(
     expires_at: float | None = None,
     tenant: str = "",
     service: Service = DEFAULT_SERVICE,
+    path_links: tuple[LinkId, ...] = (),
 ) -> tuple[str, ...]:
     """Admit, route and begin; the reasons when that cannot be. The newest association is the one opened."""
     state = turn.state
@@ -147,15 +152,16 @@ def open_between(
     if reasons:
         return tuple(reasons)
     near, far = state.consumers[source], state.consumers[destination]
-    route, rate_bps = None, admission.wanted_bps(qos, state.policy)
+    wanted = Wanted(
+        source=near, destination=far, qos=qos, priority=priority, service=service, path_links=path_links
+    )
+    rate_bps = admission.promised_bps(qos, service, state.policy)
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
         return beyond
-    wish = placement.route_wish(state, near, far, rate_bps, service)
-    if near != far:
-        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
-    if route is None and (near != far or not state.nodes[near].connected):
-        return routing.explain(state, wish)
+    placed = placement.place(turn, wanted)
+    if not isinstance(placed, Placement):
+        return placed
     state.serial += 1
     association = Association(
         app_id=app_id or planning.application_id(source, destination, state.serial),
@@ -179,18 +185,46 @@ def open_between(
     )
     state.associations.pop(association.app_id, None)  # reopened: it counts as the newest again
     state.associations[association.app_id] = association
+    turn.lookups.pairs[source, destination] = association.app_id
+    turn.lookups.closed.pop(association.app_id, None)
+    turn.lookups.refused.pop(association.app_id, None)
     if expires_at is not None:
         turn.set_timer(f"expire:{association.app_id}", expires_at)
-    changes.begin(turn, association, route, qos, priority)
+    _go(turn, association, placed)
     return ()
+
+
+def _go(turn: Turn, association: Association, placed: Placement) -> None:
+    """Carry a placement out: whoever is in the way goes first."""
+    name = f"{association.source} and {association.destination}"
+    for app_id in placed.evicted:
+        reason = f"preempted by {name}, priority {association.priority}"
+        changes.evict(turn, turn.state.associations[app_id], association.app_id, reason)
+    if placed.moves:
+        making_way.wait(turn, association, placed.routes, placed.moves, association.qos, association.priority)
+    else:
+        changes.begin(turn, association, placed.routes, association.qos, association.priority)
+
+
+def review_displaced(turn: Turn) -> None:
+    """Those whose moves could not be made are placed anew, without asking others to move again."""
+    waiting, turn.displaced = turn.displaced, []
+    for app_id in waiting:
+        association = turn.state.associations.get(app_id)
+        if association is None or association.state is not AssociationState.WAITING:
+            continue
+        placed = placement.place(turn, placement.as_it_is(association), may_move=False)
+        if isinstance(placed, Placement):
+            _go(turn, association, placed)
+        else:
+            changes.refuse(turn, association, placed)
 
 
 def live_between(turn: Turn, source: SaeId, destination: SaeId) -> Association | None:
     """The association of a pair in this direction, when one is open."""
-    for association in turn.state.associations.values():
-        if association.source == source and association.destination == destination and association.live:
-            return association
-    return None
+    app_id = turn.lookups.pairs.get((source, destination))
+    association = turn.state.associations.get(app_id) if app_id else None
+    return association if association is not None and association.live else None
 
 
 def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
@@ -217,20 +251,26 @@ def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
 def change(turn: Turn, association: Association, qos: AppQos, priority: int) -> tuple[str, ...]:
     """Begin towards other qualities of an ACTIVE association; the reasons when they do not fit."""
     state, path = turn.state, association.path
-    rate_bps = admission.wanted_bps(qos, state.policy)
-    route = None
+    rate_bps = admission.promised_bps(qos, association.service, state.policy)
+    routes: tuple[Route, ...] = ()
     if path is not None and rate_bps != path.bandwidth_bps:
-        ends = (association.source_node, association.destination_node)
         beyond = tenants.obstacles(
             state, association.source, rate_bps, tenant=association.tenant, beside=association
         )
         if beyond and rate_bps > path.bandwidth_bps:
             return beyond
-        wish = placement.route_wish(state, *ends, rate_bps, association.service, beside=(path,))
-        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
-        if route is None:
-            return routing.explain(state, wish)
-    changes.begin(turn, association, route, qos, priority)
+        wanted = Wanted(
+            source=association.source_node,
+            destination=association.destination_node,
+            qos=qos,
+            priority=priority,
+            service=association.service,
+        )
+        placed = placement.place(turn, wanted, beside=association.paths, may_move=False)
+        if not isinstance(placed, Placement):
+            return placed
+        routes = placed.routes
+    changes.begin(turn, association, routes, qos, priority)
     return ()
 
 

@@ -1,55 +1,131 @@
-"""Writing a path or a grant to the network in two phases, and taking it back.
+"""Writing paths or a grant to the network in two phases, and taking them back.
 
-Rule of this file: a first set-up and a later change are the same thing. What an association shall have is
-in `next_path`, `next_qos` and `next_priority`; what it has stays untouched until every node has agreed.
+Rule of this file: a first set-up and a later change are the same thing. What an association shall have is in
+`next_path`, `next_others`, `next_qos` and `next_priority`; what it has stays untouched until every node has
+agreed.
 
-    begin    reserve; PREPARE on every node of the new path, side by side      PREPARING or MOVING
+    begin    reserve; PREPARE on every node of the new paths, side by side     PREPARING or MOVING
     prepared SWITCH on both ends (an association's first: keys are released)   ACTIVATING or MOVING
-    switched the new is granted; the old path is removed                       ACTIVE
+    switched the new is granted; the old paths are removed                     ACTIVE
     failed   the new is removed wherever it may stand, the ends get their old entry back; the reservation
              returns; a first set-up ends REFUSED, a change leaves what was
 
-Old and new stand side by side in between, so keys flow through a change (make before break).
+Old and new stand side by side in between, so keys flow through a change (make before break). A path that
+stands already and is wanted again is kept as it is: nothing is written for it.
 """
+
+from collections.abc import Sequence
 
 from keyweave_controller.control import admission, cleanup, planning
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.routing import Route
+from keyweave_controller.control.service import Protection
 from keyweave_controller.control.state import Association, AssociationState, PathRecord, Phase
+from keyweave_controller.control.topology import broken_links
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import NodeId
+from keyweave_core.model.ids import AppId
 
 _LONGEST_RETRY_S = 60.0
 
 
-def begin(turn: Turn, association: Association, route: Route | None, qos: AppQos, priority: int) -> None:
-    """Start towards `route` (None: keep the path, or need none) and a grant; the caller saw that it fits."""
-    first = association.state is AssociationState.REQUESTED
+def begin(turn: Turn, association: Association, routes: Sequence[Route], qos: AppQos, priority: int) -> None:
+    """Start towards `routes` (the working one first; none: keep the paths, or need none) and a grant.
+
+    The caller saw that it fits.
+    """
+    plan(turn, association, routes, qos, priority)
+    if association.next_paths:
+        fresh = _fresh(association)
+        admission.reserve(turn.state, fresh, _going(association))
+        for path in fresh:
+            turn.touch_promises(*path.links)
+    prepare(turn, association)
+
+
+def plan(turn: Turn, association: Association, routes: Sequence[Route], qos: AppQos, priority: int) -> None:
+    """Note what the association shall have; nothing is reserved or written yet."""
+    state = turn.state
     association.next_qos, association.next_priority = qos, priority
     association.switching = False
-    if route is not None:
-        association.generation += 1
-        rate_bps = admission.wanted_bps(qos, turn.state.policy)
-        path = PathRecord(
-            link_id=planning.virtual_link_id(association.app_id, association.generation),
-            nodes=route.nodes,
-            links=route.links,
-            bandwidth_bps=rate_bps,
-            hop_bps=admission.hop_bps(rate_bps, association.service.key_bits, turn.state.policy),
-            since=turn.at,
-        )
-        association.next_path = path
-        admission.reserve(turn.state, path, association.path)
-        turn.touch_promises(*path.links)
+    rate_bps = admission.promised_bps(qos, association.service, state.policy)
+    hop_bps = admission.hop_bps(rate_bps, association.service.key_bits, state.policy)
+    standing = {path.links: path for path in association.paths if path.hop_bps == hop_bps}
+    paths = []
+    for route in routes:
+        kept = standing.pop(route.links, None)
+        if kept is None:
+            association.generation += 1
+            kept = PathRecord(
+                link_id=planning.virtual_link_id(association.app_id, association.generation),
+                nodes=route.nodes,
+                links=route.links,
+                bandwidth_bps=rate_bps,
+                hop_bps=hop_bps,
+                since=turn.at,
+            )
+            turn.lookups.owners[kept.link_id] = association.app_id
+        paths.append(kept)
+    association.next_path, association.next_others = (paths[0], tuple(paths[1:])) if paths else (None, ())
+
+
+def prepare(turn: Turn, association: Association) -> None:
+    """What is planned is reserved: write it to the nodes of the new paths."""
+    first = association.state in (AssociationState.REQUESTED, AssociationState.WAITING)
     _enter(turn, association, AssociationState.PREPARING if first else AssociationState.MOVING)
-    if association.next_path is None:
-        _switch(turn, association)
-        return
-    for node_id in association.next_path.nodes:
-        edit = planning.path_edit(association, association.next_path, node_id)
+    for node_id, edit in planning.path_edits(association, _fresh(association)).items():
         step_id = turn.configure(node_id, Phase.PREPARE, edit, association.app_id)
         association.pending_steps.add(step_id)
+    if not association.pending_steps:
+        _switch(turn, association)
+
+
+def _fresh(association: Association) -> tuple[PathRecord, ...]:
+    """The paths of the change under way that do not stand yet."""
+    standing = association.paths
+    return tuple(path for path in association.next_paths if path not in standing)
+
+
+def _going(association: Association) -> tuple[PathRecord, ...]:
+    """The paths that stand and that the change under way replaces."""
+    following = association.next_paths
+    return tuple(path for path in association.paths if path not in following)
+
+
+def switch_to_standby(turn: Turn, association: Association) -> bool:
+    """Let keys take the standby of 1:1, which is reserved and written already; False when it is not whole."""
+    if association.service.protection is not Protection.ONE_TO_ONE or not association.others:
+        return False
+    standby = association.others[0]
+    if broken_links(turn.state, standby):
+        return False
+    association.next_path, association.next_others = standby, ()
+    association.next_qos, association.next_priority = association.qos, association.priority
+    _enter(turn, association, AssociationState.MOVING)
+    _switch(turn, association)
+    return True
+
+
+def evict(turn: Turn, association: Association, by: AppId, reason: str) -> None:
+    """Take the paths of an association that is at rest away for a more important one; it is told."""
+    gone = association.paths
+    for path in gone:
+        admission.release(turn.state, path)
+        turn.touch_promises(*path.links)
+        association.past_paths[path.link_id] = path
+    association.path, association.others = None, ()
+    association.preempted_by, association.reasons = by, (reason,)
+    if association.outage_since is None:
+        association.outage_since = turn.at
+    _enter(turn, association, AssociationState.SUSPENDED)
+    turn.state.stranded.add(association.app_id)
+    for node_id in planning.ends(association):
+        edit = NodeEdit(put_applications=(planning.granted_entry(association, node_id),))
+        turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
+    withdraw(turn, association, gone, clients=False)
+    turn.refuse_application(
+        association.source_node, association.source, (association.destination,), association.reasons
+    )
 
 
 def advance(turn: Turn, association: Association, step_id: str) -> None:
@@ -73,23 +149,25 @@ def _switch(turn: Turn, association: Association) -> None:
 
 
 def _complete(turn: Turn, association: Association) -> None:
-    old, new = association.path, association.next_path
-    if new is not None:
-        if old is not None:
-            admission.settle(turn.state, new, old)
-            turn.touch_promises(*old.links)
-            association.past_paths[old.link_id] = old
-            for node_id in old.nodes:
-                cleanup.remove(turn, node_id, planning.path_removal(old), association.app_id)
-        association.path, association.trouble = new, ""  # the complaint was about the old way
+    new = association.next_paths
+    if new:
+        old = _going(association)
+        admission.settle(turn.state, new, old)
+        for path in (*old, *new):
+            turn.touch_promises(*path.links)
+        for path in old:
+            association.past_paths[path.link_id] = path
+        for node_id, edit in planning.path_removals(old).items():
+            cleanup.remove(turn, node_id, edit, association.app_id)
+        association.path, association.others = new[0], new[1:]
+        association.trouble = ""  # the complaint was about the old way
         turn.cancel_timer(f"trouble:{association.app_id}")
-        turn.touch_promises(*new.links)
     association.qos = association.next_qos or association.qos
     if association.next_priority not in (None, association.priority):
         association.priority = association.next_priority or 0
         _repeat_reservations(turn, association)
     _clear(association)
-    association.move_attempts = 0
+    association.move_attempts, association.preempted_by = 0, None
     turn.cancel_timer(f"retry:{association.app_id}")
     active(turn, association)
     # A link of the new path may have failed meanwhile, and the old path's room is free for others.
@@ -102,12 +180,10 @@ def _complete(turn: Turn, association: Association) -> None:
 
 def _repeat_reservations(turn: Turn, association: Association) -> None:
     """The reservations on the path carry the priority, too."""
-    path = association.path
-    if path is None:
-        return
-    for node_id in path.nodes:
-        edit = NodeEdit(put_applications=(planning.reservation(association, path, node_id),))
-        turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
+    for path in association.paths:
+        for node_id in path.nodes:
+            edit = NodeEdit(put_applications=(planning.reservation(association, path, node_id),))
+            turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
 
 
 def active(turn: Turn, association: Association) -> None:
@@ -124,13 +200,15 @@ def roll_back(turn: Turn, association: Association, reasons: tuple[str, ...]) ->
     turn.forget_steps(association.pending_steps)
     association.pending_steps.clear()
     first = association.state is not AssociationState.MOVING
-    undone, switching = association.next_path, association.switching
+    undone, switching = _fresh(association), association.switching
     _clear(association)
-    if undone is not None:
-        admission.release(turn.state, undone)
-        turn.touch_promises(*undone.links)
+    for path in undone:
+        admission.release(turn.state, path)
+        turn.touch_promises(*path.links)
         if switching:
-            association.past_paths[undone.link_id] = undone  # keys may have taken it already
+            association.past_paths[path.link_id] = path  # keys may have taken it already
+        else:
+            turn.lookups.owners.pop(path.link_id, None)
     if first:
         refuse(turn, association, reasons)
         withdraw(turn, association, undone, clients=switching)
@@ -158,6 +236,7 @@ def refuse(turn: Turn, association: Association, reasons: tuple[str, ...]) -> No
     _enter(turn, association, AssociationState.REFUSED)
     turn.cancel_timer(f"expire:{association.app_id}")
     turn.state.stranded.discard(association.app_id)
+    turn.lookups.refused[association.app_id] = None
     turn.capacity_grew = True
     for request_id in association.waiting_requests:
         turn.answer(request_id, reasons=reasons)
@@ -168,27 +247,23 @@ def refuse(turn: Turn, association: Association, reasons: tuple[str, ...]) -> No
         )
 
 
-def withdraw(turn: Turn, association: Association, path: PathRecord | None, *, clients: bool) -> set[str]:
-    """Remove a path, and with `clients` the entries of both ends, in one edit a node; the steps' ids."""
-    nodes: dict[NodeId, None] = dict.fromkeys(path.nodes if path else ())
+def withdraw(turn: Turn, association: Association, paths: Sequence[PathRecord], *, clients: bool) -> set[str]:
+    """Remove paths, and with `clients` the entries of both ends, in one edit a node; the steps' ids."""
+    edits = planning.path_removals(paths)
     if clients:
-        nodes.update(dict.fromkeys(planning.ends(association)))
-    steps: set[str] = set()
-    for node_id in nodes:
-        gone = planning.path_removal(path) if path and node_id in path.nodes else NodeEdit()
-        if clients and node_id in planning.ends(association):
-            gone = NodeEdit(
+        for node_id in planning.ends(association):
+            gone = edits.get(node_id, NodeEdit())
+            edits[node_id] = NodeEdit(
                 remove_links=gone.remove_links,
                 remove_applications=(*gone.remove_applications, association.app_id),
             )
-        step_id = cleanup.remove(turn, node_id, gone, association.app_id)
-        if step_id is not None:
-            steps.add(step_id)
-    return steps
+    found = (cleanup.remove(turn, node_id, edit, association.app_id) for node_id, edit in edits.items())
+    return {step_id for step_id in found if step_id is not None}
 
 
 def _clear(association: Association) -> None:
     association.next_path = association.next_qos = association.next_priority = None
+    association.next_others = ()
     association.switching = False
 
 

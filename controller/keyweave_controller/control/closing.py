@@ -51,12 +51,12 @@ def close(turn: Turn, association: Association) -> None:
     for request_id in association.waiting_requests:
         turn.answer(request_id, reasons=("the association was closed before it was ready",))
     association.waiting_requests = ()
-    paths = [path for path in (association.path, association.next_path) if path]
+    paths = tuple(dict.fromkeys((*association.paths, *association.next_paths)))
     for path in paths:
         admission.release(turn.state, path)
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
-    for timer in ("expire", "retry", "trouble"):
+    for timer in ("expire", "retry", "trouble", "start"):
         turn.cancel_timer(f"{timer}:{association.app_id}")
     if association.outage_since is not None:
         association.outage_s += max(0.0, turn.at - association.outage_since)
@@ -64,14 +64,12 @@ def close(turn: Turn, association: Association) -> None:
     association.state, association.changed_at = AssociationState.CLOSING, turn.at
     association.next_path = association.next_qos = association.next_priority = None
     association.path, association.switching, association.reasons = None, False, ()
-    association.trouble = ""
+    association.others, association.next_others, association.room_moves = (), (), ()
+    association.trouble, association.preempted_by = "", None
     turn.state.stranded.discard(association.app_id)
     turn.capacity_grew = True
     turn.touch_app(association.app_id)
-    for path in paths[:-1]:
-        association.pending_steps |= changes.withdraw(turn, association, path, clients=False)
-    last = paths[-1] if paths else None
-    association.pending_steps |= changes.withdraw(turn, association, last, clients=True)
+    association.pending_steps |= changes.withdraw(turn, association, paths, clients=True)
     if not association.pending_steps:
         finish(turn, association)
 
@@ -79,6 +77,7 @@ def close(turn: Turn, association: Association) -> None:
 def finish(turn: Turn, association: Association) -> None:
     """Every node that could be asked has answered; the others are remembered as leftovers."""
     association.state, association.changed_at = AssociationState.CLOSED, turn.at
+    turn.lookups.closed[association.app_id] = None
     turn.touch_app(association.app_id)
     for request_id in association.closing_requests:
         turn.answer(request_id, association.app_id)
@@ -86,8 +85,14 @@ def finish(turn: Turn, association: Association) -> None:
 
 
 def forget_oldest(turn: Turn) -> None:
-    """Keep a bounded number of ended associations, so that usage reported late still finds its path."""
-    ended = [one for one in turn.state.associations.values() if not one.live]
-    ended.sort(key=lambda one: one.state is not AssociationState.REFUSED)  # those never carried a key
-    for association in ended[: max(0, len(ended) - turn.state.policy.closed_kept)]:
-        del turn.state.associations[association.app_id]
+    """Keep a bounded number of ended associations, so that usage reported late still finds its path.
+
+    Those that were refused never carried a key: they go first.
+    """
+    state, refused, closed = turn.state, turn.lookups.refused, turn.lookups.closed
+    while len(refused) + len(closed) > state.policy.closed_kept:
+        ended = refused or closed
+        app_id = next(iter(ended))
+        del ended[app_id]
+        for link_id in state.associations.pop(app_id).past_paths:
+            turn.lookups.owners.pop(link_id, None)

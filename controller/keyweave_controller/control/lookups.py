@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from keyweave_controller.control.mesh import Mesh
-from keyweave_controller.control.state import LinkRecord, NetworkState
-from keyweave_core.model.ids import LinkId, NodeId, SaeId
+from keyweave_controller.control.state import AssociationState, LinkRecord, NetworkState
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 Item = TypeVar("Item", LinkId, NodeId, SaeId)
 
@@ -105,6 +105,20 @@ class Lookups:
 
     def __init__(self, state: NetworkState) -> None:
         self._mesh: Mesh | None = None
+        # Associations by virtual link and by pair of applications, and those that ended, the oldest first.
+        self.owners: dict[LinkId, AppId] = {}
+        self.pairs: dict[tuple[SaeId, SaeId], AppId] = {}
+        self.refused: dict[AppId, None] = {}
+        self.closed: dict[AppId, None] = {}
+        for association in state.associations.values():
+            for path in (*association.paths, *association.next_paths):
+                self.owners[path.link_id] = association.app_id
+            if association.live:
+                self.pairs[association.source, association.destination] = association.app_id
+            elif association.state is AssociationState.REFUSED:
+                self.refused[association.app_id] = None
+            else:
+                self.closed[association.app_id] = None
         self.links = LinkLookup(state.links.values())
         self.consumers = ConsumerLookup()
         for node_id, record in state.nodes.items():

@@ -16,6 +16,7 @@ from keyweave_controller.control import (
     discovery,
     entries,
     intents,
+    making_way,
     measures,
     recovery,
     reports,
@@ -130,6 +131,8 @@ class Network:
                 self._timer_fired(turn, event)
             case unreachable:
                 assert_never(unreachable)
+        making_way.review(turn)
+        associations.review_displaced(turn)
         intents.review(turn)
         entries.review(turn)
         if turn.capacity_grew:

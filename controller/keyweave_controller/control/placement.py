@@ -1,13 +1,108 @@
-"""Where an association may run.
+"""Where an association may run, and what has to make room for it.
 
-Rule of this file: decides and changes nothing; `associations` and `recovery` act on it.
+Rule of this file: decides and changes nothing; `associations` and `recovery` act on what it says. A demand
+gets its ways as the strategy of its class picks them; when none fits, others are asked to move hitlessly;
+when that does not help either, those of lower priority that may be preempted give way.
 """
 
-from keyweave_controller.control import admission, routing
-from keyweave_controller.control.routing import RouteWish
-from keyweave_controller.control.service import Service
-from keyweave_controller.control.state import NetworkState, PathRecord
-from keyweave_core.model.ids import NodeId
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from keyweave_controller.control import admission, disjoint, facts, routing, topology
+from keyweave_controller.control.mesh import CLOSED, Mesh, Way
+from keyweave_controller.control.routing import Route, RouteWish
+from keyweave_controller.control.service import DEFAULT_SERVICE, Disjointness, Protection, Service
+from keyweave_controller.control.state import Association, Move, NetworkState, PathRecord
+from keyweave_controller.control.turn import Turn
+from keyweave_controller.control.ways import Ask
+from keyweave_core.model.application import AppQos
+from keyweave_core.model.ids import AppId, LinkId, NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an association asks of the network. `path_links`: over these links and no others."""
+
+    source: NodeId
+    destination: NodeId
+    qos: AppQos
+    priority: int
+    service: Service = DEFAULT_SERVICE
+    path_links: tuple[LinkId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where it may run: the working route first, none inside one node. `moves` go before, one after the
+    other.
+    """
+
+    routes: tuple[Route, ...]
+    moves: tuple[Move, ...] = ()
+    evicted: tuple[AppId, ...] = ()
+
+
+def place(
+    turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = (), may_move: bool = True
+) -> Placement | tuple[str, ...]:
+    """Where it may run now, or why it may not.
+
+    `beside`: the paths that it has, which it would give back. `may_move`: others may be moved or preempted.
+    """
+    state, mesh = turn.state, turn.mesh
+    if wanted.source == wanted.destination:
+        obstacles = tuple(topology.node_obstacles(state.nodes.get(wanted.source)))
+        name = state.node_name(wanted.source)
+        return tuple(f"node {name} {one}" for one in obstacles) or Placement(routes=())
+    wish = wish_of(state, wanted, beside=beside)
+    if wanted.path_links:
+        return _pinned(state, mesh, wanted, wish)
+    routes = find(state, mesh, wish, wanted.service, at=turn.at)
+    return Placement(routes=routes) if routes else explain(state, mesh, wish, wanted.service, at=turn.at)
+
+
+def place_again(turn: Turn, association: Association) -> tuple[Route, ...]:
+    """The ways that an association may take instead of those it has; none when there are none.
+
+    What keeps its working path but lacks its standby gets a standby beside that path.
+    """
+    state, service, path = turn.state, association.service, association.path
+    wanted = as_it_is(association)
+    if service.protection is Protection.ONE_TO_ONE and path and not topology.broken_links(state, path):
+        wish = wish_of(state, wanted, beside=association.others)
+        standby = routing.find_route(state, turn.mesh, _apart_from(state, wish, path, service), at=turn.at)
+        return (Route(nodes=path.nodes, links=path.links), standby) if standby else ()
+    found = find(state, turn.mesh, wish_of(state, wanted, beside=association.paths), service, at=turn.at)
+    if not found and service.protection is Protection.ONE_TO_ONE:
+        # Better without a standby than not at all.
+        wish = wish_of(state, wanted, beside=association.paths)
+        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
+        found = (route,) if route else ()
+    return found
+
+
+def why_not_again(turn: Turn, association: Association) -> tuple[str, ...]:
+    """Why `place_again` found nothing."""
+    wish = wish_of(turn.state, as_it_is(association), beside=association.paths)
+    return explain(turn.state, turn.mesh, wish, association.service, at=turn.at)
+
+
+def as_it_is(association: Association) -> Wanted:
+    """What an association asks of the network now."""
+    return Wanted(
+        source=association.source_node,
+        destination=association.destination_node,
+        qos=association.qos,
+        priority=association.priority,
+        service=association.service,
+    )
+
+
+def wish_of(state: NetworkState, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> RouteWish:
+    """What is asked of routing for one way of it."""
+    rate_bps = admission.promised_bps(wanted.qos, wanted.service, state.policy)
+    return route_wish(state, wanted.source, wanted.destination, rate_bps, wanted.service, tuple(beside))
 
 
 def route_wish(
@@ -27,3 +122,131 @@ def route_wish(
         strategy=routing.strategy_name(service, state.policy),
         beside=beside,
     )
+
+
+def find(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, service: Service, *, at: float
+) -> tuple[Route, ...]:
+    """As many ways as the protection wants, together cheapest; none when there are not so many."""
+    if service.protection is Protection.RESTORATION:
+        route = routing.find_route(state, mesh, wish, at=at)
+        return (route,) if route else ()
+    ask = routing.ask_of(state, mesh, wish)
+    if ask is None:
+        return ()
+    rooms, barred = routing.restrictions(state, mesh, wish)
+    prices = routing.strategy_of(wish).prices(mesh).prices
+    number = 2 if service.protection is Protection.ONE_TO_ONE else service.ways
+    shy = {link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at}
+    for closed in ({**rooms, **shy}, rooms) if shy else (rooms,):
+        with mesh.apart(closed, barred):
+            costs = [
+                price if room >= ask.rate_bps else float("inf")
+                for price, room in zip(prices, mesh.room, strict=True)
+            ]
+            found = _disjoint(state, mesh, ask, costs, service, number)
+        if found:
+            return tuple(routing.route_of(mesh, ask.source, way) for way in found)
+    return ()
+
+
+def _disjoint(
+    state: NetworkState, mesh: Mesh, ask: Ask, costs: list[float], service: Service, number: int
+) -> Sequence[Way]:
+    ends = (ask.source, ask.target)
+    graph = (mesh.around, costs, mesh.inside, *ends)
+    nodes = service.disjointness is not Disjointness.LINKS
+    if service.disjointness is Disjointness.RISKS:
+        risks = risk_places(state, mesh)
+        if number == 2:
+            pair = disjoint.risk_disjoint_pair(
+                *graph,
+                risks,
+                nodes=True,
+                max_hops=ask.max_hops,
+                latency_us=mesh.latency_us,
+                max_latency_us=ask.max_latency_us,
+            )
+            return pair.ways if pair.ways is not None and not pair.shared else ()
+    ways = disjoint.disjoint_ways(
+        *graph,
+        number,
+        nodes=nodes,
+        max_hops=ask.max_hops,
+        latency_us=mesh.latency_us,
+        max_latency_us=ask.max_latency_us,
+    )
+    if len(ways) < number:
+        return ()
+    if service.disjointness is Disjointness.RISKS:
+        groups = [frozenset[int]().union(*(risks[link] for link in way)) for way in ways]
+        if any(one & other for one, other in combinations(groups, 2)):
+            return ()
+    return ways
+
+
+def risk_places(state: NetworkState, mesh: Mesh) -> list[frozenset[int]]:
+    """The shared-risk groups of every link by place, numbered in the order of their names."""
+    named = [facts.of_link(state, state.links[link_id]).risk_groups for link_id in mesh.link_ids]
+    number = {name: place for place, name in enumerate(sorted(set[str]().union(*named)))}
+    return [frozenset(number[name] for name in groups) for groups in named]
+
+
+def _apart_from(state: NetworkState, wish: RouteWish, path: PathRecord, service: Service) -> RouteWish:
+    """The same wish, for a way that is disjoint from `path` as the service wants it."""
+    bounds = wish.constraints
+    links, nodes, risks = bounds.exclude_links | set(path.links), bounds.exclude_nodes, bounds.exclude_risks
+    if service.disjointness is not Disjointness.LINKS:
+        nodes |= set(path.nodes[1:-1])
+    if service.disjointness is Disjointness.RISKS:
+        known = (state.links[link_id] for link_id in path.links if link_id in state.links)
+        risks |= frozenset[str]().union(*(facts.of_link(state, link).risk_groups for link in known))
+    apart = replace(bounds, exclude_links=links, exclude_nodes=nodes, exclude_risks=risks)
+    return replace(wish, constraints=apart)
+
+
+def _pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) -> Placement | tuple[str, ...]:
+    """The path that was asked for, when it can be had as it is."""
+    ask = routing.ask_of(state, mesh, wish)
+    gone = [link_id for link_id in wanted.path_links if link_id not in mesh.link_place]
+    if ask is None or gone:
+        return tuple(f"link {link_id} of the path is not there any more" for link_id in gone) or (
+            routing.explain(state, wish)
+        )
+    way = tuple(mesh.link_place[link_id] for link_id in wanted.path_links)
+    nodes = mesh.nodes_of(ask.source, way)
+    joined = all(nodes[place] in (mesh.a[link], mesh.b[link]) for place, link in enumerate(way))
+    if not joined or nodes[-1] != ask.target or len(set(nodes)) != len(nodes):
+        ends = f"{state.node_name(wanted.source)} to {state.node_name(wanted.destination)}"
+        return (f"the links are no path from {ends}",)
+    if wanted.service.protection is not Protection.RESTORATION:
+        return ("a path can be named only for an association without protection",)
+    rooms, barred = routing.restrictions(state, mesh, wish)
+    with mesh.apart(rooms, barred):
+        short = [link for link in way if mesh.room[link] < ask.rate_bps]
+        stuck = [node for node in nodes[1:-1] if not mesh.inside[node]]
+    if short or stuck or len(way) > ask.max_hops:
+        names = [state.link_name(mesh.link_ids[link]) for link in short]
+        reasons = [f"link {name} of the path cannot carry it any more" for name in names]
+        names = [state.node_name(mesh.node_ids[node]) for node in stuck]
+        reasons += [f"node {name} of the path may not relay" for name in names]
+        return tuple(reasons) or (f"the path has {len(way)} hops; at most {ask.max_hops} are allowed",)
+    return Placement(routes=(routing.route_of(mesh, ask.source, way),))
+
+
+def explain(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, service: Service, *, at: float
+) -> tuple[str, ...]:
+    """Why there is no placement."""
+    if service.protection is Protection.RESTORATION:
+        return routing.explain(state, wish)
+    if routing.find_route(state, mesh, wish, at=at) is None:
+        return routing.explain(state, wish)
+    number = 2 if service.protection is Protection.ONE_TO_ONE else service.ways
+    names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
+    apart = {
+        Disjointness.LINKS: "a link",
+        Disjointness.NODES: "a transit node",
+        Disjointness.RISKS: "a transit node or a risk",
+    }[service.disjointness]
+    return (f"{names} are not joined by {number} ways that share not even {apart} and have room",)

@@ -6,10 +6,12 @@ is an INTERNAL application, and the CLIENT application stands at both ends; the 
 `remote_qkdn_id` is what releases keys, so it is written last.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.service import Protection
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
 from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -76,28 +78,67 @@ def reservation(association: Association, path: PathRecord, node_id: NodeId) -> 
     )
 
 
-def path_edit(association: Association, path: PathRecord, node_id: NodeId) -> NodeEdit:
-    """What `prepare` writes to one node of the path."""
-    return NodeEdit(
-        put_links=(virtual_link(association, path, node_id),),
-        put_applications=(reservation(association, path, node_id),),
-    )
+def path_edits(association: Association, paths: Iterable[PathRecord]) -> dict[NodeId, NodeEdit]:
+    """What `prepare` writes to each node of these paths."""
+    edits: dict[NodeId, NodeEdit] = {}
+    for path in paths:
+        for node_id in path.nodes:
+            before = edits.get(node_id, _NOTHING)
+            edits[node_id] = NodeEdit(
+                put_links=(*before.put_links, virtual_link(association, path, node_id)),
+                put_applications=(*before.put_applications, reservation(association, path, node_id)),
+            )
+    return edits
 
 
-def path_removal(path: PathRecord) -> NodeEdit:
-    """What takes a path away from any node of it."""
-    return NodeEdit(remove_links=(path.link_id,), remove_applications=(reservation_id(path.link_id),))
+_NOTHING = NodeEdit()
+
+
+def path_removals(paths: Iterable[PathRecord]) -> dict[NodeId, NodeEdit]:
+    """What takes these paths away from each node of them."""
+    edits: dict[NodeId, NodeEdit] = {}
+    for path in paths:
+        reserved = reservation_id(path.link_id)
+        for node_id in path.nodes:
+            before = edits.get(node_id, _NOTHING)
+            edits[node_id] = NodeEdit(
+                remove_links=(*before.remove_links, path.link_id),
+                remove_applications=(*before.remove_applications, reserved),
+            )
+    return edits
+
+
+def backing(association: Association) -> tuple[PathRecord, ...]:
+    """The paths that keys take now: all of them when each key is split over them, else the working one."""
+    return _used(association, association.path, association.others)
+
+
+def next_backing(association: Association) -> tuple[PathRecord, ...]:
+    """The paths that keys take once the change under way is made."""
+    if association.next_path is None:
+        return backing(association)
+    return _used(association, association.next_path, association.next_others)
+
+
+def _used(
+    association: Association, path: PathRecord | None, others: tuple[PathRecord, ...]
+) -> tuple[PathRecord, ...]:
+    if path is None:
+        return ()
+    return (path, *others) if association.service.protection is Protection.ONE_PLUS_ONE else (path,)
 
 
 def client_entry(
     association: Association,
     node_id: NodeId,
     *,
-    path: PathRecord | None,
+    paths: tuple[PathRecord, ...],
     qos: AppQos,
     priority: int,
 ) -> Application:
-    """The CLIENT application as one end holds it; without a path when both ends are one node."""
+    """The CLIENT application as one end holds it; without a path when both ends are one node, or none is
+    left.
+    """
     source, destination = association.source_node, association.destination_node
     return Application(
         app_id=association.app_id,
@@ -107,7 +148,7 @@ def client_entry(
         priority=priority,
         expiration_time=_date_and_time(association.expires_at),
         qos=qos,
-        backing_link_ids=(path.link_id,) if path else (),
+        backing_link_ids=tuple(path.link_id for path in paths),
         local_node_id=node_id,
         remote_node_id=destination if node_id == source else source,
     )
@@ -116,7 +157,7 @@ def client_entry(
 def granted_entry(association: Association, node_id: NodeId) -> Application:
     """The CLIENT application as it is granted now."""
     return client_entry(
-        association, node_id, path=association.path, qos=association.qos, priority=association.priority
+        association, node_id, paths=backing(association), qos=association.qos, priority=association.priority
     )
 
 
@@ -127,6 +168,9 @@ def ends(association: Association) -> tuple[NodeId, ...]:
     return (association.source_node, association.destination_node)
 
 
+_UNRELEASED = frozenset({AssociationState.WAITING, AssociationState.PREPARING})
+
+
 def wanted(state: NetworkState, node_id: NodeId) -> tuple[dict[LinkId, Link], dict[AppId, Application]]:
     """Every virtual link and application that a node should hold now, work under way included."""
     links: dict[LinkId, Link] = {}
@@ -134,12 +178,12 @@ def wanted(state: NetworkState, node_id: NodeId) -> tuple[dict[LinkId, Link], di
     for association in state.associations.values():
         if not association.live or association.state is AssociationState.CLOSING:
             continue
-        for path in (association.path, association.next_path):
-            if path and node_id in path.nodes:
+        for path in (*association.paths, *association.next_paths):
+            if node_id in path.nodes:
                 links[path.link_id] = virtual_link(association, path, node_id)
                 entry = reservation(association, path, node_id)
                 applications[entry.app_id] = entry
-        if node_id in ends(association) and association.state is not AssociationState.PREPARING:
+        if node_id in ends(association) and association.state not in _UNRELEASED:
             applications[association.app_id] = switched_entry(association, node_id)
     return links, applications
 
@@ -162,7 +206,7 @@ def switched_entry(association: Association, node_id: NodeId) -> Application:
     return client_entry(
         association,
         node_id,
-        path=association.next_path or association.path,
+        paths=next_backing(association),
         qos=association.next_qos or association.qos,
         priority=association.priority if association.next_priority is None else association.next_priority,
     )

@@ -9,7 +9,7 @@ old path and its reservation, so keys in the pools still serve and a repair rest
 An association that was moved stays where it is when its old link is repaired.
 """
 
-from keyweave_controller.control import admission, changes, placement, routing, topology
+from keyweave_controller.control import changes, placement, topology
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import LinkId
@@ -57,14 +57,11 @@ def _review_one(turn: Turn, association: Association) -> None:
             changes.active(turn, association)
         return
     if f"retry:{association.app_id}" not in state.timers:
-        wanted = admission.wanted_bps(association.qos, state.policy)
-        ends = (association.source_node, association.destination_node)
-        wish = placement.route_wish(state, *ends, wanted, association.service, beside=(path,))
-        route = routing.find_route(state, turn.mesh, wish, at=turn.at)
-        if route is not None:
-            changes.begin(turn, association, route, association.qos, association.priority)
+        routes = placement.place_again(turn, association)
+        if routes:
+            changes.begin(turn, association, routes, association.qos, association.priority)
             return
-        reasons = routing.explain(state, wish)
+        reasons = placement.why_not_again(turn, association)
         if reasons != association.reasons:
             association.reasons = reasons
             turn.touch_app(association.app_id)

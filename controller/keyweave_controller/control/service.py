@@ -118,6 +118,9 @@ class Service:
                 yield "the association would expire before it starts"
         elif self.starts_at is not None:
             yield f"only a scheduled association has a start, not a {self.service_class} one"
+        bounds = self.constraints
+        if self.protection is not Protection.RESTORATION and (bounds.include_links or bounds.include_nodes):
+            yield "disjoint paths cannot all visit the same included nodes and links"
         if self.service_class is ServiceClass.BEST_EFFORT and self.protection is Protection.ONE_TO_ONE:
             yield "best effort reserves nothing, so nothing can stand by for it"
 

@@ -102,6 +102,15 @@ class LinkRecord:
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """An association that is to take another path, given by its nodes and physical links."""
+
+    app_id: AppId
+    nodes: tuple[NodeId, ...]
+    links: tuple[LinkId, ...]
+
+
 class AssociationState(StrEnum):
     """Life of a key association.
 
@@ -122,7 +131,7 @@ class AssociationState(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathRecord:
     """One virtual link: the nodes from source to destination and the physical links between them.
 
@@ -185,6 +194,18 @@ class Association:
     next_others: tuple[PathRecord, ...] = ()  # the same of the change under way
     share_bps: int | None = None  # its fair share now, at least the minimum; None: not reckoned
     preempted_by: AppId | None = None  # whose demand took its place; it is restored when there is room
+    room_moves: tuple[Move, ...] = ()  # WAITING: others that move first; the first of them is on its way
+    makes_room_for: AppId | None = None  # its present move makes room for this association
+
+    @property
+    def paths(self) -> tuple[PathRecord, ...]:
+        """Every path that it holds now, the working one first."""
+        return (self.path, *self.others) if self.path else self.others
+
+    @property
+    def next_paths(self) -> tuple[PathRecord, ...]:
+        """Every path of the change under way."""
+        return (self.next_path, *self.next_others) if self.next_path else self.next_others
 
     @property
     def live(self) -> bool:

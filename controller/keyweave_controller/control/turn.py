@@ -33,6 +33,7 @@ class Turn:
         self.lookups = lookups
         self.at = at
         self.capacity_grew = False  # set when a stranded association may fit now
+        self.displaced: list[AppId] = []  # WAITING, and what they waited for will not come: to be placed anew
         self._actions: list[Action] = []
         self._nodes: set[NodeId] = set()
         self._links: set[LinkId] = set()

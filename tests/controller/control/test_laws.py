@@ -187,8 +187,8 @@ def check_ledger(network: Network, before: dict[str, int]) -> None:
     wanted: dict[str, set[str]] = {link_id: set() for link_id in network.links}
     for one in network.associations.values():
         if one.live and one.state is not AssociationState.CLOSING:
-            for path in (one.path, one.next_path):
-                for link_id in path.links if path else ():
+            for path in (*one.paths, *one.next_paths):
+                for link_id in path.links:
                     wanted[link_id].add(path.link_id)
     for link_id, link in network.links.items():
         assert set(link.reserved_bps) == wanted[link_id]

@@ -206,16 +206,16 @@ def test_what_a_path_holds_counts_as_free_for_its_successor() -> None:
     path = PathRecord(
         link_id="v1", nodes=(), links=(link_id,), bandwidth_bps=800_000, hop_bps=800_000, since=0.0
     )
-    admission.reserve(show.network.state, path)
+    admission.reserve(show.network.state, [path])
     link = show.network.links[link_id]
     assert admission.available_bps(link, show.network.policy) == 100_000
     assert admission.available_bps(link, show.network.policy, (path,)) == 900_000
     new = PathRecord(
         link_id="v2", nodes=(), links=(link_id,), bandwidth_bps=850_000, hop_bps=850_000, since=0.0
     )
-    admission.reserve(show.network.state, new, path)
+    admission.reserve(show.network.state, [new], [path])
     assert admission.reserved_bps(link) == 850_000
-    admission.settle(show.network.state, new, path)
+    admission.settle(show.network.state, [new], [path])
     assert link.reserved_bps == {"v2": 850_000}
     admission.release(show.network.state, new)
     admission.release(show.network.state, new)
