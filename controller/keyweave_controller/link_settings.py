@@ -84,7 +84,7 @@ class LinkSettings:
             return ids.link_id(self.link)
         except ValueError:
             raise ValueError(
-                f"links: {self.link[:100]!r} is no id of a link, nor two names of agents with a hyphen between"
+                f"links: {self.link[:99]!r} is no id of a link, nor two names of agents joined by a hyphen"
             ) from None
 
     def facts(self, names: Collection[str]) -> LinkFacts:

@@ -15,9 +15,10 @@ network in pieces. The format:
     applications:
       - {sae_id: sae-a, node: A, min_bandwidth_bps: 4096, max_bandwidth_bps: 65536, priority: 1, ttl_s: 600}
 
-`loss_db` left out is 0.2 dB/km; `secret_rate_bps` is a published rate that the emulation then meets. `trust` is
-trusted (default), untrusted (never relays) or 0..100, what the operator thinks of a trusted site; with `domain`,
-`risk_groups` and `latency_ms` it goes to the controller's settings, for demands that ask for it.
+`loss_db` left out is 0.2 dB/km; `secret_rate_bps` is a published rate that the emulation then meets.
+`trust` is trusted (default), untrusted (never relays) or 0..100, what the operator thinks of a trusted site;
+with `domain`, `risk_groups` and `latency_ms` it goes to the controller's settings, for demands that ask for
+it.
 """
 
 import itertools
