@@ -7,6 +7,7 @@ as events.
 
 from dataclasses import dataclass, field
 
+from keyweave_controller.control.service import ServiceClass
 from keyweave_core.model.application import Application
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Link
@@ -70,17 +71,33 @@ class CancelTimer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Something near to what was refused that would be granted now: `note` says all of it, for people.
+
+    `rate_bps`: a lower minimum rate of keys. `starts_at` (seconds since 1970): a later time. `service_class`:
+    another class. All None: as asked, but for a constraint that `note` names.
+    """
+
+    rate_bps: int | None = None
+    starts_at: float | None = None
+    service_class: ServiceClass | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The outcome of a northbound request: granted (with the association, if it is one), or refused.
 
     Refused is what has `reasons`. `about` names, for each reason, the entry of a configuration that it
-    concerns (`association/<name>`, `tenant/<name>`); empty for other requests.
+    concerns (`association/<name>`, `tenant/<name>`); empty for other requests. `alternatives` to what was
+    refused, the nearest first.
     """
 
     request_id: str
     app_id: AppId | None = None
     reasons: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

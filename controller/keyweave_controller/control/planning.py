@@ -7,11 +7,12 @@ is an INTERNAL application, and the CLIENT application stands at both ends; the 
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_controller.control.service import Protection
+from keyweave_controller.control.service import Protection, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
 from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -147,11 +148,25 @@ def client_entry(
         client_app_ids=(association.destination,),
         priority=priority,
         expiration_time=_date_and_time(association.expires_at),
-        qos=qos,
+        qos=shown_qos(association, qos),
         backing_link_ids=tuple(path.link_id for path in paths),
         local_node_id=node_id,
         remote_node_id=destination if node_id == source else source,
     )
+
+
+def shown_qos(association: Association, qos: AppQos) -> AppQos:
+    """The qualities as agents hold them: no more than the fair share that was reckoned for it, if it was.
+
+    A minimum that is promised is never above the maximum; one that is not (best effort) gives way to it.
+    """
+    cap = association.written_max_bps
+    if cap is None:
+        return qos
+    least, most = qos.min_bandwidth_bps, min(cap, qos.max_bandwidth_bps or cap)
+    if least is not None and association.service.service_class is ServiceClass.BEST_EFFORT:
+        least = min(least, most)
+    return replace(qos, min_bandwidth_bps=least, max_bandwidth_bps=max(most, least or 0))
 
 
 def granted_entry(association: Association, node_id: NodeId) -> Application:

@@ -7,7 +7,7 @@ northbound, management) look and never touch. Everything here serialises to JSON
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.actions import Alternative, NodeEdit
 from keyweave_controller.control.configuration import (
     ConfiguredAssociation,
     LinkFacts,
@@ -73,6 +73,19 @@ class LinkEnd:
     overloaded: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """What a scheduled association that has not begun will take of a link, tags included, and when.
+
+    From `starts_at` until before `ends_at`, seconds since 1970.
+    """
+
+    app_id: AppId
+    rate_bps: int
+    starts_at: float
+    ends_at: float
+
+
 @dataclass(slots=True, kw_only=True)
 class LinkRecord:
     """One physical link. `a` < `b` as text, so that a link is one thing whichever end spoke first.
@@ -99,6 +112,7 @@ class LinkRecord:
     penalty: float = 0.0  # failures, each counted less as time goes by (`damping`)
     penalty_at: float = 0.0
     overbooked_since: float | None = None
+    bookings: dict[AppId, Booking] = field(default_factory=dict)  # promised for a time that has not come
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
 
 
@@ -193,6 +207,9 @@ class Association:
     others: tuple[PathRecord, ...] = ()  # beside `path`: the other shares of 1+1, or the standby of 1:1
     next_others: tuple[PathRecord, ...] = ()  # the same of the change under way
     share_bps: int | None = None  # its fair share now, at least the minimum; None: not reckoned
+    written_max_bps: int | None = (
+        None  # what agents let it have at most, while that is less than it asked for
+    )
     preempted_by: AppId | None = None  # whose demand took its place; it is restored when there is room
     room_moves: tuple[Move, ...] = ()  # WAITING: others that move first; the first of them is on its way
     makes_room_for: AppId | None = None  # its present move makes room for this association
@@ -268,6 +285,7 @@ class RequestRecord:
     app_id: AppId | None = None
     reasons: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

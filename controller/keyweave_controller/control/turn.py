@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from keyweave_controller.control.actions import (
     Action,
+    Alternative,
     Answer,
     CancelTimer,
     Changed,
@@ -112,12 +113,22 @@ class Turn:
         app_id: AppId | None = None,
         reasons: tuple[str, ...] = (),
         about: tuple[str, ...] = (),
+        alternatives: tuple[Alternative, ...] = (),
     ) -> None:
         """Answer a northbound request, and remember the answer for a repetition."""
-        self.state.requests[request_id] = RequestRecord(app_id=app_id, reasons=reasons, about=about)
+        record = RequestRecord(app_id=app_id, reasons=reasons, about=about, alternatives=alternatives)
+        self.state.requests[request_id] = record
         while len(self.state.requests) > _ANSWERS_KEPT:
             del self.state.requests[next(iter(self.state.requests))]
-        self._actions.append(Answer(request_id=request_id, app_id=app_id, reasons=reasons, about=about))
+        self._actions.append(
+            Answer(
+                request_id=request_id,
+                app_id=app_id,
+                reasons=reasons,
+                about=about,
+                alternatives=alternatives,
+            )
+        )
 
     def read_node(self, node_id: NodeId) -> None:
         """Have the node's tree read again."""
