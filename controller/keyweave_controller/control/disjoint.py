@@ -41,11 +41,12 @@ def disjoint_pair(
     cheapest pair that keeps them unless the search ends after `most_work` branches (None: by `MOST_WORK`):
     then it is the best pair met, or None though there may be one. Without bounds None means: there is none.
     """
+    _check(around, source, destination)
     limits = _limits(costs, max_hops, latency_us, max_latency_us)
-    found = disjoint_ways(around, costs, inside, source, destination, 2, nodes=nodes)
+    found = _flow(around, costs, inside, (source, destination), 2, nodes=nodes)
     if len(found) < 2:
         return None
-    if all(limits.keep(way) for way in found):
+    if not limits.any or (limits.keep(found[0]) and limits.keep(found[1])):
         return found[0], found[1]
     task = Task(
         around=around,
@@ -84,7 +85,7 @@ def disjoint_ways(
         raise InvalidInput(f"{k} disjoint ways were asked for: ask for at least 1")
     limits = _limits(costs, max_hops, latency_us, max_latency_us)
     found = _flow(around, costs, inside, (source, destination), k, nodes=nodes)
-    if all(limits.keep(way) for way in found):
+    if not limits.any or all(limits.keep(way) for way in found):
         return found
 
     def rank(ways: list[Way]) -> tuple[int, float, list[Way]]:

@@ -4,18 +4,17 @@ Rule of this file: the costs of links are non-negative whole numbers as floats (
 `inf` for a link that is not to be used; a link is undirected and carries one unit in one direction; a node
 that is not `inside` is only ever an end. Arguments are the plain lists of `mesh.Mesh` and are not changed.
 
-The first way is searched from both ends. What is left between the two searches gives every node a potential
-such that no link has a negative reduced cost, in the graph and in what the way leaves of it, and the links of
-the way have reduced cost 0. Each further way is the cheapest in what the ways before leave (their links may
-be crossed backwards, which gives the cost back), searched in reduced costs: whoever is as near to the
+The first way is searched from the destination. The cost that is left from each node is its potential: with
+it no link has a negative reduced cost, in the graph and in what the way leaves of it, and the links of the
+way have reduced cost 0. Each further way is the cheapest in what the ways before leave (their links may be
+crossed backwards, which gives the cost back), searched in reduced costs: whoever is as near to the
 destination as can be is looked at first, so it touches little besides the detour.
 
 Ways that share no node: a node on a way is two states, entered and left (`node + size`). Who arrives at a
 used node can only go back along its way; who came back to a used node may leave it anywhere.
 
 J. Suurballe, R. Tarjan, A quick method for finding shortest pairs of disjoint paths, Networks 14, 1984;
-R. Bhandari, Survivable Networks, 1999; J. Edmonds, R. Karp, J. ACM 19, 1972 (potentials); T. Ikeda and
-others, A fast algorithm for finding better routes by AI search techniques, 1994 (both ends at once).
+R. Bhandari, Survivable Networks, 1999; J. Edmonds, R. Karp, J. ACM 19, 1972 (potentials).
 """
 
 from collections.abc import Sequence
@@ -74,7 +73,7 @@ class Flow:
     def grow(self) -> bool:
         """One unit more; False, and the units unchanged, when there is none."""
         if self.units == 0:
-            found = _from_both_ends(self._around, self._costs, self._inside, self.source, self.destination)
+            found = _from_the_far_end(self._around, self._costs, self._inside, self.source, self.destination)
             if found is None:
                 return False
             way, self._potential = found
@@ -108,9 +107,8 @@ class Flow:
                 if here in met:  # a loop, of cost 0 as the flow is the cheapest
                     del steps[met[here] :]
                     met = {node: at for node, at in met.items() if at <= met[here]}
-                else:
-                    met[here] = len(steps)
-            found.append((sum(costs[link] for link in steps), tuple(steps)))
+                met[here] = len(steps)
+            found.append((sum([costs[link] for link in steps]), tuple(steps)))
         return [way for _, way in sorted(found)]
 
     def _take_stock(self) -> None:
@@ -207,12 +205,12 @@ def cheapest_way(
     source: int,
     destination: int,
 ) -> Way | None:
-    """The cheapest way, searched from both ends; None when there is none."""
-    found = _from_both_ends(around, costs, inside, source, destination)
+    """The cheapest way; None when there is none."""
+    found = _from_the_far_end(around, costs, inside, source, destination)
     return None if found is None else tuple([link for link, _ in found[0]])
 
 
-def _from_both_ends(
+def _from_the_far_end(
     around: Around,
     costs: Sequence[float],
     inside: Sequence[bool] | bytearray,
@@ -221,68 +219,33 @@ def _from_both_ends(
 ) -> tuple[list[tuple[int, int]], list[float]] | None:
     """The cheapest way as (link, node behind it) pairs, and a potential for each node; None: no way.
 
-    `f` is the distance from the source, `b` that to the destination, F + B = the cost of the way with F and B
-    within what was settled. The potential is min(b, B) - min(f, F): a link never lowers it by more than its
-    cost, because no way is cheaper than F + B, and the links of the way lower it by just that.
+    The potential is the cost from a node to the destination, or what the way costs where that is less: the
+    search ends at the source.
     """
-    size = len(around)
-    fore, back = [NEVER] * size, [NEVER] * size
-    fore_step: dict[int, tuple[int, int]] = {}
-    back_step: dict[int, tuple[int, int]] = {}
-    ends = (source, destination)
-    fore[source] = back[destination] = 0.0
-    fore_waiting, back_waiting = [(0.0, source)], [(0.0, destination)]
-    best, middle = NEVER, -1
-    while fore_waiting and back_waiting:
-        if fore_waiting[0][0] <= back_waiting[0][0]:
-            waiting, near, far, step, end, turn = (
-                fore_waiting,
-                fore,
-                back,
-                fore_step,
-                source,
-                back_waiting[0][0],
-            )
-        else:
-            waiting, near, far, step, end, turn = (
-                back_waiting,
-                back,
-                fore,
-                back_step,
-                destination,
-                fore_waiting[0][0],
-            )
-        if waiting[0][0] + turn >= best:
+    left = [NEVER] * len(around)
+    left[destination] = 0.0
+    onward: dict[int, tuple[int, int]] = {}
+    waiting = [(0.0, destination)]
+    while waiting:
+        so_far, here = heappop(waiting)
+        if so_far > left[here]:
+            continue
+        if here == source:
             break
-        while waiting and waiting[0][0] <= turn:
-            so_far, here = heappop(waiting)
-            if so_far > near[here] or not (inside[here] or here == end):
-                continue
+        if inside[here] or here == destination:
             for link, there in around[here]:
                 further = so_far + costs[link]
-                if further < near[there]:
-                    near[there] = further
-                    step[there] = (link, here)
+                if further < left[there]:
+                    left[there] = further
+                    onward[there] = (link, here)
                     heappush(waiting, (further, there))
-                    if further + far[there] < best and (inside[there] or there in ends):
-                        best, middle = further + far[there], there
-    if middle < 0:
+    else:
         return None
     way = []
-    here = middle
-    while here != source:
-        link, before = fore_step[here]
-        way.append((link, here))
-        here = before
-    way.reverse()
-    here = middle
+    here = source
     while here != destination:
-        link, here = back_step[here]
-        way.append((link, here))
-    outer = min(best, fore_waiting[0][0] if fore_waiting else NEVER)
-    inner = best - outer
-    potential = [
-        (b if b < inner else inner) - (f if f < outer else outer)  # noqa: FURB136 - min() takes twice as long
-        for f, b in zip(fore, back, strict=True)
-    ]
-    return way, potential
+        step = onward[here]
+        way.append(step)
+        here = step[1]
+    most = left[source]
+    return way, [cost if cost < most else most for cost in left]  # noqa: FURB136 - min() takes twice as long
