@@ -157,21 +157,27 @@ class Mesh:
         return found
 
     @contextmanager
-    def apart(self, rooms: Mapping[int, int], barred: Iterable[int] = ()) -> Iterator[None]:
-        """For the length of a question: other rooms for these links, and no relay at `barred` nodes."""
-        before = [(link, self.room[link]) for link in rooms]
-        kept = [(node, self.inside[node]) for node in barred]
-        for link, room in rooms.items():
-            self.room[link] = room
-        for node, _ in kept:
-            self.inside[node] = False
+    def apart(
+        self, rooms: Mapping[int, int], barred: Iterable[int] = (), *, relaying: bool = False
+    ) -> Iterator[None]:
+        """For the length of a question: other rooms for these links, and no relay at `barred` nodes.
+
+        `relaying`: every other node may relay.
+        """
+        room, inside = self.room, self.inside
+        before = [(link, room[link]) for link in rooms]
+        for link, other in rooms.items():
+            room[link] = other
+        if relaying or barred:
+            self.inside = [True] * len(inside) if relaying else inside.copy()
+            for node in barred:
+                self.inside[node] = False
         try:
             yield
         finally:
-            for link, room in before:
-                self.room[link] = room
-            for node, inside in kept:
-                self.inside[node] = inside
+            self.inside = inside
+            for link, kept in before:
+                room[link] = kept
 
     def nodes_of(self, source: int, way: Way) -> list[int]:
         """The nodes of a way, from its source."""

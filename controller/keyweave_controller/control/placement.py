@@ -211,7 +211,7 @@ def _pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) ->
     gone = [link_id for link_id in wanted.path_links if link_id not in mesh.link_place]
     if ask is None or gone:
         return tuple(f"link {link_id} of the path is not there any more" for link_id in gone) or (
-            routing.explain(state, wish)
+            routing.explain(state, wish, mesh)
         )
     way = tuple(mesh.link_place[link_id] for link_id in wanted.path_links)
     nodes = mesh.nodes_of(ask.source, way)
@@ -239,9 +239,9 @@ def explain(
 ) -> tuple[str, ...]:
     """Why there is no placement."""
     if service.protection is Protection.RESTORATION:
-        return routing.explain(state, wish)
+        return routing.explain(state, wish, mesh)
     if routing.find_route(state, mesh, wish, at=at) is None:
-        return routing.explain(state, wish)
+        return routing.explain(state, wish, mesh)
     number = 2 if service.protection is Protection.ONE_TO_ONE else service.ways
     names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
     apart = {

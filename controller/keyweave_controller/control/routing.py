@@ -25,6 +25,7 @@ EXPLORED_MOST = 200
 """Ways looked at when some nodes or links must be visited."""
 
 _OBSTACLE = 2.0**33  # price of an obstacle that no rate can buy away, in `explain`; sums stay below 2**53
+_WHATEVER = -(2**62)  # a rate that every link has room for, closed ones and overbooked ones too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +202,11 @@ def _musts(mesh: Mesh, bounds: Constraints) -> tuple[set[int] | None, set[int]]:
     return links, {mesh.node_place[node_id] for node_id in bounds.include_nodes}
 
 
-def explain(state: NetworkState, wish: RouteWish) -> tuple[str, ...]:
-    """Why `find_route` found nothing: what stands in the way that comes closest, one sentence each."""
+def explain(state: NetworkState, wish: RouteWish, mesh: Mesh | None = None) -> tuple[str, ...]:
+    """Why `find_route` found nothing: what stands in the way that comes closest, one sentence each.
+
+    `mesh`: that of the state, when the caller has it; else it is made for the question.
+    """
     for node_id in dict.fromkeys((wish.source, wish.destination)):
         obstacles = tuple(topology.node_obstacles(state.nodes.get(node_id)))
         if obstacles:
@@ -210,17 +214,14 @@ def explain(state: NetworkState, wish: RouteWish) -> tuple[str, ...]:
     names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
     if wish.source == wish.destination:
         return (f"both ends are node {state.node_name(wish.source)}; keys cross no link",)
-    mesh = Mesh.of(state)
-    prices = [_distance(state, mesh, place, wish) for place in range(len(mesh.link_ids))]
-    mesh.inside = [True] * len(mesh.node_ids)
-    priced = PriceList(lambda _, link: prices[link], 1.0, prices)
+    mesh = mesh or Mesh.of(state)
     bounds = wish.constraints
     most = 1 if bounds.direct_only else min(bounds.max_hops or 256, state.policy.max_relay_hops)
     source, target = mesh.node_place[wish.source], mesh.node_place[wish.destination]
-    for place in range(len(mesh.link_ids)):
-        mesh.reserved[place] = 0
-        mesh.open(place, usable_bps=0)
-    way = ways.cheapest(mesh, priced, Ask(source=source, target=target, rate_bps=0, max_hops=most))
+    prices = _distances(state, mesh, wish, (source, target))
+    ask = Ask(source=source, target=target, rate_bps=_WHATEVER, max_hops=most)
+    with mesh.apart({}, relaying=True):
+        way = ways.cheapest(mesh, PriceList(lambda _, link: prices[link], 1.0, prices), ask)
     if way is None:
         apart = mesh.hops_to(target)[source]
         if apart < 0:
@@ -231,22 +232,23 @@ def explain(state: NetworkState, wish: RouteWish) -> tuple[str, ...]:
     return tuple(_obstacles_on(state, mesh, route_of(mesh, source, way), wish)) or _unmet(wish, names)
 
 
-def _distance(state: NetworkState, mesh: Mesh, place: int, wish: RouteWish) -> float:
-    """How far a link is from being fit: its obstacles first, then the rate it lacks."""
-    link = state.links[mesh.link_ids[place]]
-    relaying = [node for node in (link.a, link.b) if node not in (wish.source, wish.destination)]
-    hurdles = sum(_barred(state, node, wish.constraints) for node in relaying)
-    hurdles += not topology.usable(link)
-    hurdles += next(link_refusals(state, link, wish.constraints), None) is not None
-    lacks = max(0, wish.rate_bps - available_bps(link, state.policy, wish.beside))
-    return 1.0 + _OBSTACLE * hurdles + lacks
-
-
-def _barred(state: NetworkState, node_id: NodeId, bounds: Constraints) -> bool:
-    return (
-        not topology.may_relay(state.nodes[node_id])
-        or next(node_refusals(state, node_id, bounds), None) is not None
-    )
+def _distances(state: NetworkState, mesh: Mesh, wish: RouteWish, ends: tuple[int, int]) -> list[float]:
+    """How far each link is from being fit: its obstacles first, then the rate it lacks."""
+    rooms, barred = restrictions(state, mesh, wish)
+    rate, inside = wish.rate_bps, mesh.inside
+    hurdle = [0.0 if inside[node] else _OBSTACLE for node in range(len(inside))]
+    for node in barred:
+        hurdle[node] = _OBSTACLE
+    for node in ends:
+        hurdle[node] = 0.0
+    prices = [
+        1.0 + hurdle[a] + hurdle[b] + (_OBSTACLE if room == CLOSED else max(0, rate - room))
+        for a, b, room in zip(mesh.a, mesh.b, mesh.room, strict=True)
+    ]
+    for link, room in rooms.items():
+        before = 1.0 + hurdle[mesh.a[link]] + hurdle[mesh.b[link]]
+        prices[link] = before + (_OBSTACLE if room == CLOSED else max(0, rate - room))
+    return prices
 
 
 def _obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish) -> Iterator[str]:

@@ -20,6 +20,7 @@ from keyweave_controller.control.events import (
     NodeRejected,
 )
 from keyweave_controller.control.lookups import ConsumerLookup, Lookups
+from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.network import Network
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, SaeId
@@ -92,6 +93,12 @@ def text(network: Network) -> str:
     return json.dumps((plain, list(network.links)))
 
 
+def drawn(mesh: Mesh) -> dict[str, object]:
+    """Everything that a search sees."""
+    names = ("node_ids", "link_ids", "a", "b", "usable", "reserved", "room", "shy_until", "km", "latency_us")
+    return {name: getattr(mesh, name) for name in (*names, "stored", "capacity", "inside", "around")}
+
+
 def judged_anew(network: Network, at: float) -> Network:
     """The same state with everything in it judged again, by lookups made anew."""
     copy = Network.from_snapshot(json.loads(json.dumps(network.to_snapshot())))
@@ -113,6 +120,7 @@ def test_judging_everything_again_changes_nothing(seed: int) -> None:
         at += 1.0
         network.handle(step(pick, at))
         assert text(judged_anew(network, at)) == text(network)
+        assert drawn(network.mesh) == drawn(Mesh.of(network.state))
         state = network.state
         for sae, holder in state.consumers.items():
             serving = [
