@@ -29,7 +29,7 @@ from keyweave_controller.control.events import (
 )
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.network import Network
-from keyweave_controller.control.service import Constraints, Service
+from keyweave_controller.control.service import Constraints, Disjointness, Protection, Service, ServiceClass
 from keyweave_controller.control.state import AssociationState
 from keyweave_controller.control.strategies import SCALE, STRATEGIES
 from keyweave_controller.engine.rehearsal import Rehearsal
@@ -91,6 +91,7 @@ class History:
                         qos=qos,
                         priority=pick.randrange(3),
                         expires_at=show.now + 30 if pick.random() < 0.2 else None,
+                        service=self.service(),
                     )
                 )
             case "close":
@@ -130,6 +131,23 @@ class History:
                 show.start(connect=False)
             case _:
                 pass
+
+    def service(self) -> Service:
+        """Mostly what everybody gets, sometimes more."""
+        pick = self.random
+        if pick.random() < 0.5:
+            return Service()
+        protection = pick.choice((Protection.RESTORATION, Protection.ONE_TO_ONE, Protection.ONE_PLUS_ONE))
+        return Service(
+            service_class=ServiceClass.GUARANTEED
+            if protection is Protection.ONE_TO_ONE
+            else pick.choice((ServiceClass.GUARANTEED, ServiceClass.BEST_EFFORT)),
+            protection=protection,
+            disjointness=pick.choice((Disjointness.LINKS, Disjointness.NODES)),
+            preemptible=pick.random() < 0.7,
+            strategy=pick.choice(("", *sorted(STRATEGIES))),
+            constraints=Constraints(max_hops=pick.choice((None, None, 3))),
+        )
 
     def configure(self) -> None:
         """The operator configures some of what could be, or nothing."""
