@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmarks.figures import machine
 
-NAMES = ("first_key", "key_pairs", "delivery", "failover", "memory", "netconf", "controller_sessions", "push")
+NAMES = (
+    "first_key",
+    "key_pairs",
+    "delivery",
+    "failover",
+    "memory",
+    "netconf",
+    "controller_sessions",
+    "push",
+    "disjoint",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
