@@ -7,7 +7,7 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, making_way, placement, planning, tenants
+from keyweave_controller.control import admission, changes, placement, planning, tenants, waiting
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
@@ -97,6 +97,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
         expires_at=wish.expires_at,
         service=wish.service,
         path_links=wish.path_links,
+        other_links=wish.other_links,
     )
     if reasons and not _parked(turn, Parked(request=wish)):
         turn.answer(wish.request_id, reasons=reasons)
@@ -109,10 +110,15 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
         return
     if existing.state is AssociationState.CLOSING:
         turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
-    elif wish.qos not in (AppQos(), existing.qos):
+    elif wish.qos not in (AppQos(), existing.qos) or wish.service not in (DEFAULT_SERVICE, existing.service):
         turn.answer(
             wish.request_id,
             reasons=(f"{pair} are associated as {existing.app_id} with other qualities; close that first",),
+        )
+    elif wish.path_links and all(path.links != wish.path_links for path in existing.paths):
+        turn.answer(
+            wish.request_id,
+            reasons=(f"{pair} are associated as {existing.app_id} over another path; close that first",),
         )
     elif existing.state in _COMING:
         existing.waiting_requests += (wish.request_id,)
@@ -135,6 +141,7 @@ def open_between(
     tenant: str = "",
     service: Service = DEFAULT_SERVICE,
     path_links: tuple[LinkId, ...] = (),
+    other_links: tuple[tuple[LinkId, ...], ...] = (),
 ) -> tuple[str, ...]:
     """Admit, route and begin; the reasons when that cannot be. The newest association is the one opened."""
     state = turn.state
@@ -153,7 +160,13 @@ def open_between(
         return tuple(reasons)
     near, far = state.consumers[source], state.consumers[destination]
     wanted = Wanted(
-        source=near, destination=far, qos=qos, priority=priority, service=service, path_links=path_links
+        source=near,
+        destination=far,
+        qos=qos,
+        priority=priority,
+        service=service,
+        path_links=path_links,
+        other_links=other_links,
     )
     rate_bps = admission.promised_bps(qos, service, state.policy)
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
@@ -201,7 +214,7 @@ def _go(turn: Turn, association: Association, placed: Placement) -> None:
         reason = f"preempted by {name}, priority {association.priority}"
         changes.evict(turn, turn.state.associations[app_id], association.app_id, reason)
     if placed.moves:
-        making_way.wait(turn, association, placed.routes, placed.moves, association.qos, association.priority)
+        waiting.wait(turn, association, placed.routes, placed.moves, association.qos, association.priority)
     else:
         changes.begin(turn, association, placed.routes, association.qos, association.priority)
 

@@ -121,7 +121,8 @@ class AssociationRequested:
     """The northbound asks for keys between two applications; answered by `Answer(request_id)`.
 
     The same `request_id` asked again changes nothing and gets the same answer. `path_links` are a computed
-    path to begin with and no other; one that cannot be had any more is refused.
+    path to begin with and no other, `other_links` those beside it where the service wants protection; what
+    cannot be had any more is refused.
     """
 
     at: float
@@ -134,6 +135,7 @@ class AssociationRequested:
     requester: str = ""
     service: Service = field(default_factory=Service)
     path_links: tuple[LinkId, ...] = ()
+    other_links: tuple[tuple[LinkId, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

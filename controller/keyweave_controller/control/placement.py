@@ -5,7 +5,7 @@ gets its ways as the strategy of its class picks them; when none fits, others ar
 when that does not help either, those of lower priority that may be preempted give way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -22,7 +22,10 @@ from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What an association asks of the network. `path_links`: over these links and no others."""
+    """What an association asks of the network. `path_links`: over these links and no others.
+
+    `other_links`: the same for the paths beside it, where the service wants protection.
+    """
 
     source: NodeId
     destination: NodeId
@@ -30,6 +33,7 @@ class Wanted:
     priority: int
     service: Service = DEFAULT_SERVICE
     path_links: tuple[LinkId, ...] = ()
+    other_links: tuple[tuple[LinkId, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def place(
         return tuple(f"node {name} {one}" for one in obstacles) or Placement(routes=())
     wish = wish_of(state, wanted, beside=beside)
     if wanted.path_links:
-        return _pinned(state, mesh, wanted, wish)
+        return pinned(state, mesh, wanted, wish)
     routes = find(state, mesh, wish, wanted.service, at=turn.at)
     return Placement(routes=routes) if routes else explain(state, mesh, wish, wanted.service, at=turn.at)
 
@@ -136,7 +140,7 @@ def find(
         return ()
     rooms, barred = routing.restrictions(state, mesh, wish)
     prices = routing.strategy_of(wish).prices(mesh).prices
-    number = 2 if service.protection is Protection.ONE_TO_ONE else service.ways
+    number = paths_of(service)
     shy = {link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at}
     for closed in ({**rooms, **shy}, rooms) if shy else (rooms,):
         with mesh.apart(closed, barred):
@@ -205,33 +209,78 @@ def _apart_from(state: NetworkState, wish: RouteWish, path: PathRecord, service:
     return replace(wish, constraints=apart)
 
 
-def _pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) -> Placement | tuple[str, ...]:
-    """The path that was asked for, when it can be had as it is."""
+def pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) -> Placement | tuple[str, ...]:
+    """The paths that were asked for, when they can be had as they are."""
+    service, named = wanted.service, (wanted.path_links, *wanted.other_links)
+    if len(named) != paths_of(service):
+        return (f"{len(named)} paths are named; protection {service.protection} takes {paths_of(service)}",)
     ask = routing.ask_of(state, mesh, wish)
-    gone = [link_id for link_id in wanted.path_links if link_id not in mesh.link_place]
+    gone = [link_id for links in named for link_id in links if link_id not in mesh.link_place]
     if ask is None or gone:
         return tuple(f"link {link_id} of the path is not there any more" for link_id in gone) or (
             routing.explain(state, wish, mesh)
         )
-    way = tuple(mesh.link_place[link_id] for link_id in wanted.path_links)
+    reasons: dict[str, None] = {}
+    routes = []
+    rooms, barred = routing.restrictions(state, mesh, wish)
+    for links in named:
+        way = tuple(mesh.link_place[link_id] for link_id in links)
+        with mesh.apart(rooms, barred):
+            reasons |= dict.fromkeys(_unfit(state, mesh, ask, way))
+        routes.append(routing.route_of(mesh, ask.source, way))
+    for one, other in combinations(routes, 2):
+        reasons |= dict.fromkeys(_in_common(state, one, other, service))
+    return tuple(reasons) or Placement(routes=tuple(routes))
+
+
+def paths_of(service: Service) -> int:
+    """How many paths an association of this service has."""
+    match service.protection:
+        case Protection.RESTORATION:
+            return 1
+        case Protection.ONE_TO_ONE:
+            return 2
+        case Protection.ONE_PLUS_ONE:
+            return service.ways
+
+
+def _unfit(state: NetworkState, mesh: Mesh, ask: Ask, way: Way) -> Iterator[str]:
+    """Why a way that was named cannot be taken."""
     nodes = mesh.nodes_of(ask.source, way)
     joined = all(nodes[place] in (mesh.a[link], mesh.b[link]) for place, link in enumerate(way))
     if not joined or nodes[-1] != ask.target or len(set(nodes)) != len(nodes):
-        ends = f"{state.node_name(wanted.source)} to {state.node_name(wanted.destination)}"
-        return (f"the links are no path from {ends}",)
-    if wanted.service.protection is not Protection.RESTORATION:
-        return ("a path can be named only for an association without protection",)
-    rooms, barred = routing.restrictions(state, mesh, wish)
-    with mesh.apart(rooms, barred):
-        short = [link for link in way if mesh.room[link] < ask.rate_bps]
-        stuck = [node for node in nodes[1:-1] if not mesh.inside[node]]
-    if short or stuck or len(way) > ask.max_hops:
-        names = [state.link_name(mesh.link_ids[link]) for link in short]
-        reasons = [f"link {name} of the path cannot carry it any more" for name in names]
-        names = [state.node_name(mesh.node_ids[node]) for node in stuck]
-        reasons += [f"node {name} of the path may not relay" for name in names]
-        return tuple(reasons) or (f"the path has {len(way)} hops; at most {ask.max_hops} are allowed",)
-    return Placement(routes=(routing.route_of(mesh, ask.source, way),))
+        ends = [state.node_name(mesh.node_ids[place]) for place in (ask.source, ask.target)]
+        yield f"the links are no path from {ends[0]} to {ends[1]}"
+        return
+    for link in way:
+        if mesh.room[link] < ask.rate_bps:
+            yield f"link {state.link_name(mesh.link_ids[link])} of the path cannot carry it any more"
+    for node in nodes[1:-1]:
+        if not mesh.inside[node]:
+            yield f"node {state.node_name(mesh.node_ids[node])} of the path may not relay"
+    if len(way) > ask.max_hops:
+        yield f"the path has {len(way)} hops; at most {ask.max_hops} are allowed"
+    takes_us = sum(mesh.latency_us[link] for link in way)
+    if ask.max_latency_us is not None and takes_us > ask.max_latency_us:
+        yield f"the path takes {takes_us / 1_000:g} ms; {ask.max_latency_us / 1_000:g} ms are allowed"
+
+
+def _in_common(state: NetworkState, one: Route, other: Route, service: Service) -> Iterator[str]:
+    """What two paths share and may not."""
+    for link_id in sorted(set(one.links) & set(other.links)):
+        yield f"two paths share link {state.link_name(link_id)}"
+    if service.disjointness is not Disjointness.LINKS:
+        for node_id in sorted(set(one.nodes[1:-1]) & set(other.nodes[1:-1])):
+            yield f"two paths share node {state.node_name(node_id)}"
+    if service.disjointness is Disjointness.RISKS:
+        risks = [
+            frozenset[str]().union(
+                *(facts.of_link(state, state.links[link]).risk_groups for link in way.links)
+            )
+            for way in (one, other)
+        ]
+        for name in sorted(risks[0] & risks[1]):
+            yield f"two paths share risk {name}"
 
 
 def explain(
@@ -242,7 +291,7 @@ def explain(
         return routing.explain(state, wish, mesh)
     if routing.find_route(state, mesh, wish, at=at) is None:
         return routing.explain(state, wish, mesh)
-    number = 2 if service.protection is Protection.ONE_TO_ONE else service.ways
+    number = paths_of(service)
     names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
     apart = {
         Disjointness.LINKS: "a link",
