@@ -16,11 +16,11 @@ from keyweave_controller.control import (
     discovery,
     entries,
     intents,
-    making_way,
     measures,
     recovery,
     reports,
     steps,
+    waiting,
 )
 from keyweave_controller.control.actions import Action
 from keyweave_controller.control.configuration import Policy
@@ -131,7 +131,7 @@ class Network:
                 self._timer_fired(turn, event)
             case unreachable:
                 assert_never(unreachable)
-        making_way.review(turn)
+        waiting.review(turn)
         associations.review_displaced(turn)
         intents.review(turn)
         entries.review(turn)
