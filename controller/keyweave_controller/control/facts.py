@@ -52,6 +52,12 @@ def of_link(state: NetworkState, link: LinkRecord) -> KnownLink:
     )
 
 
+def windows_of(state: NetworkState, link: LinkRecord) -> tuple[Window, ...] | None:
+    """When a link makes key; None: at any time."""
+    told = _told(state, link)
+    return told.windows if told else None
+
+
 def of_node(state: NetworkState, node_id: NodeId) -> tuple[int, str]:
     """What the operator thinks of a site (0..100), and its domain."""
     record = state.nodes.get(node_id)
