@@ -45,7 +45,7 @@ PHYSICAL = Link(
     performance=LinkPerformance(
         expected_consumption_bps=4096, skr_bps=24_000, eskr_bps=19_904, qber=0.0213, snr_db=17.5
     ),
-    pool=KeyPool(stored_bits=5_000_000_000, capacity_bits=2**36),
+    pool=KeyPool(stored_bits=5_000_000_000, capacity_bits=2**36, oldest_age_s=90),
 )
 VIRTUAL = Link(
     link_id=PATH,

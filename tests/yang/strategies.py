@@ -153,7 +153,7 @@ _link_common = {
     "local": maybe(endpoints),
     "remote": maybe(endpoints),
     "applications": several(app_ids),
-    "pool": maybe(st.builds(KeyPool, stored_bits=uint64, capacity_bits=uint64)),
+    "pool": maybe(st.builds(KeyPool, stored_bits=uint64, capacity_bits=uint64, oldest_age_s=maybe(uint32))),
 }
 virtual_links: SearchStrategy[Link] = st.builds(
     Link,

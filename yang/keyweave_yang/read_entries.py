@@ -250,4 +250,5 @@ def _pool(fields: Fields) -> KeyPool | None:
     if stored is None or capacity is None:
         inner.fault("", "needs stored-bits and capacity-bits; it was dropped")
         return None
-    return KeyPool(stored_bits=stored, capacity_bits=capacity)
+    age = inner.uint32(kwq("oldest-key-age"))
+    return KeyPool(stored_bits=stored, capacity_bits=capacity, oldest_age_s=age)

@@ -183,6 +183,7 @@ def write_link(parent: _Element, link: Link, part: Part) -> _Element | None:
         pool = grow(entry, kwq("key-pool"))
         number(pool, kwq("stored-bits"), link.pool.stored_bits, _UINT64_MAX)
         number(pool, kwq("capacity-bits"), link.pool.capacity_bits, _UINT64_MAX)
+        number(pool, kwq("oldest-key-age"), link.pool.oldest_age_s)
     return entry
 
 

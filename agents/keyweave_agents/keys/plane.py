@@ -139,7 +139,9 @@ class KeyPlane:
         return KeyState(
             pools={
                 link_id: KeyPool(
-                    stored_bits=session.pool.stored_bits, capacity_bits=session.pool.capacity_bits
+                    stored_bits=session.pool.stored_bits,
+                    capacity_bits=session.pool.capacity_bits,
+                    oldest_age_s=session.pool.oldest_age_s(now_s),
                 )
                 for link_id, session in self.sessions.items()
             },

@@ -176,6 +176,12 @@ class Direction:
             block.shared = False
         self.shared_bytes = 0
 
+    @property
+    def since_s(self) -> float | None:
+        """When the oldest block came; None while there is none."""
+        oldest = next(iter(self._blocks.values()), None)
+        return None if oldest is None else oldest.since_s
+
     def stock(self) -> Stock:
         """What to tell the other end."""
         return Stock(self.spent, tuple(self._blocks))
@@ -218,6 +224,11 @@ class LinkPool:
     def stored_bits(self) -> int:
         """Level over both directions."""
         return 8 * (self.own.stored_bytes + self.their.stored_bytes)
+
+    def oldest_age_s(self, now_s: float) -> int | None:
+        """Whole seconds that the oldest key has lain here; None while there is none."""
+        since = [direction.since_s for direction in (self.own, self.their) if direction.since_s is not None]
+        return max(0, int(now_s - min(since))) if since else None
 
     def next_owner(self) -> NodeId | None:
         """The end with less stock; None when the pool is full.

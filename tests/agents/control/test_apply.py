@@ -133,6 +133,48 @@ def test_an_application_served_here_becomes_the_source_of_an_association() -> No
     assert (planned.qos, planned.priority, planned.expires_at) == (qos, 3, 1767225600.0)
 
 
+def test_keys_of_an_application_with_several_virtual_links_are_split_over_all_of_them() -> None:
+    links = (virtual(8, None, LEFT), virtual(9, None, RIGHT))
+    for backing in ((8, 9), (9, 8), (9, 1, 8)):
+        entry = client(1, backing_link_ids=tuple(link_id(each) for each in backing))
+        decision = decide(configured(*links, apps=(entry,)), OWN)
+        (planned,) = decision.plan.associations
+        assert planned.links == (link_id(8), link_id(9)), "whatever their order, and whatever stands beside"
+        assert decision.direct == {}
+
+
+def test_a_link_that_is_switched_off_still_counts_among_those_that_keys_are_split_over() -> None:
+    links = (virtual(8, None, LEFT), virtual(9, None, RIGHT, enable=False))
+    entry = client(1, backing_link_ids=(link_id(8), link_id(9)))
+    plan = decide(configured(*links, apps=(entry,)), OWN).plan
+    assert [route.link_id for route in plan.routes] == [link_id(8)]
+    assert plan.associations[0].links == (link_id(8), link_id(9))
+
+
+def test_keys_are_split_over_eight_links_at_most() -> None:
+    links = [virtual(number, None, LEFT) for number in range(10, 19)]
+    entry = client(1, backing_link_ids=tuple(link.link_id for link in links))
+    error = refused(configured(*links, apps=(entry,)))
+    assert "9 virtual links; keys are split over at most 8" in str(error)
+    assert error.path is not None
+    assert error.path.endswith("/backing_qkdl_id")
+    fewer = replace(entry, backing_link_ids=entry.backing_link_ids[:8])
+    assert len(decide(configured(*links, apps=(fewer,)), OWN).plan.associations[0].links) == 8
+
+
+def test_a_split_that_lost_a_path_while_the_node_was_down_is_no_weaker_split() -> None:
+    links = (virtual(8, None, LEFT), virtual(9, None, RIGHT), virtual(10, None, LEFT))
+    entry = client(1, backing_link_ids=(link_id(8), link_id(9), link_id(10)))
+    single = client(2, backing_link_ids=(link_id(8),))
+    today = replace(OWN, links=OWN.links[:1])  # the fibre to the right is gone
+    config, dropped = rebase(configured(*links, apps=(entry, single)), today)
+    assert len(dropped) == 2, "the fibre and the virtual link over it"
+    assert {each.app_id: each.links for each in decide(config, today).plan.associations} == {
+        app_id(1): (),
+        app_id(2): (link_id(8),),
+    }
+
+
 def test_an_application_whose_client_is_served_here_is_the_far_end() -> None:
     entry = client(1, server_app_id=BOB, client_app_ids=(ALICE,), backing_link_ids=(link_id(9),))
     (planned,) = decide(configured(virtual(9, LEFT), apps=(entry,)), OWN).plan.associations

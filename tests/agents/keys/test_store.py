@@ -208,6 +208,18 @@ def test_a_block_below_one_that_the_other_end_holds_will_never_be_shared() -> No
     assert low.own.stock().held == (2,)
 
 
+def test_the_age_of_a_pool_is_that_of_its_oldest_key_in_either_direction() -> None:
+    low, _ = pools()
+    assert low.oldest_age_s(9.0) is None
+    low.deposit(1, HIGH, Secret(bytes(10)), 2.5)
+    low.deposit(2, LOW, Secret(bytes(10)), 4.0)
+    assert low.oldest_age_s(9.0) == 6
+    low.learn([2])
+    assert low.oldest_age_s(9.0) == 5, "the block that was never shared is gone"
+    low.spend(10)
+    assert low.oldest_age_s(9.0) is None
+
+
 def test_an_orphan_goes_after_a_while_so_that_levels_are_true() -> None:
     low, _ = pools()
     low.deposit(1, HIGH, Secret(bytes(10)), 0.0)

@@ -1,6 +1,7 @@
 """Frames on the wire: what is sent comes back, anything else is refused."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -66,6 +67,9 @@ def test_tagged_frames_come_back_with_the_body_that_was_tagged() -> None:
     body = encode_body(BATCH, PAD, b"c" * 96)
     frame = decode(encode_sealed(body, b"t" * 16)[4:])
     assert frame == Sealed(body=body, tag=b"t" * 16, pad=PAD, content=BATCH, ciphertext=b"c" * 96)
+    share = replace(BATCH, links=(LinkId(uid(2)), LinkId(uid(3)), LinkId(uid(4))))
+    body = encode_body(share, PAD, b"c" * 96)
+    assert decode(encode_sealed(body, b"t" * 16)[4:]).content == share  # type: ignore[union-attr]  # a Sealed
     ack = Ack(batch_id=bytes(16), link_id=LinkId(uid(2)), keeper=b"k" * 16)
     body = encode_body(ack, (PadRange(1, 2, 32),))
     assert decode(encode_sealed(body, b"t" * 16)[4:]).content == ack  # type: ignore[union-attr]  # a Sealed
@@ -121,6 +125,12 @@ def sealed(**changes: object) -> bytes:
         (sealed(key_bytes=2**32 - 1), "key bytes: 4294967295"),
         (sealed(ciphertext=bytes(31)), "ciphertext bytes: 31 is not within 32..32"),
         (sealed(pad=63), "pad bytes: 63 is not within 64..64"),
+        (sealed(link_ids=[bytes(16)]), "shares: 1 is not within 2..8"),
+        (sealed(link_ids=[bytes([one] * 16) for one in range(9)]), "shares: 9 is not within 2..8"),
+        (sealed(link_ids=[bytes(16), bytes(15)]), "link id has 15 bytes, not 16"),
+        (sealed(link_ids=[bytes(16), bytes(16)]), "the links of the shares do not rise"),
+        (sealed(link_ids=[b"\2" * 16, bytes(16)]), "the links of the shares do not rise"),
+        (sealed(link_ids=[b"\1" * 16, b"\2" * 16]), "a share over a link that is none of its links"),
         (
             pb.Frame(nack=pb.Nack(batch_id=bytes(16), link_id=bytes(16))).SerializeToString(),
             "unknown reason 0",
