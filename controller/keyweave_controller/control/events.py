@@ -94,7 +94,7 @@ class LinkMeasure:
     status: LinkStatus | None = None
     performance: LinkPerformance = field(default_factory=LinkPerformance)
     pool: KeyPool | None = None
-    smoothed_skr_bps: int | None = None  # the average that decisions use; None: the rate as it was told
+    smoothed_skr_bps: float | None = None  # the average that decisions use; None: the rate as it was told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

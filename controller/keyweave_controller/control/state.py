@@ -63,6 +63,10 @@ class LinkEnd:
     at: float = 0.0
     counted_skr_bps: int | None = None
     counted_pool: KeyPool | None = None  # the stored key that decisions use, journaled in coarse steps
+    average_bps: float | None = None  # of the rates told until `average_at`; not journaled by itself
+    average_at: float = 0.0
+    burst_at: float | None = None  # when key last came in a block, and how far apart the blocks are
+    burst_every_s: float = 0.0  # 0: not seen to come in blocks
     local_node: NodeId | None = None
     remote_node: NodeId | None = None
     remote_interface: InterfaceId | None = None
@@ -111,6 +115,7 @@ class LinkRecord:
     proven: bool = False
     penalty: float = 0.0  # failures, each counted less as time goes by (`damping`)
     penalty_at: float = 0.0
+    suppressed_until: float = 0.0  # fails so often that it is used only at need until then
     overbooked_since: float | None = None
     bookings: dict[AppId, Booking] = field(default_factory=dict)  # promised for a time that has not come
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
@@ -198,6 +203,7 @@ class Association:
     closing_requests: tuple[str, ...] = ()  # the same, for its end
     next_qos: AppQos | None = None  # what the change under way will grant
     next_priority: int | None = None
+    next_service: Service | None = None
     switching: bool = False  # MOVING: the new path is written, both ends change over
     move_attempts: int = 0  # refused or lost moves in a row
     trouble: str = ""  # what an agent last complained of
@@ -207,12 +213,14 @@ class Association:
     others: tuple[PathRecord, ...] = ()  # beside `path`: the other shares of 1+1, or the standby of 1:1
     next_others: tuple[PathRecord, ...] = ()  # the same of the change under way
     share_bps: int | None = None  # its fair share now, at least the minimum; None: not reckoned
-    written_max_bps: int | None = (
-        None  # what agents let it have at most, while that is less than it asked for
-    )
+    written_max_bps: int | None = None  # what agents let it have, while that is less than it asked for
     preempted_by: AppId | None = None  # whose demand took its place; it is restored when there is room
+    booked: tuple[tuple[LinkId, ...], ...] = ()  # WAITING for its time: the links of each path that is booked
     room_moves: tuple[Move, ...] = ()  # WAITING: others that move first; the first of them is on its way
     makes_room_for: AppId | None = None  # its present move makes room for this association
+    degraded_bps: int | None = None  # what its tightest link still holds for it; None: all it was promised
+    left_links: tuple[LinkId, ...] = ()  # failed, so that it moved off them; it may return (`reverting`)
+    blocked_by: tuple[LinkId, ...] | None = None  # `stranded`: see `recovery`; None: to be looked at
 
     @property
     def paths(self) -> tuple[PathRecord, ...]:
@@ -350,6 +358,8 @@ class NetworkState:
     parked: list[Parked] = field(default_factory=list)
     requests: dict[str, RequestRecord] = field(default_factory=dict)
     stranded: set[AppId] = field(default_factory=set)
+    failures: tuple[float, ...] = ()  # when links failed last; many at once are a storm (`recovery`)
+    storm_since: float | None = None
     serial: int = 0
 
     def node_name(self, node_id: NodeId) -> str:
