@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from keyweave_controller.control import facts, topology, ways
+from keyweave_controller.control import calendar, facts, topology, ways
 from keyweave_controller.control.admission import available_bps, usable_bps
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
@@ -19,7 +19,7 @@ from keyweave_controller.control.service import Constraints, Service, ServiceCla
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
 from keyweave_controller.control.strategies import STRATEGIES, Strategy
 from keyweave_controller.control.ways import Ask
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 EXPLORED_MOST = 200
 """Ways looked at when some nodes or links must be visited."""
@@ -41,6 +41,8 @@ class RouteWish:
     """What is looked for. `rate_bps` is what each link must have room for, tags included.
 
     `beside`: paths that the new one replaces; what they hold counts as free. `strategy` empty: `balanced`.
+    `starts_at` None: now; `ends_at` None: never (both seconds since 1970). `without`: whose bookings count as
+    free.
     """
 
     source: NodeId
@@ -49,6 +51,9 @@ class RouteWish:
     constraints: Constraints = field(default_factory=Constraints)
     strategy: str = ""
     beside: tuple[PathRecord, ...] = ()
+    starts_at: float | None = None
+    ends_at: float | None = None
+    without: AppId | None = None
 
 
 def strategy_name(service: Service, policy: Policy) -> str:
@@ -84,7 +89,7 @@ def find_routes(
     must_links, must_nodes = _musts(mesh, wish.constraints)
     if must_links is None:
         return
-    rooms, barred = restrictions(state, mesh, wish)
+    rooms, barred = restrictions(state, mesh, wish, at=at)
     shy = {
         link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at and rooms.get(link) != CLOSED
     }
@@ -128,13 +133,15 @@ def ask_of(state: NetworkState, mesh: Mesh, wish: RouteWish) -> Ask | None:
     )
 
 
-def restrictions(state: NetworkState, mesh: Mesh, wish: RouteWish) -> tuple[dict[int, int], list[int]]:
+def restrictions(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, *, at: float
+) -> tuple[dict[int, int], list[int]]:
     """Rooms that differ for this wish (by link), and nodes that may not relay for it."""
-    rooms: dict[int, int] = {}
+    rooms = _rooms_in_time(state, mesh, wish, at)
     for path in wish.beside:
         for link_id in path.links:
             link = mesh.link_place.get(link_id)
-            if link is not None and mesh.is_up(link):
+            if link is not None and mesh.is_up(link) and link not in mesh.timed and wish.starts_at is None:
                 own = state.links[link_id].reserved_bps.get(path.link_id, 0)
                 rooms[link] = rooms.get(link, mesh.room[link]) + own
     bounds = wish.constraints
@@ -153,6 +160,30 @@ def restrictions(state: NetworkState, mesh: Mesh, wish: RouteWish) -> tuple[dict
 
 
 _NONE = Constraints()
+
+
+def _rooms_in_time(state: NetworkState, mesh: Mesh, wish: RouteWish, at: float) -> dict[int, int]:
+    """Rooms of the links for which it matters when; for a wish that begins later, of all of them."""
+    places = range(len(mesh.link_ids)) if wish.starts_at is not None else sorted(mesh.timed)
+    if not places:
+        return {}
+    rooms, expiry_of = {}, calendar.expiries(state, mesh.owners)
+    for place in places:
+        link = state.links[mesh.link_ids[place]]
+        by_windows = facts.windows_of(state, link) is not None
+        if not mesh.is_up(place) and not (by_windows and topology.between_passes(link)):
+            continue
+        rooms[place] = calendar.room_between(
+            state,
+            link,
+            at if wish.starts_at is None else wish.starts_at,
+            wish.ends_at,
+            at=at,
+            beside=wish.beside,
+            expiry_of=expiry_of,
+            without=wish.without,
+        )
+    return rooms
 
 
 def link_refusals(state: NetworkState, link: LinkRecord, bounds: Constraints) -> Iterator[str]:
@@ -202,7 +233,9 @@ def _musts(mesh: Mesh, bounds: Constraints) -> tuple[set[int] | None, set[int]]:
     return links, {mesh.node_place[node_id] for node_id in bounds.include_nodes}
 
 
-def explain(state: NetworkState, wish: RouteWish, mesh: Mesh | None = None) -> tuple[str, ...]:
+def explain(
+    state: NetworkState, wish: RouteWish, mesh: Mesh | None = None, *, at: float
+) -> tuple[str, ...]:
     """Why `find_route` found nothing: what stands in the way that comes closest, one sentence each.
 
     `mesh`: that of the state, when the caller has it; else it is made for the question.
@@ -218,7 +251,7 @@ def explain(state: NetworkState, wish: RouteWish, mesh: Mesh | None = None) -> t
     bounds = wish.constraints
     most = 1 if bounds.direct_only else min(bounds.max_hops or 256, state.policy.max_relay_hops)
     source, target = mesh.node_place[wish.source], mesh.node_place[wish.destination]
-    prices = _distances(state, mesh, wish, (source, target))
+    prices = _distances(state, mesh, wish, (source, target), at)
     ask = Ask(source=source, target=target, rate_bps=_WHATEVER, max_hops=most)
     with mesh.apart({}, relaying=True):
         way = ways.cheapest(mesh, PriceList(lambda _, link: prices[link], 1.0, prices), ask)
@@ -229,12 +262,14 @@ def explain(state: NetworkState, wish: RouteWish, mesh: Mesh | None = None) -> t
         if bounds.direct_only:
             return (f"no link joins {names}; they are {apart} links apart, and no relay is allowed",)
         return (f"{names} are {apart} links apart; at most {most} are allowed",)
-    return tuple(_obstacles_on(state, mesh, route_of(mesh, source, way), wish)) or _unmet(wish, names)
+    return tuple(obstacles_on(state, mesh, route_of(mesh, source, way), wish, at)) or _unmet(wish, names)
 
 
-def _distances(state: NetworkState, mesh: Mesh, wish: RouteWish, ends: tuple[int, int]) -> list[float]:
+def _distances(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, ends: tuple[int, int], at: float
+) -> list[float]:
     """How far each link is from being fit: its obstacles first, then the rate it lacks."""
-    rooms, barred = restrictions(state, mesh, wish)
+    rooms, barred = restrictions(state, mesh, wish, at=at)
     rate, inside = wish.rate_bps, mesh.inside
     hurdle = [0.0 if inside[node] else _OBSTACLE for node in range(len(inside))]
     for node in barred:
@@ -251,7 +286,10 @@ def _distances(state: NetworkState, mesh: Mesh, wish: RouteWish, ends: tuple[int
     return prices
 
 
-def _obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish) -> Iterator[str]:
+def obstacles_on(
+    state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish, at: float
+) -> Iterator[str]:
+    in_time = _rooms_in_time(state, mesh, wish, at)
     for place, link_id in enumerate(way.links):
         link, here = state.links[link_id], way.nodes[place]
         name = state.link_name(link_id, here)
@@ -263,12 +301,16 @@ def _obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish) 
                 node_refusals(state, here, wish.constraints),
             ):
                 yield from (f"node {node.name} {word}" for word in words)
-        obstacles = (*topology.link_obstacles(link), *link_refusals(state, link, wish.constraints))
+        free = in_time.get(mesh.link_place[link_id])
+        obstacles = list(link_refusals(state, link, wish.constraints))
+        if free is None:
+            obstacles += topology.link_obstacles(link)
+            free = available_bps(link, state.policy, wish.beside)
         yield from (f"link {name} {obstacle}" for obstacle in obstacles)
-        free = available_bps(link, state.policy, wish.beside)
         if not obstacles and free < wish.rate_bps:
             total = usable_bps(link, state.policy)
-            yield f"link {name} lacks {wish.rate_bps - free} bit/s: {max(0, free)} free of {total}"
+            when = " at that time" if mesh.link_place[link_id] in in_time else ""
+            yield f"link {name} lacks {wish.rate_bps - free} bit/s{when}: {max(0, free)} free of {total}"
     limit = wish.constraints.max_latency_ms
     if limit is not None:
         takes = sum(mesh.latency_us[mesh.link_place[link_id]] for link_id in way.links) / 1_000
