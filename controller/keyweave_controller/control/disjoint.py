@@ -76,9 +76,9 @@ def disjoint_ways(
 ) -> list[Way]:
     """Up to `k` ways that share no link (`nodes`: and no inner node), cheapest first; all there are if fewer.
 
-    Their total cost is the least for their number. With bounds on each way it is a heuristic: length gets a
-    price that rises until the ways keep the bounds, ways that break them are left out, and the largest such
-    set, the cheapest among equals, is the answer.
+    Their total cost is the least for their number. Two ways with bounds are those of `disjoint_pair`, if it
+    finds any. Otherwise bounds are kept by a heuristic: length gets a price that rises until the ways keep
+    them, ways that break them are left out, and the largest such set, the cheapest of equals, is the answer.
     """
     _check(around, source, destination)
     if k < 1:
@@ -87,6 +87,20 @@ def disjoint_ways(
     found = _flow(around, costs, inside, (source, destination), k, nodes=nodes)
     if not limits.any or all(limits.keep(way) for way in found):
         return found
+    if k == 2 and len(found) == 2:
+        pair = disjoint_pair(
+            around,
+            costs,
+            inside,
+            source,
+            destination,
+            nodes=nodes,
+            max_hops=max_hops,
+            latency_us=latency_us,
+            max_latency_us=max_latency_us,
+        )
+        if pair is not None:
+            return list(pair)
 
     def rank(ways: list[Way]) -> tuple[int, float, list[Way]]:
         return -len(ways), sum(costs[link] for way in ways for link in way), ways

@@ -169,6 +169,8 @@ def test_bounded_ways_keep_their_bounds(seed: int, nodes: bool, k: int, max_hops
     assert all(len(way) <= max_hops for way in found)
     if not found:
         assert not any(len(way) <= max_hops for way in ways(small, k, nodes=nodes))
+    if k == 2 and (both := pair(small, nodes=nodes, max_hops=max_hops)) is not None:
+        assert tuple(found) == both
 
 
 def risky(seed: int, most_groups: int) -> list[frozenset[int]]:
