@@ -138,11 +138,11 @@ def _bounds(device: FiniteDecoy, counts: list[float]) -> tuple[list[float], list
             case "hoeffding":
                 down = up = math.sqrt(sum(counts) / 2 * unlikely)
             case "chernoff":
-                down = unlikely / 2 + math.sqrt(2 * count * unlikely + unlikely**2 / 4)
+                down = min(count, unlikely / 2 + math.sqrt(2 * count * unlikely + unlikely**2 / 4))
                 up = unlikely + math.sqrt(2 * count * unlikely + unlikely**2)
             case _:
                 assert_never(device.fluctuations)
-        low.append(math.exp(mu) / share * max(0.0, count - down))
+        low.append(math.exp(mu) / share * (count - down))
         high.append(math.exp(mu) / share * (count + up))
     return low, high
 

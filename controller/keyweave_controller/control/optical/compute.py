@@ -192,9 +192,9 @@ def holder(
     """
     guard = layout.plant.guard_channels
     for name in fibres:
-        for bright in layout.bright.get(name, ()):
-            if clash(bright.channel.channel, channel, guard):
-                return f"classical channel {bright.channel.name} on {name}"
+        for classical in layout.classical.get(name, ()):
+            if clash(classical.channel, channel, guard):
+                return f"classical channel {classical.name} on {name}"
         for quantum in layout.quantum.get(name, ()):
             counts = quantum.link != link and (among is None or quantum.link in among)
             if counts and clash(quantum.channel, channel):

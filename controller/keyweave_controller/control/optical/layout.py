@@ -62,7 +62,8 @@ class Layout:
                 a, b = self.point(fibre.name, fibre.a), self.point(fibre.name, fibre.b)
                 self._around.setdefault(a, []).append((fibre, b))
                 self._around.setdefault(b, []).append((fibre, a))
-        self.bright: dict[str, list[Bright]] = {}
+        self.bright: dict[str, list[Bright]] = {}  # what shines in a fibre now
+        self.classical: dict[str, list[ClassicalChannel]] = {}  # who has a wavelength there, dark or not
         for classical in sorted(plant.classical, key=lambda channel: channel.name):
             self._spread(classical)
         self.quantum: dict[str, list[QuantumChannel]] = {}
@@ -161,15 +162,16 @@ class Layout:
     def _spread(self, channel: ClassicalChannel) -> None:
         """Note the channel on each of its fibres with the level at which it enters."""
         band, site, dbm = band_of(channel.channel), channel.source, channel.launch_dbm
-        came_to = ""
+        came_to, dark = "", False
         for name in channel.fibres:
+            self.classical.setdefault(name, []).append(channel)
             fibre = self.fibres[name]
             point = self.point(name, site)
             if point == came_to:
                 dbm -= self.loss_of(point)
-            if not fibre.in_service:
-                return  # dark from here on
-            self.bright.setdefault(name, []).append(Bright(channel=channel, enters_at=site, dbm=dbm))
+            dark = dark or not fibre.in_service  # from a broken fibre on
+            if not dark:
+                self.bright.setdefault(name, []).append(Bright(channel=channel, enters_at=site, dbm=dbm))
             site = fibre.other(site)
             came_to = self.point(name, site)
             if not fibre.amplified:
