@@ -1040,22 +1040,20 @@ class Explanation(_message.Message):
     def __init__(self, association: _Optional[_Union[Association, _Mapping]] = ..., summary: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., strategy: _Optional[str] = ..., paths: _Optional[_Iterable[_Union[PricedPath, _Mapping]]] = ..., alternatives: _Optional[_Iterable[_Union[PricedPath, _Mapping]]] = ..., bottlenecks: _Optional[_Iterable[_Union[LinkLoad, _Mapping]]] = ..., reasons: _Optional[_Iterable[str]] = ..., waiting_for: _Optional[_Iterable[str]] = ..., would_fit: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ...) -> None: ...
 
 class PricedPath(_message.Message):
-    __slots__ = ("node_names", "link_ids", "cost", "bottleneck_bps", "verdict", "path_id", "latency_ms")
+    __slots__ = ("node_names", "link_ids", "cost", "bottleneck_bps", "verdict", "latency_ms")
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
     LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     BOTTLENECK_BPS_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
-    PATH_ID_FIELD_NUMBER: _ClassVar[int]
     LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
     node_names: _containers.RepeatedScalarFieldContainer[str]
     link_ids: _containers.RepeatedScalarFieldContainer[str]
     cost: float
     bottleneck_bps: int
     verdict: str
-    path_id: str
     latency_ms: float
-    def __init__(self, node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., verdict: _Optional[str] = ..., path_id: _Optional[str] = ..., latency_ms: _Optional[float] = ...) -> None: ...
+    def __init__(self, node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., cost: _Optional[float] = ..., bottleneck_bps: _Optional[int] = ..., verdict: _Optional[str] = ..., latency_ms: _Optional[float] = ...) -> None: ...
 
 class LinkLoad(_message.Message):
     __slots__ = ("link_id", "a_name", "b_name", "skr_bps", "usable_bps", "reserved_bps", "holders")
