@@ -31,6 +31,9 @@ MAX_SAE_ID_COUNT = 0
 RELAY_LINK = "keyweave_relay_link"
 """Our one optional extension: true asks for the virtual link of each key, in its `key_extension`."""
 
+RELAY_LINKS = "keyweave_relay_links"
+"""Beside it, of a key that came in shares: the virtual links of all of them."""
+
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _MAX_QUERY_BYTES = 1024
 
@@ -227,7 +230,11 @@ def key_container(keys: Sequence[SuppliedKey], *, with_link: bool = False) -> by
 def _link_extension(entry: SuppliedKey) -> bytes:
     if entry.link_id is None:
         return b""
-    return b',"key_extension":{"%b":"%b"}' % (RELAY_LINK.encode(), entry.link_id.encode("ascii"))
+    booked = b'"%b":"%b"' % (RELAY_LINK.encode(), entry.link_id.encode("ascii"))
+    if len(entry.links) > 1:
+        names = b",".join(b'"%b"' % link_id.encode("ascii") for link_id in entry.links)
+        booked += b',"%b":[%b]' % (RELAY_LINKS.encode(), names)
+    return b',"key_extension":{%b}' % booked
 
 
 def status_body(status: Status) -> bytes:

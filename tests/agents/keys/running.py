@@ -113,16 +113,20 @@ class Chain:
             ):
                 await asyncio.sleep(0.005)
 
-    def associate(self, *, only: int | None = None) -> None:
-        link_id = LinkId(uid(0x500))
+    def associate(self, *, only: int | None = None, links: int = 1) -> None:
+        """The association from the first manager to the last, over so many virtual links along the row."""
+        link_ids = tuple(LinkId(uid(0x500 + number)) for number in range(links))
         last = len(self.nodes) - 1
         for index, manager in reversed(list(enumerate(self.managers))):
             if only not in (None, index):
                 continue
-            route = Route(
-                link_id=link_id,
-                prev_hop=self.nodes[index - 1] if index else None,
-                next_hop=self.nodes[index + 1] if index < last else None,
+            routes = tuple(
+                Route(
+                    link_id=link_id,
+                    prev_hop=self.nodes[index - 1] if index else None,
+                    next_hop=self.nodes[index + 1] if index < last else None,
+                )
+                for link_id in link_ids
             )
             ends = ()
             if index in (0, last):
@@ -132,11 +136,11 @@ class Chain:
                         server=MASTER,
                         clients=(SLAVE,),
                         source=index == 0,
-                        links=(link_id,),
+                        links=link_ids,
                         remote_node=self.nodes[last - index],
                     ),
                 )
-            manager.configure(KeyPlan(routes=(route,), associations=ends))
+            manager.configure(KeyPlan(routes=routes, associations=ends))
 
 
 @contextlib.asynccontextmanager

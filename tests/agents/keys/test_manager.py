@@ -50,6 +50,17 @@ async def test_three_hops_over_mutual_tls(tmp_path: Path) -> None:
         await asyncio.gather(*(matched(chain, 3) for _ in range(30)))
 
 
+async def test_keys_in_shares_over_mutual_tls(tmp_path: Path) -> None:
+    async with running(3, tmp_path) as chain:
+        chain.fill()
+        chain.associate(links=3)
+        await matched(chain)
+        await matched(chain, 20, 1024)
+        await asyncio.gather(*(matched(chain, 3) for _ in range(10)))
+        (key,) = await chain.managers[0].get_keys(MASTER, SLAVE, 1, 256, 5.0)
+        assert len(key.links) == 3
+
+
 async def test_key_comes_while_requests_wait(tmp_path: Path) -> None:
     async with running(3, tmp_path) as chain:
         chain.associate()

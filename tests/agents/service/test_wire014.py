@@ -113,6 +113,13 @@ def test_a_key_container_is_json_of_what_was_supplied(contents: list[bytes], wit
     assert json.loads(wire.key_container(keys, with_link=with_link)) == {"keys": expected}
 
 
+def test_a_key_that_came_in_shares_names_the_links_of_all_of_them() -> None:
+    links = tuple(LinkId(str(uuid.UUID(int=number))) for number in (1, 2, 3))
+    key = SuppliedKey(key_id=str(uuid.UUID(int=9)), key=Secret(b"k"), links=links)
+    (entry,) = json.loads(wire.key_container([key], with_link=True))["keys"]
+    assert entry["key_extension"] == {"keyweave_relay_link": links[0], "keyweave_relay_links": list(links)}
+
+
 @given(st.binary(max_size=40))
 def test_any_path_is_a_route_or_nothing_or_a_bad_request(segment: bytes) -> None:
     try:
