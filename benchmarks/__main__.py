@@ -21,6 +21,7 @@ NAMES = (
     "controller_sessions",
     "push",
     "disjoint",
+    "optical",
 )
 RESULTS = Path(__file__).parent / "results"
 
