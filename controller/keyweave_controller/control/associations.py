@@ -7,7 +7,7 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, placement, planning, tenants, waiting
+from keyweave_controller.control import admission, changes, placement, planning, scheduling, tenants, waiting
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
@@ -120,7 +120,7 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
             wish.request_id,
             reasons=(f"{pair} are associated as {existing.app_id} over another path; close that first",),
         )
-    elif existing.state in _COMING:
+    elif existing.state in _COMING and not existing.booked:
         existing.waiting_requests += (wish.request_id,)
     else:
         turn.answer(wish.request_id, existing.app_id)
@@ -167,12 +167,14 @@ def open_between(
         service=service,
         path_links=path_links,
         other_links=other_links,
+        expires_at=expires_at,
     )
     rate_bps = admission.promised_bps(qos, service, state.policy)
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
         return beyond
-    placed = placement.place(turn, wanted)
+    ahead = service.starts_at is not None and service.starts_at > turn.at
+    placed = placement.place(turn, wanted, may_move=not ahead)
     if not isinstance(placed, Placement):
         return placed
     state.serial += 1
@@ -203,7 +205,13 @@ def open_between(
     turn.lookups.refused.pop(association.app_id, None)
     if expires_at is not None:
         turn.set_timer(f"expire:{association.app_id}", expires_at)
-    _go(turn, association, placed)
+    if scheduling.is_ahead(association, turn.at):
+        scheduling.book(turn, association, placed.routes)
+        for waiting_id in association.waiting_requests:
+            turn.answer(waiting_id, association.app_id)
+        association.waiting_requests = ()
+    else:
+        _go(turn, association, placed)
     return ()
 
 

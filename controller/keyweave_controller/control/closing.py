@@ -4,7 +4,7 @@ Rule of this file: an association ends once. Its reservation returns the moment 
 said when every node that could be asked has answered.
 """
 
-from keyweave_controller.control import admission, changes, planning
+from keyweave_controller.control import admission, changes, planning, scheduling
 from keyweave_controller.control.events import AssociationClosed
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.control.turn import Turn
@@ -56,7 +56,8 @@ def close(turn: Turn, association: Association) -> None:
         admission.release(turn.state, path)
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
-    for timer in ("expire", "retry", "trouble", "start"):
+    scheduling.unbook(turn, association)
+    for timer in ("expire", "retry", "trouble"):
         turn.cancel_timer(f"{timer}:{association.app_id}")
     if association.outage_since is not None:
         association.outage_s += max(0.0, turn.at - association.outage_since)

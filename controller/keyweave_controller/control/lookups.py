@@ -8,7 +8,8 @@ not what the network is.
 from collections.abc import Iterable
 from typing import TypeVar
 
-from keyweave_controller.control.mesh import Mesh
+from keyweave_controller.control.crossings import Crossings
+from keyweave_controller.control.mesh import Mesh, owners_of
 from keyweave_controller.control.state import AssociationState, LinkRecord, NetworkState
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
@@ -106,19 +107,19 @@ class Lookups:
     def __init__(self, state: NetworkState) -> None:
         self._mesh: Mesh | None = None
         # Associations by virtual link and by pair of applications, and those that ended, the oldest first.
-        self.owners: dict[LinkId, AppId] = {}
+        self.owners = owners_of(state)
         self.pairs: dict[tuple[SaeId, SaeId], AppId] = {}
         self.refused: dict[AppId, None] = {}
         self.closed: dict[AppId, None] = {}
+        self.booked = {one.app_id for one in state.associations.values() if one.booked}
         for association in state.associations.values():
-            for path in (*association.paths, *association.next_paths):
-                self.owners[path.link_id] = association.app_id
             if association.live:
                 self.pairs[association.source, association.destination] = association.app_id
             elif association.state is AssociationState.REFUSED:
                 self.refused[association.app_id] = None
             else:
                 self.closed[association.app_id] = None
+        self.crossings = Crossings(state.associations)
         self.links = LinkLookup(state.links.values())
         self.consumers = ConsumerLookup()
         for node_id, record in state.nodes.items():
@@ -129,7 +130,7 @@ class Lookups:
     def mesh(self, state: NetworkState) -> Mesh:
         """The mesh of the state, made anew when nodes or links came or went."""
         if self._mesh is None:
-            self._mesh = Mesh.of(state)
+            self._mesh = Mesh.of(state, self.owners)
         return self._mesh
 
     def note(self, state: NetworkState, nodes: Iterable[NodeId], link_ids: Iterable[LinkId]) -> None:

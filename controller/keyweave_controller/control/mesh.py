@@ -13,15 +13,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from keyweave_controller.control import admission, facts, topology
+from keyweave_controller.control import admission, calendar, facts, topology
 from keyweave_controller.control.state import LinkRecord, NetworkState
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 CLOSED = -1
 """`room` of a link that carries no new path; smaller than any rate."""
 
 Way = tuple[int, ...]
 """Places of links, from the source to the destination."""
+
+
+def owners_of(state: NetworkState) -> dict[LinkId, AppId]:
+    """Whose each virtual link is."""
+    return {
+        path.link_id: association.app_id
+        for association in state.associations.values()
+        for path in (*association.paths, *association.next_paths)
+    }
 
 
 @dataclass(slots=True)
@@ -60,14 +69,17 @@ class Mesh:
         self.stored = [0] * size  # key in the pool, as last counted
         self.capacity = [0] * size
         self.inside = [False] * len(self.node_ids)  # may stand inside a path
+        self.timed: set[int] = set()  # what these may promise depends on when
+        self.owners: Mapping[LinkId, AppId] = {}  # whose virtual links hold what is promised
         self._up = [False] * size
         self._lists: dict[str, PriceList] = {}
         self._hops: dict[int, list[int]] = {}
 
     @classmethod
-    def of(cls, state: NetworkState) -> "Mesh":
-        """The mesh of a state."""
+    def of(cls, state: NetworkState, owners: Mapping[LinkId, AppId] | None = None) -> "Mesh":
+        """The mesh of a state. `owners`: whose each virtual link is, when the caller keeps that."""
         mesh = cls(state.nodes, ((link.link_id, link.a, link.b) for link in state.links.values()))
+        mesh.owners = owners_of(state) if owners is None else owners
         for node_id in state.nodes:
             mesh.note_node(state, node_id)
         for link in state.links.values():
@@ -92,6 +104,10 @@ class Mesh:
         self.km[place] = link.distance_km or 0.0
         self.latency_us[place] = known.latency_us
         self.stored[place], self.capacity[place] = known.stored_bits, known.capacity_bits
+        if calendar.is_timed(state, link):
+            self.timed.add(place)
+        else:
+            self.timed.discard(place)
         self.usable[place] = admission.usable_bps(link, state.policy)
         self.reserved[place] = admission.reserved_bps(link)
         self._changed(place)

@@ -34,6 +34,8 @@ class Wanted:
     service: Service = DEFAULT_SERVICE
     path_links: tuple[LinkId, ...] = ()
     other_links: tuple[tuple[LinkId, ...], ...] = ()
+    expires_at: float | None = None
+    app_id: AppId | None = None  # of the association that it is, when there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ def place(
         return tuple(f"node {name} {one}" for one in obstacles) or Placement(routes=())
     wish = wish_of(state, wanted, beside=beside)
     if wanted.path_links:
-        return pinned(state, mesh, wanted, wish)
+        return pinned(state, mesh, wanted, wish, at=turn.at)
     routes = find(state, mesh, wish, wanted.service, at=turn.at)
     return Placement(routes=routes) if routes else explain(state, mesh, wish, wanted.service, at=turn.at)
 
@@ -100,13 +102,21 @@ def as_it_is(association: Association) -> Wanted:
         qos=association.qos,
         priority=association.priority,
         service=association.service,
+        expires_at=association.expires_at,
+        app_id=association.app_id,
     )
+
+
+def with_paths(wanted: Wanted, paths: Sequence[tuple[LinkId, ...]]) -> Wanted:
+    """The same, over just these paths."""
+    return replace(wanted, path_links=paths[0], other_links=tuple(paths[1:]))
 
 
 def wish_of(state: NetworkState, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> RouteWish:
     """What is asked of routing for one way of it."""
     rate_bps = admission.promised_bps(wanted.qos, wanted.service, state.policy)
-    return route_wish(state, wanted.source, wanted.destination, rate_bps, wanted.service, tuple(beside))
+    wish = route_wish(state, wanted.source, wanted.destination, rate_bps, wanted.service, tuple(beside))
+    return replace(wish, starts_at=wanted.service.starts_at, ends_at=wanted.expires_at, without=wanted.app_id)
 
 
 def route_wish(
@@ -138,7 +148,7 @@ def find(
     ask = routing.ask_of(state, mesh, wish)
     if ask is None:
         return ()
-    rooms, barred = routing.restrictions(state, mesh, wish)
+    rooms, barred = routing.restrictions(state, mesh, wish, at=at)
     prices = routing.strategy_of(wish).prices(mesh).prices
     number = paths_of(service)
     shy = {link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at}
@@ -209,7 +219,9 @@ def _apart_from(state: NetworkState, wish: RouteWish, path: PathRecord, service:
     return replace(wish, constraints=apart)
 
 
-def pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) -> Placement | tuple[str, ...]:
+def pinned(
+    state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish, *, at: float
+) -> Placement | tuple[str, ...]:
     """The paths that were asked for, when they can be had as they are."""
     service, named = wanted.service, (wanted.path_links, *wanted.other_links)
     if len(named) != paths_of(service):
@@ -218,11 +230,11 @@ def pinned(state: NetworkState, mesh: Mesh, wanted: Wanted, wish: RouteWish) -> 
     gone = [link_id for links in named for link_id in links if link_id not in mesh.link_place]
     if ask is None or gone:
         return tuple(f"link {link_id} of the path is not there any more" for link_id in gone) or (
-            routing.explain(state, wish, mesh)
+            routing.explain(state, wish, mesh, at=at)
         )
     reasons: dict[str, None] = {}
     routes = []
-    rooms, barred = routing.restrictions(state, mesh, wish)
+    rooms, barred = routing.restrictions(state, mesh, wish, at=at)
     for links in named:
         way = tuple(mesh.link_place[link_id] for link_id in links)
         with mesh.apart(rooms, barred):
@@ -288,9 +300,9 @@ def explain(
 ) -> tuple[str, ...]:
     """Why there is no placement."""
     if service.protection is Protection.RESTORATION:
-        return routing.explain(state, wish, mesh)
+        return routing.explain(state, wish, mesh, at=at)
     if routing.find_route(state, mesh, wish, at=at) is None:
-        return routing.explain(state, wish, mesh)
+        return routing.explain(state, wish, mesh, at=at)
     number = paths_of(service)
     names = f"{state.node_name(wish.source)} and {state.node_name(wish.destination)}"
     apart = {

@@ -10,6 +10,7 @@ When nothing fits, the answer names the obstacles of the way that comes closest.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf, isinf
 
 from keyweave_controller.control import calendar, facts, topology, ways
 from keyweave_controller.control.admission import available_bps, usable_bps
@@ -141,7 +142,7 @@ def restrictions(
     for path in wish.beside:
         for link_id in path.links:
             link = mesh.link_place.get(link_id)
-            if link is not None and mesh.is_up(link) and link not in mesh.timed and wish.starts_at is None:
+            if link is not None and mesh.is_up(link) and link not in mesh.timed and not _later(wish, at):
                 own = state.links[link_id].reserved_bps.get(path.link_id, 0)
                 rooms[link] = rooms.get(link, mesh.room[link]) + own
     bounds = wish.constraints
@@ -162,10 +163,14 @@ def restrictions(
 _NONE = Constraints()
 
 
+def _later(wish: RouteWish, at: float) -> bool:
+    return wish.starts_at is not None and wish.starts_at > at
+
+
 def _rooms_in_time(state: NetworkState, mesh: Mesh, wish: RouteWish, at: float) -> dict[int, int]:
     """Rooms of the links for which it matters when; for a wish that begins later, of all of them."""
-    places = range(len(mesh.link_ids)) if wish.starts_at is not None else sorted(mesh.timed)
-    if not places:
+    places = range(len(mesh.link_ids)) if _later(wish, at) else sorted(mesh.timed)
+    if not places or isinf(at):
         return {}
     rooms, expiry_of = {}, calendar.expiries(state, mesh.owners)
     for place in places:
@@ -234,11 +239,12 @@ def _musts(mesh: Mesh, bounds: Constraints) -> tuple[set[int] | None, set[int]]:
 
 
 def explain(
-    state: NetworkState, wish: RouteWish, mesh: Mesh | None = None, *, at: float
+    state: NetworkState, wish: RouteWish, mesh: Mesh | None = None, *, at: float = inf
 ) -> tuple[str, ...]:
     """Why `find_route` found nothing: what stands in the way that comes closest, one sentence each.
 
-    `mesh`: that of the state, when the caller has it; else it is made for the question.
+    `mesh`: that of the state, when the caller has it; else it is made for the question. `at` infinite:
+    bookings and windows aside.
     """
     for node_id in dict.fromkeys((wish.source, wish.destination)):
         obstacles = tuple(topology.node_obstacles(state.nodes.get(node_id)))
@@ -286,9 +292,7 @@ def _distances(
     return prices
 
 
-def obstacles_on(
-    state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish, at: float
-) -> Iterator[str]:
+def obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish, at: float) -> Iterator[str]:
     in_time = _rooms_in_time(state, mesh, wish, at)
     for place, link_id in enumerate(way.links):
         link, here = state.links[link_id], way.nodes[place]

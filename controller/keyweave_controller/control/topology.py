@@ -52,6 +52,11 @@ def usable(link: LinkRecord) -> bool:
     return next(link_obstacles(link), None) is None
 
 
+def between_passes(link: LinkRecord) -> bool:
+    """Nothing speaks against a link but that it makes no key now."""
+    return not link.faults and all(end.enable for end in link.ends.values())
+
+
 def may_relay(node: NodeRecord | None) -> bool:
     """The node may stand inside a new path."""
     return next(node_obstacles(node), None) is None and next(relay_obstacles(node), None) is None
@@ -67,5 +72,8 @@ def broken_links(state: NetworkState, path: PathRecord) -> tuple[LinkId, ...]:
 
 
 def shy_until(link: LinkRecord, policy: Policy) -> float:
-    """Until when a link is used only when nothing else fits, because it was repaired lately; 0: it is not."""
-    return 0.0 if link.restored_at is None else link.restored_at + policy.wait_to_restore_s
+    """Until when a link is used only when nothing else fits, because it was repaired lately or fails often
+    (`damping`); 0: it is not.
+    """
+    waits = 0.0 if link.restored_at is None else link.restored_at + policy.wait_to_restore_s
+    return max(waits, link.suppressed_until)

@@ -18,6 +18,7 @@ from keyweave_controller.control.actions import (
     RefuseApplication,
     SetTimer,
 )
+from keyweave_controller.control.crossings import Crossings
 from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.state import NetworkState, Phase, RequestRecord, Step
@@ -35,11 +36,13 @@ class Turn:
         self.at = at
         self.capacity_grew = False  # set when a stranded association may fit now
         self.displaced: list[AppId] = []  # WAITING, and what they waited for will not come: to be placed anew
+        self.shares_reckoned = False  # the shares of this moment are known
         self._actions: list[Action] = []
         self._nodes: set[NodeId] = set()
         self._links: set[LinkId] = set()
         self._promised: set[LinkId] = set()  # touched, but only in what is promised on them
         self._apps: set[AppId] = set()
+        self._unnoted: set[AppId] = set()  # touched since the lookups last heard of them
         self._configuration = False
 
     def touch_node(self, node_id: NodeId) -> None:
@@ -68,10 +71,35 @@ class Turn:
     def touch_app(self, app_id: AppId) -> None:
         """This association looks different now."""
         self._apps.add(app_id)
+        self._unnoted.add(app_id)
 
     def touch_configuration(self) -> None:
         """What the operator configured looks different now."""
         self._configuration = True
+
+    @property
+    def shares_stale(self) -> bool:
+        """Links, promises, associations or the policy look different so far, so shares may."""
+        return bool(self._links or self._promised or self._apps or self._configuration)
+
+    @property
+    def touched_links(self) -> frozenset[LinkId]:
+        """Links of which more than the promises looks different so far."""
+        return frozenset(self._links)
+
+    @property
+    def crossings(self) -> Crossings:
+        """Which associations a link concerns, current to this moment."""
+        found = self.lookups.crossings
+        for app_id in self._unnoted:
+            found.note(app_id, self.state.associations.get(app_id))
+        self._unnoted.clear()
+        return found
+
+    @property
+    def changed_links(self) -> list[LinkId]:
+        """Links that look different so far, or promise something else; by id."""
+        return sorted(self._links | self._promised)
 
     @property
     def touched_apps(self) -> frozenset[AppId]:
@@ -147,6 +175,7 @@ class Turn:
     def finish(self) -> list[Action]:
         """All actions in order, closed by one `Changed` when anything looks different."""
         self._note()
+        _ = self.crossings
         self._links |= self._promised
         if self._nodes or self._links or self._apps or self._configuration:
             self._actions.append(

@@ -92,7 +92,7 @@ def test_the_route_is_as_cheap_as_networkx_finds_it(seed: int, rate_bps: int) ->
     ]
     if found is None:
         assert not costs
-        assert all(routing.explain(state, wished("A", "B", rate_bps)))
+        assert all(routing.explain(state, wished("A", "B", rate_bps), at=show.now))
         return
     assert sum(prices[mesh.link_place[link_id]] for link_id in found.links) == min(costs)
     assert found.nodes[0] == source
@@ -136,7 +136,7 @@ def line(**more) -> Rehearsal:
 
 def explained(show: Rehearsal, a: str, b: str, rate_bps: int = 1_000) -> tuple[str, ...]:
     assert found_in(show, a, b, rate_bps) is None
-    return routing.explain(show.network.state, wished(a, b, rate_bps))
+    return routing.explain(show.network.state, wished(a, b, rate_bps), at=show.now)
 
 
 def test_the_reason_names_the_link_and_what_it_lacks() -> None:
