@@ -36,13 +36,13 @@ class Arrivals:
         if self.store.count(plan.app_id) + batch.count > self._most_keys:
             return Reason.FULL
         keys: dict[str, StoredKey] = {}
-        clients = frozenset(plan.clients)
+        clients, links = frozenset(plan.clients), batch.over
         for index in range(batch.count):
             key_id = uuid_text(batch.key_ids[16 * index : 16 * index + 16])
             if key_id in self.store or key_id in keys:
                 return Reason.FULL  # ids are random: only a faulty source makes one twice
             secret = payload.slice(index * batch.key_bytes, batch.key_bytes)
-            keys[key_id] = StoredKey(plan.app_id, plan.server, clients, set(plan.clients), secret, batch.over)
+            keys[key_id] = StoredKey(plan.app_id, plan.server, clients, set(plan.clients), secret, links)
         self.store.put(keys, now_s + ttl_s)
         self._seen[batch.batch_id] = now_s + REMEMBERED_S
         return None

@@ -218,7 +218,7 @@ class Refill:
                     self._give_up(lane, batch_id)
 
     def _ready(self, association: Association, lane: Lane, flight: Flight) -> None:
-        batch, size = flight.batch, lane.key_bytes
+        batch, size, links = flight.batch, lane.key_bytes, flight.batch.over
         expires_s = flight.made_s + self.ttl_s(association.plan) / 2
         lane.ready.put(
             [
@@ -226,7 +226,7 @@ class Refill:
                     supplied=SuppliedKey(
                         key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
                         key=flight.payload.slice(index * size, size),
-                        links=batch.over,
+                        links=links,
                     ),
                     expires_s=expires_s,
                 )
