@@ -1,10 +1,10 @@
 """How good and how fast is the choice of fibres and wavelength for a quantum channel among classical light?
 
 Five drawn plants: 60 sites with a switch and four modules each, 100 fibres of 2 to 25 km, 40 classical
-channels of -5 dBm over one to five fibres, 40 quantum channels between neighbours. Asked for a channel between
-100 pairs of sites each. The best candidate (four routes) is set beside the best of all loop-free routes up to
-200, and beside what is often done: the route of least loss and the first wavelength that is free on it. Times
-are processor time of whole questions, the layout of the plant built anew each time.
+channels of -5 dBm over one to five fibres, 40 quantum channels between neighbours. A channel is asked for
+between 100 pairs of sites of each. The best candidate (four routes) is set beside the best of all loop-free
+routes up to 200, and beside what is often done: the route of least loss and the first wavelength that is free
+on it. Times are processor time of whole questions, the layout of the plant built anew each time.
 """
 
 import random

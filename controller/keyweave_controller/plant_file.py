@@ -43,6 +43,14 @@ refused as a whole. The tables are the fields of `control.optical.plant.Plant`:
     receiver = {site = "Quevedo", interface_id = 1}
     fibres = ["QN"]
     channel = 34
+
+    [[shared]]                            # a module that several channels name
+    module = {site = "Norte", interface_id = 1}
+    policy = {switch_s = 20, dwell_s = 120, unserved_s = 900}
+
+    [[satellites]]
+    link = "Norte-Teide"
+    passes = [{starts_at = 1790000000, ends_at = 1790000420, losses = [[0, 37.5], [210, 27.0], [419, 37.5]]}]
 """
 
 from pathlib import Path

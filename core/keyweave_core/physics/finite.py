@@ -10,6 +10,7 @@ counted, so one large block gives more than many small ones.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, assert_never
 
 from keyweave_core.physics.discrete import binary_entropy
@@ -85,6 +86,9 @@ DOWNLINK_100MHZ = FiniteDecoy(
     fluctuations="chernoff",
 )
 """A small satellite over a ground station: the example of the open program SatQuMA 2.0."""
+
+DOWNLINKS = MappingProxyType({"downlink-100mhz": DOWNLINK_100MHZ})
+"""Every satellite device by name."""
 
 
 def distil(device: FiniteDecoy, slots: Iterable[tuple[float, float]]) -> Block:

@@ -142,7 +142,7 @@ class _Search:
         quiet: list[tuple[float, int]] = []
         blocked = ""
         for channel in channels:
-            by = holder(self._layout, self._wish.link, route.fibres, channel)
+            by = holder(self._layout, self._wish.link, route.fibres, channel, modules=pair.refs)
             if by:
                 blocked = blocked or f"{channel_name(channel)} by {by}"
                 continue
@@ -184,19 +184,28 @@ class _Search:
 
 
 def holder(
-    layout: Layout, link: str, fibres: tuple[str, ...], channel: int, *, among: Set[str] | None = None
+    layout: Layout,
+    link: str,
+    fibres: tuple[str, ...],
+    channel: int,
+    *,
+    modules: tuple[ModuleRef, ...] = (),
+    among: Set[str] | None = None,
 ) -> str:
     """What has this wavelength, or one too near, on one of the fibres; '' when it is free on all.
 
-    The light of `link` itself does not count; of other links only those `among`, when given.
+    The light of `link` itself does not count, nor that of links that take turns with it at one of its
+    `modules`; of other links only those `among`, when given.
     """
     guard = layout.plant.guard_channels
+    in_turn = layout.shared.intersection(modules)
     for name in fibres:
         for classical in layout.classical.get(name, ()):
             if clash(classical.channel, channel, guard):
                 return f"classical channel {classical.name} on {name}"
         for quantum in layout.quantum.get(name, ()):
-            counts = quantum.link != link and (among is None or quantum.link in among)
+            counts = quantum.link != link and in_turn.isdisjoint((quantum.transmitter, quantum.receiver))
+            counts = counts and (among is None or quantum.link in among)
             if counts and clash(quantum.channel, channel):
                 return f"link {quantum.link} on {name}"
     return ""

@@ -51,6 +51,7 @@ class Layout:
         self.fibres: dict[str, Fibre] = {fibre.name: fibre for fibre in plant.fibres}
         self.modules: dict[ModuleRef, Module] = {module.ref: module for module in plant.modules}
         self.channels: dict[str, QuantumChannel] = {channel.link: channel for channel in plant.channels}
+        self.shared = frozenset(sharing.module for sharing in plant.shared)
         self._usable: dict[str, tuple[int, ...]] = {}
         self.insertion_db = {switch.name: switch.insertion_db for switch in plant.switches}
         self._switch_at = {

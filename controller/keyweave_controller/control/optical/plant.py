@@ -22,6 +22,7 @@ from keyweave_controller.control.optical.equipment import (
     QuantumChannel,
     Switch,
 )
+from keyweave_controller.control.optical.timed import Satellite, Sharing, partners_of
 from keyweave_core.model.link import Role
 from keyweave_core.physics.raman import Scattering
 
@@ -32,7 +33,8 @@ class Plant:
 
     `guard_channels` (0..72) keeps a quantum channel away from its neighbours on the DWDM grid. ValueError
     naming table, entry and key for a reference to nothing, a switch without ports left, a channel whose
-    fibres do not lead where it says, a module used twice.
+    fibres do not lead where it says, a module used twice that is not shared, or shared by more than its bound
+    allows.
     """
 
     sites: tuple[str, ...] = ()
@@ -41,6 +43,8 @@ class Plant:
     modules: tuple[Module, ...] = ()
     classical: tuple[ClassicalChannel, ...] = ()
     channels: tuple[QuantumChannel, ...] = ()
+    shared: tuple[Sharing, ...] = ()
+    satellites: tuple[Satellite, ...] = ()
     guard_channels: int = 0
     scattering: Scattering = field(default_factory=Scattering)
 
@@ -82,6 +86,7 @@ class _Parts:
     switches: dict[str, Switch]
     switch_of: dict[tuple[str, str], str]  # (fibre, site): the switch it ends on there
     modules: dict[ModuleRef, Module]
+    shared: frozenset[ModuleRef]
 
 
 def with_link_ids(plant: Plant, ids: Mapping[str, str]) -> Plant:
@@ -94,7 +99,8 @@ def with_link_ids(plant: Plant, ids: Mapping[str, str]) -> Plant:
     for channel in plant.channels:
         known = [ids[spelling] for spelling in spellings(channel) if spelling in ids]
         named.append(replace(channel, link=known[0]) if known else channel)
-    return replace(plant, channels=tuple(named))
+    over_satellites = (replace(one, link=ids.get(one.link, one.link)) for one in plant.satellites)
+    return replace(plant, channels=tuple(named), satellites=tuple(over_satellites))
 
 
 def _check(plant: Plant) -> None:
@@ -113,6 +119,7 @@ def _check(plant: Plant) -> None:
         switches={switch.name: switch for switch in plant.switches},
         switch_of={},
         modules={module.ref: module for module in plant.modules},
+        shared=frozenset(sharing.module for sharing in plant.shared),
     )
     for fibre in plant.fibres:
         for key, site in (("a", fibre.a), ("b", fibre.b)):
@@ -133,6 +140,7 @@ def _check(plant: Plant) -> None:
     for classical in plant.classical:
         _check_classical(classical, parts)
     _check_channels(plant.channels, parts)
+    _check_timed(plant, parts)
 
 
 def _check_switch(switch: Switch, parts: _Parts) -> None:
@@ -182,9 +190,11 @@ def _check_channels(channels: Iterable[QuantumChannel], parts: _Parts) -> None:
                 raise ValueError(f"{at}: {key}: there is no module {str(ref)[:80]!r}")
             if module.role is wrong:
                 raise ValueError(f"{at}: {key}: module {ref} is a {wrong}")
-            if ref in busy:
+            if ref in busy and ref not in parts.shared:
                 raise ValueError(f"{at}: {key}: module {ref} serves {busy[ref]!r} already")
             busy[ref] = channel.link
+        if parts.shared.issuperset((channel.transmitter, channel.receiver)):
+            raise ValueError(f"{at}: receiver: both modules are shared, and their turns would not meet")
         sender, taker = parts.modules[channel.transmitter], parts.modules[channel.receiver]
         if sender.profile != taker.profile:
             raise ValueError(f"{at}: receiver: is a {taker.profile}, the transmitter a {sender.profile}")
@@ -199,6 +209,24 @@ def _check_channels(channels: Iterable[QuantumChannel], parts: _Parts) -> None:
         if end != other:
             raise ValueError(f"{at}: fibres: they lead from {one} to {end}, not to {other}")
         _check_transit(parts, f"{at}: fibres", sender, taker, channel.fibres)
+
+
+def _check_timed(plant: Plant, parts: _Parts) -> None:
+    _unique("shared", [str(sharing.module) for sharing in plant.shared])
+    for sharing in plant.shared:
+        at = f"shared '{sharing.module}'"
+        if sharing.module not in parts.modules:
+            raise ValueError(f"{at}: module: there is no such module")
+        number = len(partners_of(plant.channels, sharing.module))
+        if number and sharing.policy.least_unserved_s(number) > sharing.policy.unserved_s:
+            raise ValueError(
+                f"{at}: policy: {number} links can each be served every "
+                f"{sharing.policy.least_unserved_s(number)} s, not within {sharing.policy.unserved_s} s"
+            )
+    _unique("satellites", [satellite.link for satellite in plant.satellites])
+    for satellite in plant.satellites:
+        if any(satellite.link in (channel.link, *spellings(channel)) for channel in plant.channels):
+            raise ValueError(f"satellites {satellite.link!r}: link: has a channel through fibre already")
 
 
 def _check_transit(parts: _Parts, at: str, sender: Module, taker: Module, names: tuple[str, ...]) -> None:

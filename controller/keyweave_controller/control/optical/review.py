@@ -205,7 +205,8 @@ class _Bench:
         for module in (sender, taker):
             if channel.channel not in layout.usable(module):
                 return now, f"{channel_name(channel.channel)} is not in the range of module {module.ref}"
-        by = holder(layout, channel.link, channel.fibres, channel.channel, among=settled)
+        ends = (channel.transmitter, channel.receiver)
+        by = holder(layout, channel.link, channel.fibres, channel.channel, modules=ends, among=settled)
         if by:
             return now, f"{channel_name(channel.channel)} is taken by {by}"
         demand_bps = self.demand(channel.link).skr_bps

@@ -64,6 +64,13 @@ class SwitchPolicy:
         if not (isfinite(self.unserved_s) and self.unserved_s > 0):
             raise ValueError(f"unserved_s is above 0, not {self.unserved_s}")
 
+    def least_unserved_s(self, partners: int) -> float:
+        """The shortest bound that so many partners (1 or more) can keep.
+
+        The one that waits longest waits for the turns of all others, and for its own switching.
+        """
+        return (partners - 1) * (self.switch_s + self.dwell_s) + self.switch_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedModule:
@@ -135,8 +142,7 @@ class _State:
         self._turn_s = policy.switch_s + policy.dwell_s
         self._stored = {partner.link: float(partner.stored_bits) for partner in partners}
         self._served_until = dict.fromkeys(self.partners, starts_at)
-        # The one that waits longest waits for the turns of all others, and for its own switching.
-        least_s = max(0, len(partners) - 1) * self._turn_s + policy.switch_s
+        least_s = policy.least_unserved_s(max(1, len(partners)))
         if policy.unserved_s < least_s:
             raise ValueError(
                 f"{len(partners)} partners with turns of {self._turn_s} s can each be served every "

@@ -4,7 +4,7 @@ Rule of this file: modules alone, no fibre. A pair fits when both are free and o
 transmit and the other receive.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -71,6 +71,11 @@ class ModulePair:
     receiver: Module
 
     @property
+    def refs(self) -> tuple[ModuleRef, ModuleRef]:
+        """Transmitter and receiver."""
+        return self.transmitter.ref, self.receiver.ref
+
+    @property
     def name(self) -> str:
         """For people: 'Norte/1 and Distrito/2'."""
         return f"{self.transmitter.ref} and {self.receiver.ref}"
@@ -84,6 +89,7 @@ def module_pairs(layout: Layout, wish: ChannelWish, obstacles: list[Obstacle]) -
         for channel in layout.plant.channels
         if channel.link != wish.link
         for ref in (channel.transmitter, channel.receiver)
+        if ref not in layout.shared
     }
     for site in (wish.a, wish.b):
         named = [ref for ref in (wish.transmitter, wish.receiver) if ref is not None and ref.site == site]
@@ -98,9 +104,13 @@ def module_pairs(layout: Layout, wish: ChannelWish, obstacles: list[Obstacle]) -
         elif not free:
             taken = ", ".join(f"{module.ref} serves {busy[module.ref]}" for module in here)
             obstacles.append(Obstacle(stage=Stage.FREE, gap=0, text=f"no module is free at {site}: {taken}"))
-        ends.append(_different(free))
+        ends.append(_different(free, layout.shared))
     for one in ends[0]:
         for other in ends[1]:
+            if layout.shared.issuperset((one.ref, other.ref)):
+                text = f"modules {one.ref} and {other.ref} are both shared"
+                obstacles.append(Obstacle(stage=Stage.FIT, gap=0, text=text))
+                continue
             if one.profile != other.profile:
                 text = f"module {one.ref} is a {one.profile}, {other.ref} a {other.profile}"
                 obstacles.append(Obstacle(stage=Stage.FIT, gap=0, text=text))
@@ -117,12 +127,13 @@ def module_pairs(layout: Layout, wish: ChannelWish, obstacles: list[Obstacle]) -
                 obstacles.append(Obstacle(stage=Stage.FIT, gap=0, text=text))
 
 
-def _different(modules: Iterable[Module]) -> list[Module]:
+def _different(modules: Iterable[Module], shared: Set[ModuleRef]) -> list[Module]:
     """The first of each kind: equal ones behind the same switch would give equal candidates."""
     kinds: dict[tuple[object, ...], Module] = {}
     for module in modules:
         kind = (
             module.at,
+            module.ref in shared,
             module.role,
             module.profile,
             module.wavelength_range,
