@@ -44,6 +44,12 @@ def hop_bps(rate_bps: int, key_bits: int, policy: Policy) -> int:
     return rate_bps + ceil(rate_bps * TAG_BITS / (key_bits * policy.keys_per_batch))
 
 
+def keys_bps(hop_bps: int, key_bits: int, policy: Policy) -> int:
+    """The largest rate of keys that takes no more than `hop_bps` from each link, bit/s."""
+    carried = key_bits * policy.keys_per_batch
+    return hop_bps * carried // (carried + TAG_BITS)
+
+
 def qos_faults(qos: AppQos) -> tuple[str, ...]:
     """Why these wishes contradict themselves; empty when they do not."""
     low, high = qos.min_bandwidth_bps, qos.max_bandwidth_bps

@@ -19,6 +19,8 @@ from keyweave_controller.control import (
     measures,
     recovery,
     reports,
+    scheduling,
+    shares,
     steps,
     waiting,
 )
@@ -131,6 +133,8 @@ class Network:
                 self._timer_fired(turn, event)
             case unreachable:
                 assert_never(unreachable)
+        if self._lookups.booked:
+            scheduling.review(turn, turn.touched_links)
         waiting.review(turn)
         associations.review_displaced(turn)
         intents.review(turn)
@@ -138,6 +142,7 @@ class Network:
         if turn.capacity_grew:
             recovery.review(turn)
             closing.forget_oldest(turn)
+        shares.review(turn)
         return turn.finish()
 
     def is_light(self, event: Event) -> bool:
@@ -173,8 +178,14 @@ class Network:
                 association = self._state.associations.get(AppId(of))
                 if association is not None and association.live:
                     closing.close(turn, association)
+            case "start":
+                association = self._state.associations.get(AppId(of))
+                if association is not None:
+                    scheduling.start(turn, association)
             case "intents":
                 entries.keep(turn)
+            case "shares":
+                shares.reckon(turn)
             case "retry":
                 turn.capacity_grew = True
             case "trouble":
