@@ -48,17 +48,23 @@ def decide(wanted: Node, own: Node) -> Decision:
                 routes.append(route)
     associations: list[AssociationPlan] = []
     direct: dict[LinkId, LinkId] = {}
+    ending_here: set[LinkId] = set()
     for application in sorted(wanted.applications, key=lambda each: each.app_id):
         ending = association_of(application, wanted, own)
         if ending is not None:
             associations.append(ending.association)
+            if not ending.association.source:
+                ending_here.update(ending.association.links)
             if ending.direct is not None:
                 route, physical = ending.direct
                 if route.link_id not in direct:
                     routes.append(route)
                 direct[route.link_id] = physical
     return Decision(
-        plan=KeyPlan(routes=tuple(routes), associations=tuple(associations)),
+        plan=KeyPlan(
+            routes=tuple(_route_with_ending(route, ending_here) for route in routes),
+            associations=tuple(associations),
+        ),
         generating=frozenset(
             link.link_id for link in wanted.links if link.type is LinkType.PHYS and is_wanted(link)
         ),
@@ -88,7 +94,9 @@ def route_of(link: Link, own: Node) -> Route:
     """This node's place on one virtual link.
 
     `virt_next_hop` may hold adjacent hops, or all nodes that remain to the end of the path (the form other
-    controllers write): the first entry that is a neighbour is the next hop. Errors as `decide`.
+    controllers write): the first entry that is a neighbour is the next hop. A link that forks has more ends
+    than one and so no `qkdl_remote`: without it, several entries that are all neighbours are branches. Errors
+    as `decide`.
     """
     path = link_path(link)
     if link.type is None:
@@ -114,9 +122,21 @@ def route_of(link: Link, own: Node) -> Route:
             raise SchemaViolation("this node is not trusted to relay", path=path)
         if not own.capabilities.key_relay_mode_enable:
             raise SchemaViolation("this node does not relay keys", path=path)
+    branches = tuple(hop for hop in spec.next_hops if hop != next_hop)
+    forks = link.remote is None and all(hop in near and hop != spec.prev_hop for hop in branches)
     return Route(
-        link_id=link.link_id, prev_hop=spec.prev_hop, next_hop=next_hop, bandwidth_bps=spec.bandwidth_bps
+        link_id=link.link_id,
+        prev_hop=spec.prev_hop,
+        next_hop=next_hop,
+        branches=branches if forks else (),
+        bandwidth_bps=spec.bandwidth_bps,
     )
+
+
+def _route_with_ending(route: Route, ending_here: set[LinkId]) -> Route:
+    """A link that goes on may feed an application of this node on its way: then it has several ends."""
+    passes = route.prev_hop is not None and route.next_hop is not None
+    return replace(route, ends_here=True) if passes and route.link_id in ending_here else route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +185,12 @@ def association_of(application: Application, wanted: Node, own: Node) -> Ending 
         association=AssociationPlan(
             app_id=application.app_id,
             server=application.server_app_id,
-            clients=application.client_app_ids,
+            clients=tuple(
+                # Of several clients, those elsewhere are served there.
+                each
+                for each in application.client_app_ids
+                if source or each in served
+            ),
             source=source,
             links=over if direct is None else (direct[0].link_id,),
             remote_node=application.remote_node_id,

@@ -14,12 +14,28 @@ from keyweave_core.model.link import KeyPool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """This node's place on one virtual link; ingress has no `prev_hop`, egress no `next_hop`."""
+    """This node's place on one virtual link; ingress has no `prev_hop`, egress no `next_hop`.
+
+    A link that forks here has `branches`, its further next hops; `ends_here`: besides, keys are for
+    applications of this node.
+    """
 
     link_id: LinkId
     prev_hop: NodeId | None
     next_hop: NodeId | None
     bandwidth_bps: int | None = None
+    branches: tuple[NodeId, ...] = ()
+    ends_here: bool = False
+
+    @property
+    def next_hops(self) -> tuple[NodeId, ...]:
+        """All next hops; none at an egress."""
+        return () if self.next_hop is None else (self.next_hop, *self.branches)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether keys are for applications of this node."""
+        return self.next_hop is None or self.ends_here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,7 +154,7 @@ class KeyPlane:
             active_routes=frozenset(
                 route.link_id
                 for route in self.relay.routes().values()
-                if all(hop is None or hop in peers for hop in (route.prev_hop, route.next_hop))
+                if all(hop is None or hop in peers for hop in (route.prev_hop, *route.next_hops))
             ),
             peers_up=peers,
         )
@@ -168,8 +168,14 @@ def _check(plan: KeyPlan) -> None:
         links.add(route.link_id)
         if route.prev_hop is None and route.next_hop is None:
             raise InvalidInput(f"virtual link {route.link_id} has neither a previous nor a next hop")
-        if route.prev_hop == route.next_hop:
+        if route.prev_hop in route.next_hops:
             raise InvalidInput(f"virtual link {route.link_id} goes back to where it comes from")
+        if len(set(route.next_hops)) < len(route.next_hops):
+            raise InvalidInput(f"virtual link {route.link_id} goes twice to one next hop")
+        if route.branches and route.next_hop is None:
+            raise InvalidInput(f"virtual link {route.link_id} has branches and no next hop")
+        if route.ends_here and None in (route.prev_hop, route.next_hop):
+            raise InvalidInput(f"virtual link {route.link_id} ends besides where it does not pass through")
     apps = set()
     for association in plan.associations:
         if association.app_id in apps:

@@ -4,13 +4,13 @@ Rule of this file: values and counting; what is done about them stands in `relay
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.material import Secret
-from keyweave_core.model.ids import LinkId
+from keyweave_core.model.ids import LinkId, NodeId
 
 RECORD_LIFE_S = 30.0
 RETRY_FIRST_S = 0.1
@@ -87,17 +87,23 @@ class Record:
     expires_s: float
     retry_s: float = 0.0
     delay_s: float = RETRY_FIRST_S
-    sent: Sent | None = None
+    sent: dict[NodeId, Sent] = field(default_factory=dict)  # by next hop
+    keepers: dict[NodeId, bytes] = field(default_factory=dict)  # who acknowledged it over which next hop
+    stored: bool = False  # by this node's own applications
     reseals: int = 0
     ack: Sent | None = None
     ack_repeats: int = 0
-    keeper: bytes = b""  # who acknowledged it
+    keeper: bytes = b""  # what the acknowledgement says
     there: bool = False  # said by the destination since the last repetition: it waits for other shares
 
     @property
     def key(self) -> BatchKey:
         """What names it here."""
         return (self.batch.batch_id, self.batch.link_id)
+
+    def acknowledged(self, hops: tuple[NodeId, ...]) -> bool:
+        """Whether acknowledgements came back over all these next hops."""
+        return all(hop in self.keepers for hop in hops)
 
     def back_off(self, now_s: float, least_s: float = 0.0) -> None:
         """Set the time of the next attempt, each wait twice the one before."""
@@ -107,7 +113,7 @@ class Record:
     def settle(self, now_s: float) -> None:
         """Only answers are still to be given: keep no keys, no ids and no message."""
         self.wipe()
-        self.sent = None
+        self.sent.clear()
         self.batch = replace(self.batch, key_ids=b"")
         self.expires_s = now_s + RECORD_LIFE_S
 

@@ -95,18 +95,14 @@ class Refill:
         if not links or not all(self._relay.leads_on(link_id) for link_id in links):
             association.blocked = "no path is configured"
             return None
-        if len(links) == 1:
-            session = self._relay.next_session(links[0])
-            if session is None:
-                association.blocked = Reason.NEXT_HOP_DOWN.value
-            return None if session is None else session.spendable
         sessions = []
         for link_id in links:
-            session = self._relay.next_session(link_id)
-            if session is None:
-                association.blocked = f"{Reason.NEXT_HOP_DOWN.value} of virtual link {link_id}"
+            over = self._relay.next_sessions(link_id)
+            if not over:
+                which = f" of virtual link {link_id}" if len(links) > 1 else ""
+                association.blocked = Reason.NEXT_HOP_DOWN.value + which
                 return None
-            sessions.append(session)
+            sessions += over
         # Links that begin over one fibre share its pool.
         return min(session.spendable // sessions.count(session) for session in sessions)
 

@@ -10,6 +10,8 @@ leave through the sessions; what concerns this node's own associations goes thro
     transit   ack from next hop     prove, wipe payload, seal an ack backwards      done
     source    ack                   prove, keys are confirmed                       gone
     egress    share of a batch      keep it; with the last one: combine, hand over, ack    open until then
+    fork      batch                 as transit towards every next hop, as egress if keys end here too
+    fork      ack                   keep it; with the last one: as transit                 open until then
     any       batch again           done: ack again; open: forward again
     any open  nack                  seal again (pad lost), or tell the one before; the source tries later
     any open  new pad, connection, route or association: forward what waited
@@ -60,6 +62,14 @@ from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import LinkId, NodeId
 
 
+def _together(keepers: list[bytes]) -> bytes:
+    """One keeper for several destinations: another one as soon as any of them is."""
+    together = 0
+    for keeper in keepers:
+        together ^= int.from_bytes(keeper, "big")
+    return together.to_bytes(16, "big")
+
+
 class Relay:
     """All batches under way through this node."""
 
@@ -106,12 +116,16 @@ class Relay:
         self._complaints.keep_only(self._routes)
         self.resume(now_s)
 
-    def next_session(self, link_id: LinkId) -> LinkSession | None:
-        """The connected physical link with the most key towards the next hop of a virtual link."""
+    def next_sessions(self, link_id: LinkId) -> list[LinkSession]:
+        """The connected physical links that a batch takes from here; none unless all next hops are there."""
         route = self._routes.get(link_id)
-        if route is None or route.next_hop is None:
-            return None
-        ready = [session for session in self._sessions.get(route.next_hop, ()) if session.ready]
+        found = [self._session_to(hop) for hop in route.next_hops] if route is not None else []
+        sessions = [session for session in found if session is not None]
+        return sessions if len(sessions) == len(found) else []
+
+    def _session_to(self, hop: NodeId) -> LinkSession | None:
+        """The connected physical link with the most key towards a neighbour."""
+        ready = [session for session in self._sessions.get(hop, ()) if session.ready]
         return max(ready, key=lambda session: session.spendable, default=None)
 
     def submit(self, batch: Batch, payload: Secret, now_s: float) -> None:
@@ -149,7 +163,7 @@ class Relay:
                 self._reopen(session, now_s)
             case Doubt():
                 route = self._routes.get(frame.link_id)
-                if route is not None and route.next_hop == session.remote:
+                if route is not None and session.remote in route.next_hops:
                     self._doubt([route])
             case Ask():
                 self._on_ask(session, frame)
@@ -178,7 +192,7 @@ class Relay:
             if record.expires_s <= now_s:
                 self._forget(record)
             elif record.came_over is None and record.retry_s <= now_s:
-                if record.sent is not None and record.sent.fresh:
+                if record.sent and all(one.fresh for one in record.sent.values()):
                     record.back_off(now_s)
                     if not record.there:
                         late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
@@ -243,30 +257,34 @@ class Relay:
         payload = record.payload
         if payload is None:
             return
-        route = self._routes[record.batch.link_id]
-        reason: Reason | None
-        if route.next_hop is None:
-            reason = self._hand_over(record, payload, now_s)
-            if reason is None:
-                return
-        elif record.sent is not None and record.sent.fresh:
-            record.sent.session.send(record.sent.frame)
+        route, reason = self._routes[record.batch.link_id], None
+        for hop in route.next_hops:
+            if hop not in record.keepers:
+                reason = self._send_on(record, payload, hop) or reason
+        if route.delivers and not record.stored:
+            reason = self._hand_over(record, payload, now_s) or reason
+        if reason is None:
             return
-        else:
-            session = self.next_session(record.batch.link_id)
-            if session is None:
-                reason = Reason.NEXT_HOP_DOWN
-            elif session.spendable < len(payload) + TAG_KEY_BYTES:
-                reason = Reason.NO_PAD
-            else:
-                record.sent = Sent(session, session.number, session.seal(record.batch, payload.reveal()))
-                return
         self._stuck[record.key] = None
         if not quiet:
             self._fail(record, reason, self._node_id, now_s)
 
+    def _send_on(self, record: Record, payload: Secret, hop: NodeId) -> Reason | None:
+        """Send or repeat a batch towards a next hop; why that cannot be done now."""
+        sent = record.sent.get(hop)
+        if sent is not None and sent.fresh:
+            sent.session.send(sent.frame)
+            return None
+        session = self._session_to(hop)
+        if session is None:
+            return Reason.NEXT_HOP_DOWN
+        if session.spendable < len(payload) + TAG_KEY_BYTES:
+            return Reason.NO_PAD
+        record.sent[hop] = Sent(session, session.number, session.seal(record.batch, payload.reveal()))
+        return None
+
     def _hand_over(self, record: Record, payload: Secret, now_s: float) -> Reason | None:
-        """Give keys that end here to their association; None when they are stored, and acknowledged."""
+        """Give keys that end here to their association; None when they are stored."""
         batch, parts = record.batch, [record]
         if not batch.links:
             reason = self._endpoint.arrived(batch, payload)
@@ -281,9 +299,20 @@ class Relay:
             whole.wipe()
         if reason is None:
             for part in parts:
-                self._finish(part, self._endpoint.keeper, now_s)
-                self._acknowledge(part)
+                part.stored = True
+                self._settle(part, now_s)
         return reason
+
+    def _settle(self, record: Record, now_s: float) -> None:
+        """Acknowledge a batch when it is stored wherever it goes from here."""
+        route = self._routes[record.batch.link_id]
+        if not record.acknowledged(route.next_hops) or (route.delivers and not record.stored):
+            return
+        keepers = [record.keepers[hop] for hop in route.next_hops]
+        if route.delivers:
+            keepers.append(self._endpoint.keeper)
+        self._finish(record, _together(keepers), now_s)
+        self._acknowledge(record)
 
     def _shares_here(self, batch: Batch) -> list[Record]:
         """The shares of a batch that arrived and end here."""
@@ -294,7 +323,7 @@ class Relay:
             if record is not None
             and record.came_over is not None
             and record.payload is not None
-            and self._routes[record.batch.link_id].next_hop is None
+            and self._routes[record.batch.link_id].delivers
         ]
 
     def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
@@ -333,15 +362,17 @@ class Relay:
             return
         record = self._open.get((ack.batch_id, ack.link_id))
         route = self._routes.get(ack.link_id)
-        if record is None or route is None or route.next_hop != session.remote:
+        if record is None or route is None or session.remote not in route.next_hops:
             return
         self._complaints.clear(ack.link_id)
-        if record.came_over is None:
+        record.keepers[session.remote] = ack.keeper
+        record.sent.pop(session.remote, None)
+        if record.came_over is not None:
+            self._settle(record, now_s)
+        elif record.acknowledged(route.next_hops):
             self._forget(record)
-            self._endpoint.confirmed(ack.batch_id, ack.link_id, ack.keeper)
-            return
-        self._finish(record, ack.keeper, now_s)
-        self._acknowledge(record)
+            keeper = _together([record.keepers[hop] for hop in route.next_hops])
+            self._endpoint.confirmed(ack.batch_id, ack.link_id, keeper)
 
     def _acknowledge(self, record: Record, *, repeat: bool = False) -> None:
         self._unacked.pop(record.key, None)
@@ -361,10 +392,11 @@ class Relay:
 
     def _on_nack(self, session: LinkSession, nack: Nack, now_s: float) -> None:
         record = self._open.get((nack.batch_id, nack.link_id))
-        if record is None or record.sent is None or record.sent.session is not session:
+        sent = record.sent.get(session.remote) if record is not None else None
+        if record is None or sent is None or sent.session is not session:
             return
         if not nack.kept:
-            record.sent = None
+            del record.sent[session.remote]
             if nack.reason in (Reason.PAD_GONE, Reason.BAD_TAG) and record.reseals < 2:
                 record.reseals += 1
                 self._forward(record, now_s)
@@ -376,8 +408,10 @@ class Relay:
     def _reopen(self, session: LinkSession, now_s: float) -> None:
         """A connection stands: whatever was under way over its predecessor goes again, sealed anew."""
         for record in list(self._open.values()):
-            route = self._routes[record.batch.link_id]
-            if route.next_hop == session.remote and not (record.sent and record.sent.fresh):
+            hop = session.remote
+            sent = record.sent.get(hop)
+            waits = hop in self._routes[record.batch.link_id].next_hops and hop not in record.keepers
+            if waits and not (sent is not None and sent.fresh):
                 self._forward(record, now_s, quiet=True)
         self.resume(now_s)
 
@@ -408,7 +442,7 @@ class Relay:
             self._complaints.count(record.batch.link_id, reason, now_s)
 
     def _doubt_beyond(self, session: LinkSession) -> None:
-        self._doubt([route for route in self._routes.values() if route.next_hop == session.remote])
+        self._doubt([route for route in self._routes.values() if session.remote in route.next_hops])
 
     def _doubt(self, routes: list[Route]) -> None:
         """Pass it back to the sources; answers that were given for a destination before count no more."""
@@ -423,10 +457,13 @@ class Relay:
                     session.send(encode(Doubt(link_id=route.link_id)))
 
     def ask(self, link_id: LinkId) -> None:
-        """Ask the destination of a virtual link who it is; the source hears it by `Endpoint.kept`."""
-        session = self.next_session(link_id)
-        if session is not None:
-            session.send(encode(Ask(link_id=link_id)))
+        """Ask the destination of a virtual link who it is; the source hears it by `Endpoint.kept`.
+
+        Where a link forks nobody is asked: the answer of one would be none of all.
+        """
+        sessions = self.next_sessions(link_id)
+        if len(sessions) == 1 and not self._routes[link_id].ends_here:
+            sessions[0].send(encode(Ask(link_id=link_id)))
 
     def _on_ask(self, session: LinkSession, frame: Ask) -> None:
         route = self._routes.get(frame.link_id)
@@ -439,7 +476,7 @@ class Relay:
 
     def _on_keeper(self, session: LinkSession, frame: Keeper) -> None:
         route = self._routes.get(frame.link_id)
-        if route is None or route.next_hop != session.remote:
+        if route is None or route.next_hops != (session.remote,) or route.ends_here:
             return
         if route.prev_hop is None:
             self._endpoint.kept(frame.link_id, frame.keeper)

@@ -9,9 +9,13 @@ from keyweave_agents.keys.settings import KeySettings
 from keyweave_core.model.application import AppStatus
 
 
-def rank(association: Association) -> tuple[bool, bool, int]:
-    """Which of several associations of one pair of applications serves: the largest."""
-    return (association.open, not association.expired, association.plan.priority)
+def rank(association: Association) -> tuple[bool, bool, int, int]:
+    """Which of several associations of one pair of applications serves: the largest.
+
+    One whose keys go to the fewest others, before one of higher priority.
+    """
+    plan = association.plan
+    return (association.open, not association.expired, -len(plan.clients), plan.priority)
 
 
 def store_status(association: Association, settings: KeySettings) -> StoreStatus:

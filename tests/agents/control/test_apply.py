@@ -40,7 +40,7 @@ def app_id(number: int) -> AppId:
 
 
 ME, LEFT, RIGHT, FAR = node_id("a"), node_id("b"), node_id("c"), node_id("d")
-ALICE, BOB = SaeId("alice"), SaeId("bob")
+ALICE, BOB, FAR_SAE = SaeId("alice"), SaeId("bob"), SaeId("carol")
 
 
 def physical(number: int, interface: int, far: NodeId, role: Role) -> Link:
@@ -173,6 +173,29 @@ def test_a_split_that_lost_a_path_while_the_node_was_down_is_no_weaker_split() -
         app_id(1): (),
         app_id(2): (link_id(8),),
     }
+
+
+def test_a_link_without_one_far_end_forks_to_all_its_next_hops() -> None:
+    (route,) = decide(configured(virtual(9, None, LEFT, RIGHT)), OWN).plan.routes
+    assert (route.next_hop, route.branches) == (LEFT, (RIGHT,))
+    remaining = replace(virtual(9, None, LEFT, RIGHT), remote=Endpoint(node_id=RIGHT))
+    (route,) = decide(configured(remaining), OWN).plan.routes
+    assert (route.next_hop, route.branches) == (LEFT, ()), "the nodes that remain to the end of one path"
+    for hops in ((LEFT, FAR), (LEFT, RIGHT, FAR)):
+        (route,) = decide(configured(virtual(9, None, *hops)), OWN).plan.routes
+        assert (route.next_hop, route.branches) == (LEFT, ())
+
+
+def test_a_link_that_goes_on_may_feed_an_application_here() -> None:
+    entry = client(1, server_app_id=BOB, client_app_ids=(FAR_SAE, ALICE), backing_link_ids=(link_id(9),))
+    plan = decide(configured(virtual(9, LEFT, RIGHT), apps=(entry,)), OWN).plan
+    assert plan.routes[0].ends_here
+    assert plan.associations[0].clients == (ALICE,), "the other one is served where it lives"
+    plan = decide(configured(virtual(9, LEFT), apps=(entry,)), OWN).plan
+    assert not plan.routes[0].ends_here, "an end and nothing besides"
+    server = client(1, client_app_ids=(FAR_SAE, BOB), backing_link_ids=(link_id(9),))
+    plan = decide(configured(virtual(9, None, RIGHT), apps=(server,)), OWN).plan
+    assert plan.associations[0].clients == (FAR_SAE, BOB)
 
 
 def test_an_application_whose_client_is_served_here_is_the_far_end() -> None:
