@@ -96,13 +96,21 @@ def reserve(state: NetworkState, paths: Iterable[PathRecord], beside: Iterable[P
 
 
 def settle(state: NetworkState, paths: Iterable[PathRecord], old: Iterable[PathRecord]) -> None:
-    """The change is made: `old` give back everything and `paths` hold their whole rate."""
+    """The change is made: `old` give back everything and `paths` hold their whole rate.
+
+    On a link that made less meanwhile (`readmission`) they hold what was left to both.
+    """
+    left = holdings(state, old)
     for path in old:
         release(state, path)
     for path in paths:
         for link_id in path.links:
             if link_id in state.links:
-                state.links[link_id].reserved_bps[path.link_id] = path.hop_bps
+                reserved = state.links[link_id].reserved_bps
+                own = reserved.get(path.link_id, 0)
+                more = min(path.hop_bps - own, left.get(link_id, 0))
+                reserved[path.link_id] = own + more
+                left[link_id] = left.get(link_id, 0) - more
 
 
 def claim(state: NetworkState, path: PathRecord) -> bool:

@@ -4,7 +4,7 @@ Rule of this file: an association ends once. Its reservation returns the moment 
 said when every node that could be asked has answered.
 """
 
-from keyweave_controller.control import admission, changes, planning, scheduling
+from keyweave_controller.control import admission, changes, planning, reverting, scheduling
 from keyweave_controller.control.events import AssociationClosed
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.control.turn import Turn
@@ -57,7 +57,8 @@ def close(turn: Turn, association: Association) -> None:
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
     scheduling.unbook(turn, association)
-    for timer in ("expire", "retry", "trouble"):
+    reverting.forget(turn, association)
+    for timer in ("expire", "retry", "trouble", "degraded"):
         turn.cancel_timer(f"{timer}:{association.app_id}")
     if association.outage_since is not None:
         association.outage_s += max(0.0, turn.at - association.outage_since)
@@ -67,6 +68,7 @@ def close(turn: Turn, association: Association) -> None:
     association.path, association.switching, association.reasons = None, False, ()
     association.others, association.next_others, association.room_moves = (), (), ()
     association.trouble, association.preempted_by = "", None
+    association.degraded_bps = association.blocked_by = None
     turn.state.stranded.discard(association.app_id)
     turn.capacity_grew = True
     turn.touch_app(association.app_id)

@@ -7,12 +7,13 @@ noted at the one who came later.
 
 from collections.abc import Iterable, Sequence
 
-from keyweave_controller.control import associations, entries, intents
+from keyweave_controller.control import associations, averaging, entries, intents, recovery
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.control.judging import judge_links, judge_lone
 from keyweave_controller.control.lookups import all_heard, served
 from keyweave_controller.control.reconcile import reconcile, take_up_steps
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NodeRecord
+from keyweave_controller.control.topology import relay_obstacles
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
 from keyweave_core.model.link import Link, LinkType
@@ -43,6 +44,7 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
         turn.set_timer(f"step:{step.step_id}", turn.at + _STEP_GRACE_S)
     intents.restarted(turn)
     intents.enforce(turn)
+    recovery.restarted(turn)
     uncertain = [sae for node in state.nodes.values() for sae in _served(turn, node)]
     _assign_consumers(turn, uncertain)
     judge_links(turn, state.links)
@@ -75,7 +77,10 @@ def node_read(turn: Turn, event: NodeRead) -> None:
     record.name, record.connected, record.changed_at = event.name, True, turn.at
     record.status = node.status if node.status in (NodeStatus.DOWN, NodeStatus.OUT) else NodeStatus.OPERATING
     record.location_id, record.version = node.location_id, node.version or ""
+    relays = tuple(relay_obstacles(record))
     record.capabilities, record.trust_level = node.capabilities, node.trust_level
+    if tuple(relay_obstacles(record)) != relays:
+        recovery.node_changed(turn, node.node_id)
     record.consumers, record.rejected, record.lost_reason = node.consumers, (), ""
     record.interfaces = {one.interface_id: one for one in node.interfaces}
     state.rejected.pop(event.name, None)
@@ -234,8 +239,10 @@ def _take_links(turn: Turn, node: Node) -> list[LinkId]:
             )
         if node.node_id not in known.ends and node.node_id not in known.claims:
             news.append(link.link_id)
-        known.ends.pop(node.node_id, None)
-        known.claims[node.node_id] = _end(link, turn.at)
+        former = known.ends.pop(node.node_id, None)
+        known.claims[node.node_id] = averaging.taken_over(_end(link, turn.at), former)
+        if former is not None and former.enable != link.enable:
+            recovery.link_changed(turn, link.link_id)
         turn.lookups.links.note(known)
         turn.touch_link(link.link_id)  # what this end said before (an overload, say) counts no more
     for link_id in turn.lookups.links.ordered(turn.lookups.links.of(node.node_id) - spoken):

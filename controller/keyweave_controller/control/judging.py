@@ -7,7 +7,7 @@ else is part of the judgement, so judging more gives the same.
 
 from collections.abc import Iterable
 
-from keyweave_controller.control import recovery
+from keyweave_controller.control import recovery, reverting
 from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
 from keyweave_controller.control.lookups import all_heard
 from keyweave_controller.control.state import LinkRecord
@@ -40,11 +40,14 @@ def judge_link(turn: Turn, link: LinkRecord) -> None:
     show_figures(link)
     if link.status in DOWN and link.down_since is None:
         link.down_since, link.restored_at = turn.at, None
+        if link.proven:
+            recovery.link_failed(turn, link)
         recovery.link_changed(turn, link.link_id)
     elif link.status is LinkStatus.ACTIVE and link.down_since is not None:
         link.down_since, link.down_reason = None, ""
         link.restored_at = turn.at if link.proven else None
         recovery.link_changed(turn, link.link_id)
+        reverting.repaired(turn, link)
     elif link.status is not before[0]:
         recovery.link_changed(turn, link.link_id)
     link.proven = link.proven or link.status is LinkStatus.ACTIVE

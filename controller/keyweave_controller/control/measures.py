@@ -1,36 +1,82 @@
 """Periodic figures of links, and which of them decisions depend on.
 
 Rule of this file: figures come often and mostly say nothing new. `light` names those that only refresh what
-is shown (stored key, QBER, a rate within `SMALL_CHANGE` of the one decisions use): they need no journal
-entry, because leaving them out of a replay changes no decision.
+is shown (QBER, stored key within a step, a rate whose average is within `SMALL_CHANGE` of the one decisions
+use): they need no journal entry, because leaving them out of a replay changes no decision. `weighed` puts
+the average into the event before it is judged and journaled, so a replay counts what was counted then.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from keyweave_controller.control import averaging, recovery
 from keyweave_controller.control.beliefs import end_status, link_faults
-from keyweave_controller.control.events import LinkMeasure, LinksMeasured
+from keyweave_controller.control.events import Event, LinkMeasure, LinksMeasured, Notified
 from keyweave_controller.control.judging import judge_link, show_figures
+from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState
 from keyweave_controller.control.turn import Turn
-from keyweave_core.model.ids import NodeId
+from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import LinkPerformance
+from keyweave_core.model.notifications import LinkPerfUpdate
 
 SMALL_CHANGE = 0.05
-"""Share by which a key rate may differ from the counted one before it counts anew."""
+"""Share by which an average key rate may differ from the counted one before it counts anew."""
 
 
-def light(state: NetworkState, event: LinksMeasured) -> bool:
+def weighed(state: NetworkState, event: Event) -> Event:
+    """The event with the average rate of every link that it tells of; other events as they are.
+
+    A notification of figures becomes the `LinksMeasured` that it is. Asks what is shown, which no journal
+    holds: so the engine asks, before it writes the event down.
+    """
+    if isinstance(event, Notified) and isinstance(event.notification, LinkPerfUpdate):
+        told = event.notification
+        if told.link_id is None:
+            return event
+        measure = LinkMeasure(link_id=told.link_id, performance=told.performance)
+        event = LinksMeasured(at=event.at, node_id=event.node_id, links=(measure,))
+    if not isinstance(event, LinksMeasured):
+        return event
+    links = tuple(_weighed(state, event.node_id, measure, event.at) for measure in event.links)
+    return replace(event, links=links)
+
+
+def _weighed(state: NetworkState, node_id: NodeId, measure: LinkMeasure, at: float) -> LinkMeasure:
+    link = state.links.get(measure.link_id)
+    end = link.ends.get(node_id) if link else None
+    if end is None:
+        return measure
+    told = averaging.follow(
+        end, measure.performance.skr_bps, measure.status, at, state.policy.rate_smoothing_s
+    )
+    return replace(measure, smoothed_skr_bps=told.average_bps)
+
+
+def unsettled(state: NetworkState, node_id: NodeId, link_ids: Iterable[LinkId]) -> tuple[LinkId, ...]:
+    """Those of these links whose average moves on although the node tells nothing new."""
+    found = ((link_id, state.links.get(link_id)) for link_id in link_ids)
+    ends = ((link_id, link.ends.get(node_id)) for link_id, link in found if link is not None)
+    return tuple(link_id for link_id, end in ends if end is not None and not averaging.settled(end))
+
+
+def light(state: NetworkState, lookups: Lookups, event: LinksMeasured) -> bool:
     """The figures change nothing that decisions depend on."""
+    floors, ages = lookups.crossings.floors, lookups.crossings.ages
     for measure in event.links:
         link = state.links.get(measure.link_id)
         end = link.ends.get(event.node_id) if link else None
         if link is None or end is None:
             continue
-        told = _told(end, measure, event.at)
+        told = _told(state, end, measure, event.at)
         if end_status(told) is not end_status(end) or told.overloaded != end.overloaded:
             return False
-        counted, skr = end.counted_skr_bps, measure.performance.skr_bps
-        if skr is not None and (counted is None or abs(skr - counted) > SMALL_CHANGE * counted):
+        counted, rate = end.counted_skr_bps, _rate(measure)
+        if rate is not None and (counted is None or abs(rate - counted) > max(0.5, SMALL_CHANGE * counted)):
+            return False
+        if averaging.pool_is_news(end.counted_pool, measure.pool, floors) or averaging.age_is_news(
+            end.counted_pool, measure.pool, ages
+        ):
             return False
         trial = replace(link, ends={**link.ends, event.node_id: told})
         if link_faults(state, trial) != link.faults:
@@ -41,27 +87,48 @@ def light(state: NetworkState, event: LinksMeasured) -> bool:
 def show(turn: Turn, event: LinksMeasured) -> None:
     """Refresh what is shown, and nothing else; for `light` figures."""
     for link, measure in _known(turn.state, event.node_id, event.links):
-        link.ends[event.node_id] = _told(link.ends[event.node_id], measure, event.at)
+        link.ends[event.node_id] = _told(turn.state, link.ends[event.node_id], measure, event.at)
         show_figures(link)
         turn.touch_link(link.link_id)
 
 
 def measured(turn: Turn, node_id: NodeId, measures: tuple[LinkMeasure, ...]) -> None:
     """Take figures into account."""
+    crossings = turn.crossings
     for link, measure in _known(turn.state, node_id, measures):
-        told = _told(link.ends[node_id], measure, turn.at)
-        if measure.performance.skr_bps is not None:
-            told.counted_skr_bps = measure.performance.skr_bps
+        before = link.ends[node_id]
+        told = _told(turn.state, before, measure, turn.at)
+        rate = _rate(measure)
+        if rate is not None:
+            told.counted_skr_bps = round(rate)
+        if averaging.pool_is_news(before.counted_pool, measure.pool, crossings.floors) or (
+            averaging.age_is_news(before.counted_pool, measure.pool, crossings.ages)
+        ):
+            told.counted_pool = measure.pool
         link.ends[node_id] = told
         turn.touch_link(link.link_id)
         judge_link(turn, link)
+        if told.counted_pool is not before.counted_pool:
+            recovery.store_changed(turn, link.link_id)
 
 
 def overloaded(turn: Turn, node_id: NodeId, measure: LinkMeasure) -> None:
-    """015 `sdqkdn_link_overloaded`: more key is drawn than made, until figures say otherwise."""
+    """015 `sdqkdn_link_overloaded`: more key is drawn than made, until figures say otherwise.
+
+    Its figures are of the moment in which it was drawn too fast: the rate counts only where none does yet.
+    """
+    for link, _ in _known(turn.state, node_id, (measure,)):
+        if link.ends[node_id].counted_skr_bps is not None:
+            measure = replace(measure, performance=replace(measure.performance, skr_bps=None))
     measured(turn, node_id, (measure,))
     for link, _ in _known(turn.state, node_id, (measure,)):
         link.ends[node_id].overloaded = True
+
+
+def _rate(measure: LinkMeasure) -> float | None:
+    """The rate to count: the average, or what was told when nobody weighed it."""
+    told = measure.performance.skr_bps
+    return told if measure.smoothed_skr_bps is None else measure.smoothed_skr_bps
 
 
 def _known(
@@ -71,7 +138,7 @@ def _known(
     return [(link, measure) for link, measure in found if link is not None and node_id in link.ends]
 
 
-def _told(end: LinkEnd, measure: LinkMeasure, at: float) -> LinkEnd:
+def _told(state: NetworkState, end: LinkEnd, measure: LinkMeasure, at: float) -> LinkEnd:
     """The end as it looks with the new figures; what they leave out stays."""
     new, old = measure.performance, end.performance
     expected = new.expected_consumption_bps
@@ -82,6 +149,11 @@ def _told(end: LinkEnd, measure: LinkMeasure, at: float) -> LinkEnd:
         qber=new.qber if new.qber is not None else old.qber,
         snr_db=new.snr_db if new.snr_db is not None else old.snr_db,
     )
+    average = averaging.follow(end, new.skr_bps, measure.status, at, state.policy.rate_smoothing_s)
+    if measure.smoothed_skr_bps is not None:
+        average = replace(average, average_bps=measure.smoothed_skr_bps)
+    elif new.skr_bps is not None:
+        average = replace(average, average_bps=float(new.skr_bps))
     # The counted rate, not the shown one: a replay without light figures must come to the same.
     rate = new.skr_bps if new.skr_bps is not None else end.counted_skr_bps
     relieved = expected is not None and expected <= (rate or 0)
@@ -92,6 +164,10 @@ def _told(end: LinkEnd, measure: LinkMeasure, at: float) -> LinkEnd:
         pool=measure.pool or end.pool,
         overloaded=end.overloaded and not relieved,
         at=at,
+        average_bps=average.average_bps,
+        average_at=average.average_at,
+        burst_at=average.burst_at,
+        burst_every_s=average.burst_every_s,
     )
 
 

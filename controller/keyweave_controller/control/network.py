@@ -13,12 +13,15 @@ from keyweave_controller.control import (
     associations,
     cleanup,
     closing,
+    damping,
     discovery,
     entries,
     intents,
     measures,
+    readmission,
     recovery,
     reports,
+    reverting,
     scheduling,
     shares,
     steps,
@@ -133,21 +136,23 @@ class Network:
                 self._timer_fired(turn, event)
             case unreachable:
                 assert_never(unreachable)
+        readmission.review(turn)
         if self._lookups.booked:
             scheduling.review(turn, turn.touched_links)
         waiting.review(turn)
         associations.review_displaced(turn)
         intents.review(turn)
         entries.review(turn)
+        recovery.review(turn)
+        readmission.review(turn)
         if turn.capacity_grew:
-            recovery.review(turn)
             closing.forget_oldest(turn)
         shares.review(turn)
         return turn.finish()
 
     def is_light(self, event: Event) -> bool:
         """These figures only refresh what is shown: `show` them, no journal entry is needed."""
-        return isinstance(event, LinksMeasured) and measures.light(self._state, event)
+        return isinstance(event, LinksMeasured) and measures.light(self._state, self._lookups, event)
 
     def show(self, event: LinksMeasured) -> list[Action]:
         """Refresh what is shown by figures that are `is_light`; at most a `Changed` comes out."""
@@ -187,7 +192,17 @@ class Network:
             case "shares":
                 shares.reckon(turn)
             case "retry":
+                turn.touch_app(AppId(of))
+            case "review":
                 turn.capacity_grew = True
+            case "overbooked":
+                readmission.overbooked(turn, LinkId(of))
+            case "degraded":
+                readmission.confirmed(turn, AppId(of))
+            case "revert":
+                reverting.review(turn, LinkId(of))
+            case "reuse":
+                damping.over(turn, LinkId(of))
             case "trouble":
                 association = self._state.associations.get(AppId(of))
                 if association is not None:

@@ -1,77 +1,322 @@
 """Keeping associations served when links fail, and taking up again what could not be.
 
-Rule of this file: an association whose path is broken is `stranded` until it has a whole path again. The
-stranded are looked at by priority (a higher number goes first, then the older) whenever something may have
-made room. Each either stays (its path is whole again), moves (another path fits), or waits: ACTIVE with
-reasons while every broken link still has key in its pool, SUSPENDED once one has none. Waiting keeps the
-old path and its reservation, so keys in the pools still serve and a repair restores service at once.
+Rule of this file: an association that wants something better than it has is `stranded`:
 
-An association that was moved stays where it is when its old link is repaired.
+    without a whole path    a link of it makes no key, or its place was taken by somebody more important
+    on a path that does not do any more   less key stored than it wants, a relay no longer trusted, ...
+    degraded                a link holds less for it than it was promised (`readmission`)
+    without its standby     1:1, and the other path broke
+
+The stranded are looked at by priority (a higher number goes first, then the older). Each either is whole
+again, or moves (another path fits; the new one is written before the old goes), or waits: ACTIVE with reasons
+while every broken link still has key in its pool, SUSPENDED once one has none. Waiting keeps the old path and
+its reservation, so keys in the pools still serve and a repair restores service at once.
+
+One that found no way is not looked at again until something changed that may help it: `blocked_by` are the
+links of which one must open or get room first (`reach`); without any it waits for whatever grows. When many
+links fail at once (`STORM_FAILURES` within `STORM_WINDOW_S`) the stranded are looked at together, once the
+reports cease for a moment: by priority over all of them, and never onto a link that fails a moment later.
 """
 
-from keyweave_controller.control import changes, placement, topology
-from keyweave_controller.control.state import Association, AssociationState
+from keyweave_controller.control import (
+    admission,
+    changes,
+    damping,
+    placement,
+    reach,
+    reverting,
+    routing,
+    topology,
+)
+from keyweave_controller.control.crossings import in_order
+from keyweave_controller.control.routing import Route
+from keyweave_controller.control.service import Constraints, Protection, ServiceClass
+from keyweave_controller.control.state import Association, AssociationState, LinkRecord, PathRecord
 from keyweave_controller.control.turn import Turn
-from keyweave_core.model.ids import LinkId
+from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import LinkStatus
 
+STORM_FAILURES = 4
+STORM_WINDOW_S = 0.1
+STORM_PAUSE_S = 0.1
+STORM_LONGEST_S = 1.0
+"""Reports that never cease postpone a review by no more than this."""
+
+EXPLAINED_MOST = 8
+"""Associations for which one review explains at length why they found no way; that is slow work."""
+
 _SETTLED = frozenset({AssociationState.ACTIVE, AssociationState.SUSPENDED})
+_PLAIN = Constraints()
 
 
-def over_link(turn: Turn, link_id: LinkId) -> list[Association]:
-    """Live associations whose path crosses a link now."""
-    return [
-        association
-        for association in turn.state.associations.values()
-        if association.live and association.path and link_id in association.path.links
-    ]
+def strand(turn: Turn, association: Association) -> None:
+    """It may want something better than it has: it is looked at at the end of this event."""
+    turn.state.stranded.add(association.app_id)
+    turn.touch_app(association.app_id)
 
 
 def link_changed(turn: Turn, link_id: LinkId) -> None:
     """A link went down, lost its last key, or came back: whoever crosses it is looked at."""
-    for association in over_link(turn, link_id):
-        turn.state.stranded.add(association.app_id)
-        turn.touch_app(association.app_id)
+    for association in in_order(turn.state.associations, turn.crossings.over(link_id)):
+        if any(link_id in path.links for path in association.paths):
+            strand(turn, association)
     turn.capacity_grew = True
 
 
-def review(turn: Turn) -> None:
-    """Look at every stranded association once."""
+def link_failed(turn: Turn, link: LinkRecord) -> None:
+    """A link makes no key any more."""
+    damping.failed(turn, link)
     state = turn.state
-    stranded = [state.associations[app_id] for app_id in state.stranded if app_id in state.associations]
-    stranded.sort(key=lambda one: (-one.priority, one.created_at, one.app_id))
-    for association in stranded:
+    state.failures = (*state.failures, turn.at)[-STORM_FAILURES:]
+
+
+def store_changed(turn: Turn, link_id: LinkId) -> None:
+    """The stored key of a link crossed a level: whoever wants some kept is looked at, here or elsewhere."""
+    for association in in_order(turn.state.associations, turn.crossings.over(link_id)):
+        if association.service.constraints != _PLAIN:
+            strand(turn, association)
+    turn.capacity_grew = True
+
+
+def node_changed(turn: Turn, node_id: NodeId) -> None:
+    """What a node may relay changed: whoever crosses it is looked at."""
+    for association in in_order(turn.state.associations, turn.crossings.through(node_id)):
+        strand(turn, association)
+
+
+def restarted(turn: Turn) -> None:
+    """The settings may say something else of sites and links: whoever has constraints is looked at."""
+    for association in turn.state.associations.values():
+        if association.live and association.paths and association.service.constraints != _PLAIN:
+            strand(turn, association)
+
+
+def review(turn: Turn) -> None:
+    """Look at the stranded for whom something may have changed; at the end of every event."""
+    state, awake = turn.state, turn.state.awake
+    if not state.stranded:
+        return
+    _wake(turn)
+    if not awake or _in_storm(turn):
+        return
+    looked_at = in_order(state.associations, awake & state.stranded)
+    awake.clear()
+    explained = 0
+    for association in looked_at:
         if association.state in _SETTLED:
-            _review_one(turn, association)
+            explained += _review_one(turn, association, brief=explained >= EXPLAINED_MOST)
         elif not association.live or association.state is AssociationState.CLOSING:
             state.stranded.discard(association.app_id)
 
 
-def _review_one(turn: Turn, association: Association) -> None:
-    state, path = turn.state, association.path
-    broken = topology.broken_links(state, path) if path else ()
-    if path is None or not broken:
-        state.stranded.discard(association.app_id)
-        turn.cancel_timer(f"retry:{association.app_id}")
+def _wake(turn: Turn) -> None:
+    """The stranded that were touched, and those for whom a link opened."""
+    state, crossings = turn.state, turn.crossings
+    awake = state.awake
+    woken = set(turn.touched_apps)
+    if turn.capacity_grew:
+        woken |= state.stranded if turn.widely_changed else crossings.vague
+    for link_id in turn.changed_links:
+        waiting = crossings.blocked(link_id) - woken
+        if waiting:
+            woken.update(
+                one.app_id for one in in_order(state.associations, waiting) if _opened(turn, one, link_id)
+            )
+    for app_id in woken & state.stranded:
+        association = state.associations.get(app_id)
+        if association is None:
+            state.stranded.discard(app_id)
+        else:
+            association.blocked_by = None
+            turn.renote_app(app_id)
+            awake.add(app_id)
+
+
+def _opened(turn: Turn, association: Association, link_id: LinkId) -> bool:
+    """The link has room for it now."""
+    mesh, link = turn.mesh, turn.state.links.get(link_id)
+    place = mesh.link_place.get(link_id)
+    if link is None or place is None or not mesh.is_up(place):
+        return False
+    own = sum(link.reserved_bps.get(path.link_id, 0) for path in association.paths)
+    return mesh.room[place] + own >= _hop_bps(turn, association)
+
+
+def _hop_bps(turn: Turn, association: Association) -> int:
+    policy = turn.state.policy
+    rate_bps = admission.promised_bps(association.qos, association.service, policy)
+    return admission.hop_bps(rate_bps, association.service.key_bits, policy)
+
+
+def _in_storm(turn: Turn) -> bool:
+    """So many links fail now that it is better to wait until their reports cease."""
+    state = turn.state
+    many = len(state.failures) == STORM_FAILURES
+    if many and turn.at - state.failures[0] <= STORM_WINDOW_S:
+        if state.storm_since is None:
+            state.storm_since = turn.at
+        if turn.at - state.storm_since < STORM_LONGEST_S:
+            if "review" not in state.timers:
+                turn.set_timer("review", turn.at + STORM_PAUSE_S)
+            return True
+    if state.storm_since is not None:
+        state.storm_since = None
+        turn.cancel_timer("review")
+    return False
+
+
+def _review_one(turn: Turn, association: Association, *, brief: bool) -> bool:
+    """Look at one; True when it was explained at length why it has no way."""
+    state, app_id = turn.state, association.app_id
+    broken, wants = _broken(turn, association), _wants(turn, association)
+    if not broken and not wants:
+        state.stranded.discard(app_id)
+        turn.cancel_timer(f"retry:{app_id}")
         if association.state is AssociationState.SUSPENDED or association.reasons:
             changes.active(turn, association)
-        return
-    if f"retry:{association.app_id}" not in state.timers:
+        return False
+    explained = False
+    if f"retry:{app_id}" not in state.timers:
+        if broken and changes.switch_to_standby(turn, association):
+            return False
         routes = placement.place_again(turn, association)
-        if routes:
+        if routes and not _same(association, routes) and not _too_soon(turn, association, routes):
+            reverting.left(turn, association)
             changes.begin(turn, association, routes, association.qos, association.priority)
-            return
-        reasons = placement.why_not_again(turn, association)
-        if reasons != association.reasons:
-            association.reasons = reasons
-            turn.touch_app(association.app_id)
-    if association.state is AssociationState.ACTIVE and any(_empty(turn, link_id) for link_id in broken):
+            return False
+        association.blocked_by = _blocked_by(turn, association)
+        turn.renote_app(app_id)
+        explained = broken and not brief
+        reasons = placement.why_not_again(turn, association) if explained else wants
+        _tell(turn, association, reasons or _in_brief(turn, association))
+    if not broken and association.state is AssociationState.SUSPENDED:
+        reasons = association.reasons
+        changes.active(turn, association)
+        association.reasons = reasons
+    elif broken and association.state is AssociationState.ACTIVE and _dry(turn, association):
         association.state = AssociationState.SUSPENDED
         association.changed_at = turn.at
         association.outage_since = turn.at
+        turn.touch_app(app_id)
+    return explained
+
+
+def _broken(turn: Turn, association: Association) -> bool:
+    """No keys can be relayed, or not for long."""
+    if association.source_node == association.destination_node:
+        return False
+    paths = _needed(association)
+    return not paths or any(topology.broken_links(turn.state, path) for path in paths)
+
+
+def _needed(association: Association) -> tuple[PathRecord, ...]:
+    """The paths that must all be whole for keys to flow."""
+    if association.service.protection is Protection.ONE_PLUS_ONE:
+        return association.paths
+    return (association.path,) if association.path else ()
+
+
+def _wants(turn: Turn, association: Association) -> tuple[str, ...]:
+    """What is wrong with the paths that it has, besides that they are broken."""
+    found = [reason for path in association.paths for reason in _unfit(turn, association, path)]
+    if association.degraded_bps is not None:
+        found.extend(_short(turn, association))
+    if association.service.protection is Protection.ONE_TO_ONE and association.path is not None:
+        standby = association.others[0] if association.others else None
+        if standby is None or topology.broken_links(turn.state, standby):
+            found.append("no path stands by")
+    return tuple(dict.fromkeys(found))
+
+
+def _unfit(turn: Turn, association: Association, path: PathRecord) -> list[str]:
+    """Constraints that a path does not keep any more."""
+    state, bounds = turn.state, association.service.constraints
+    found: list[str] = []
+    for place, link_id in enumerate(path.links):
+        link = state.links.get(link_id)
+        if link is None:
+            continue
+        name = state.link_name(link_id, path.nodes[place])
+        if bounds != _PLAIN:
+            found.extend(f"link {name} {reason}" for reason in routing.link_refusals(state, link, bounds))
+        if not all(end.enable for end in link.ends.values()):
+            found.append(f"link {name} is switched off")
+    for node_id in path.nodes[1:-1]:
+        name = state.node_name(node_id)
+        found.extend(f"node {name} {reason}" for reason in topology.relay_obstacles(state.nodes.get(node_id)))
+        if bounds != _PLAIN:
+            found.extend(f"node {name} {reason}" for reason in routing.node_refusals(state, node_id, bounds))
+    return found
+
+
+def _short(turn: Turn, association: Association) -> list[str]:
+    state = turn.state
+    return [
+        f"link {state.link_name(link_id)} keeps {held} of {path.hop_bps} bit/s for it"
+        for path in association.paths
+        for link_id in path.links
+        if link_id in state.links
+        and (held := state.links[link_id].reserved_bps.get(path.link_id, 0)) < path.hop_bps
+    ] or ["it waits whether its links keep what they make"]
+
+
+def _same(association: Association, routes: tuple[Route, ...]) -> bool:
+    """That is where it is already."""
+    return [route.links for route in routes] == [path.links for path in association.paths]
+
+
+def _too_soon(turn: Turn, association: Association, routes: tuple[Route, ...]) -> bool:
+    """It would move onto a link that fails often, and moved only lately: it waits until its turn comes."""
+    state, path = turn.state, association.path
+    links = [state.links[link_id] for route in routes for link_id in route.links]
+    if path is None or not any(damping.suppressed(link, turn.at) for link in links):
+        return False
+    until = path.since + state.policy.damping_half_life_s
+    if turn.at >= until or not association.past_paths:
+        return False
+    turn.set_timer(f"retry:{association.app_id}", until)
+    return True
+
+
+def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
+    """The links of which one must open before another search makes sense; none: that is not known."""
+    service = association.service
+    if (
+        service.constraints != _PLAIN
+        or service.protection is not Protection.RESTORATION
+        or service.service_class is ServiceClass.SCHEDULED
+    ):
+        return ()
+    mesh, state = turn.mesh, turn.state
+    wish = placement.wish_of(state, placement.as_it_is(association), beside=association.paths)
+    ask = routing.ask_of(state, mesh, wish)
+    if ask is None or mesh.timed:
+        return ()
+    rooms, barred = routing.restrictions(state, mesh, wish, at=turn.at)
+    with mesh.apart(rooms, barred):
+        links = reach.blocking(mesh, ask)
+    return tuple(mesh.link_ids[link] for link in links or ())
+
+
+def _in_brief(turn: Turn, association: Association) -> tuple[str, ...]:
+    """Why it is not served, without looking how it could be."""
+    state, paths = turn.state, _needed(association)
+    broken = [
+        f"link {state.link_name(link_id)} makes no key"
+        for path in paths
+        for link_id in topology.broken_links(state, path)
+    ]
+    return (*broken, "no other way has room") if broken else ("no way has room",)
+
+
+def _tell(turn: Turn, association: Association, reasons: tuple[str, ...]) -> None:
+    if reasons != association.reasons:
+        association.reasons = reasons
         turn.touch_app(association.app_id)
 
 
-def _empty(turn: Turn, link_id: LinkId) -> bool:
-    link = turn.state.links.get(link_id)
-    return link is None or link.status is LinkStatus.OFF
+def _dry(turn: Turn, association: Association) -> bool:
+    """A broken link has no key left, or there is no path at all."""
+    paths = _needed(association)
+    links = [turn.state.links.get(one) for path in paths for one in topology.broken_links(turn.state, path)]
+    return not paths or any(link is None or link.status is LinkStatus.OFF for link in links)

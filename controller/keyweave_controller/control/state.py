@@ -358,6 +358,7 @@ class NetworkState:
     parked: list[Parked] = field(default_factory=list)
     requests: dict[str, RequestRecord] = field(default_factory=dict)
     stranded: set[AppId] = field(default_factory=set)
+    awake: set[AppId] = field(default_factory=set)  # of the stranded: those to be looked at
     failures: tuple[float, ...] = ()  # when links failed last; many at once are a storm (`recovery`)
     storm_since: float | None = None
     serial: int = 0

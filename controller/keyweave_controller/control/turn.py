@@ -73,6 +73,10 @@ class Turn:
         self._apps.add(app_id)
         self._unnoted.add(app_id)
 
+    def renote_app(self, app_id: AppId) -> None:
+        """This association looks the same, but means something else to the lookups."""
+        self._unnoted.add(app_id)
+
     def touch_configuration(self) -> None:
         """What the operator configured looks different now."""
         self._configuration = True
@@ -95,6 +99,11 @@ class Turn:
             found.note(app_id, self.state.associations.get(app_id))
         self._unnoted.clear()
         return found
+
+    @property
+    def widely_changed(self) -> bool:
+        """More than single links looks different so far: nodes, or what the operator configured."""
+        return bool(self._nodes) or self._configuration
 
     @property
     def changed_links(self) -> list[LinkId]:
