@@ -1,18 +1,21 @@
 """Which paths would do between two nodes, best first: for people and orchestrators who ask before they wish.
 
-Rule of this file: pure and without trace; the first candidate is the path that an association of the same
-service would take now. Candidates are loop-free, in the order of the strategy.
+Rule of this file: pure and without trace; the first candidate is what an association of the same service
+would get now. A candidate is one path, or paths that belong together: disjoint ones where the service wants
+protection, the branches of a tree where there are several destinations. Paths are loop-free, in the order of
+the strategy.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import islice
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 
-from keyweave_controller.control import admission, placement, routing
-from keyweave_controller.control.mesh import Mesh, PriceList
-from keyweave_controller.control.routing import Route
-from keyweave_controller.control.service import DEFAULT_SERVICE, Service
+from keyweave_controller.control import admission, facts, placement, routing, trees
+from keyweave_controller.control.mesh import Mesh, PriceList, Way
+from keyweave_controller.control.routing import Route, RouteWish
+from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service, ServiceClass
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.strategies import SCALE
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
@@ -20,21 +23,32 @@ from keyweave_core.model.ids import LinkId, NodeId, SaeId
 MOST = 16
 """Most candidates of one answer."""
 
+MOST_DESTINATIONS = 64
+"""Most destinations of one tree."""
+
+MOST_SEARCHES = 48
+"""Searches for groups of disjoint paths behind one answer; further ones would keep others waiting."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathWish:
-    """What is asked. `rate_bps` None: the policy's default."""
+    """What is asked. `rate_bps` None: the policy's default. `others`: further destinations, for a tree."""
 
     source: NodeId
     destination: NodeId
     rate_bps: int | None = None
     service: Service = DEFAULT_SERVICE
     number: int = 1  # 1..MOST
+    others: tuple[NodeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One path. `id` is the same for the same links in the same order, whenever it is asked."""
+    """One path. `id` is the same for the same links in the same order, whenever it is asked.
+
+    `others` are the paths that belong to it; theirs is the `id` of the path alone. `total_cost` counts a link
+    that several of them cross once, `shared_risks` names the groups that disjoint paths have in common.
+    """
 
     id: str
     nodes: tuple[NodeId, ...]
@@ -43,6 +57,9 @@ class Candidate:
     bottleneck_bps: int  # what the tightest link may still promise
     latency_ms: float
     distance_km: float | None  # None when the length of a fibre is not known
+    others: tuple["Candidate", ...] = ()
+    total_cost: float = 0.0
+    shared_risks: tuple[str, ...] = ()
 
     @property
     def hops(self) -> int:
@@ -60,37 +77,176 @@ def place(state: NetworkState, text: str) -> NodeId | None:
     return next((node_id for node_id, node in state.nodes.items() if node.name == text), None)
 
 
+def links_named(state: NetworkState, text: str) -> tuple[LinkId, ...]:
+    """The link of this id, or those between two nodes of these names, `A-B` or `A~B`; none when unknown."""
+    as_id = LinkId(text.strip().lower())
+    if as_id in state.links:
+        return (as_id,)
+    wanted = {frozenset(ends) for ends in ends_named(state, text)}
+    return tuple(sorted(one.link_id for one in state.links.values() if frozenset((one.a, one.b)) in wanted))
+
+
+def ends_named(state: NetworkState, text: str) -> Iterator[tuple[NodeId, NodeId]]:
+    """Every pair of nodes that a text names, their names joined by `-` or `~`."""
+    by_name = {node.name: node_id for node_id, node in state.nodes.items()}
+    for cut, mark in enumerate(text):
+        if mark in "-~":
+            a, b = by_name.get(text[:cut].strip()), by_name.get(text[cut + 1 :].strip())
+            if a is not None and b is not None and a != b:
+                yield a, b
+
+
+def risk_groups(state: NetworkState) -> tuple[str, ...]:
+    """Every shared-risk group that a link is in, by name."""
+    return tuple(sorted({name for told in state.link_facts.values() for name in told.risk_groups}))
+
+
 def compute_paths(
     state: NetworkState, mesh: Mesh, wish: PathWish, *, at: float
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """Candidates, best first, and why there are no more of them when there are fewer than asked for."""
-    rate_bps = state.policy.default_min_bandwidth_bps if wish.rate_bps is None else wish.rate_bps
-    asked = placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+    asked = route_wish(state, wish)
     priced = routing.strategy_of(asked).prices(mesh)
-    routes = islice(routing.find_routes(state, mesh, asked, at=at), min(wish.number, MOST))
-    found = tuple(_candidate(state, mesh, priced, route) for route in routes)
-    if len(found) >= wish.number:
-        return found, ()
-    if found:
-        return found, (f"there are no more than {len(found)} such paths",)
-    return (), routing.explain(state, asked)
+    number = max(1, min(wish.number, MOST))
+    groups: Sequence[tuple[Route, ...]]
+    if wish.others:
+        tree = _tree(state, mesh, asked, wish)
+        return (
+            ((_group(state, mesh, priced, tree),), ())
+            if tree
+            else ((), _why_no_tree(state, mesh, asked, wish))
+        )
+    if wish.service.protection is Protection.RESTORATION:
+        groups = [(route,) for route in islice(routing.find_routes(state, mesh, asked, at=at), number)]
+    else:
+        groups = list(islice(_groups(state, mesh, priced, asked, wish.service, at), number))
+    if not groups:
+        return (), placement.explain(state, mesh, asked, wish.service, at=at)
+    found = tuple(_group(state, mesh, priced, group) for group in groups)
+    return found, () if len(found) >= number else (f"there are no more than {len(found)} such paths",)
+
+
+def route_wish(state: NetworkState, wish: PathWish) -> RouteWish:
+    """What is asked of routing for one path of it."""
+    rate_bps = state.policy.default_min_bandwidth_bps if wish.rate_bps is None else wish.rate_bps
+    if wish.service.service_class is ServiceClass.BEST_EFFORT:
+        rate_bps = 0  # it is promised nothing
+    return placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+
+
+def path_id(source: NodeId, ways: Sequence[Sequence[LinkId]]) -> str:
+    """The id of a path, or of several together: the same for the same links in the same order."""
+    text = "\n\n".join("\n".join(links) for links in ways)
+    return hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()[:16]
+
+
+def _groups(
+    state: NetworkState, mesh: Mesh, priced: PriceList, asked: RouteWish, service: Service, at: float
+) -> Iterator[tuple[Route, ...]]:
+    """Groups of disjoint paths, the cheapest first.
+
+    After the best group, the next one lacks at least one of its links: each is left out in turn (E. Lawler, A
+    Procedure for Computing the K Best Solutions to Discrete Optimization Problems, Management Science, 1972).
+    """
+    searches, told = 0, set()
+    waiting: list[tuple[float, tuple[tuple[LinkId, ...], ...], tuple[LinkId, ...]]] = []
+    routes_of: dict[tuple[tuple[LinkId, ...], ...], tuple[Route, ...]] = {}
+    tried: set[frozenset[LinkId]] = set()
+    left_out: tuple[LinkId, ...] = ()
+    without: Sequence[tuple[LinkId, ...]] = [()]
+    while True:
+        for left_out in without:
+            if searches >= MOST_SEARCHES or frozenset(left_out) in tried:
+                continue
+            searches += 1
+            tried.add(frozenset(left_out))
+            bounds = asked.constraints
+            narrowed = replace(bounds, exclude_links=bounds.exclude_links | set(left_out))
+            found = placement.find(state, mesh, replace(asked, constraints=narrowed), service, at=at)
+            if found:
+                ways = tuple(route.links for route in found)
+                routes_of[ways] = found
+                heapq.heappush(waiting, (_cost(mesh, priced, ways), ways, left_out))
+        if not waiting:
+            return
+        _, ways, left_out = heapq.heappop(waiting)
+        if ways not in told:
+            told.add(ways)
+            yield routes_of[ways]
+        without = [tuple(sorted({*left_out, link_id})) for links in ways for link_id in links]
+
+
+def _tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish) -> tuple[Route, ...]:
+    """The branches from the source to every destination of a cheap tree; none when one is out of reach."""
+    ask = routing.ask_of(state, mesh, asked)
+    targets = [wish.destination, *wish.others]
+    if ask is None or any(target not in mesh.node_place for target in targets):
+        return ()
+    places = [mesh.node_place[target] for target in targets]
+    rooms, barred = routing.restrictions(state, mesh, asked, at=float("inf"))
+    prices = routing.strategy_of(asked).prices(mesh).prices
+    with mesh.apart(rooms, [place for place in barred if place not in places]):
+        costs = [
+            price if room >= ask.rate_bps else float("inf")
+            for price, room in zip(prices, mesh.room, strict=True)
+        ]
+        tree = trees.multicast_tree(mesh.around, costs, mesh.inside, ask.source, places)
+    if tree is None:
+        return ()
+    ways = [tree.way_to(place) for place in dict.fromkeys(places)]
+    if any(len(way) > ask.max_hops or _too_long(mesh, way, ask.max_latency_us) for way in ways):
+        return ()
+    return tuple(routing.route_of(mesh, ask.source, way) for way in ways)
+
+
+def _too_long(mesh: Mesh, way: Way, most_us: int | None) -> bool:
+    return most_us is not None and sum(mesh.latency_us[link] for link in way) > most_us
+
+
+def _why_no_tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish) -> tuple[str, ...]:
+    for target in (wish.destination, *wish.others):
+        one = replace(asked, destination=target)
+        if routing.find_route(state, mesh, one, at=float("inf")) is None:
+            return routing.explain(state, one, mesh)
+    return (
+        "there is a way to each destination, and no tree to all of them keeps the bounds on hops and time",
+    )
+
+
+def _cost(mesh: Mesh, priced: PriceList, ways: Sequence[Sequence[LinkId]]) -> float:
+    crossed = {mesh.link_place[link_id] for links in ways for link_id in links}
+    return sum(priced.prices[place] for place in sorted(crossed)) / SCALE
+
+
+def _group(state: NetworkState, mesh: Mesh, priced: PriceList, group: Sequence[Route]) -> Candidate:
+    first, *others = (_candidate(state, mesh, priced, route) for route in group)
+    ways = [route.links for route in group]
+    groups = [
+        frozenset[str]().union(*(facts.of_link(state, state.links[link_id]).risk_groups for link_id in links))
+        for links in ways
+    ]
+    shared = frozenset[str]().union(*(one & other for one, other in combinations(groups, 2)))
+    return replace(
+        first,
+        id=path_id(group[0].nodes[0], ways),
+        others=tuple(others),
+        total_cost=_cost(mesh, priced, ways),
+        shared_risks=tuple(sorted(shared)),
+    )
 
 
 def _candidate(state: NetworkState, mesh: Mesh, priced: PriceList, route: Route) -> Candidate:
     links = [state.links[link_id] for link_id in route.links]
     places = [mesh.link_place[link_id] for link_id in route.links]
     lengths = [link.distance_km for link in links if link.distance_km is not None]
+    cost = _cost(mesh, priced, [route.links])
     return Candidate(
-        id=path_id(route.nodes[0], route.links),
+        id=path_id(route.nodes[0], [route.links]),
         nodes=route.nodes,
         links=route.links,
-        cost=sum(priced.prices[one] for one in places) / SCALE,
-        bottleneck_bps=min(admission.available_bps(link, state.policy) for link in links),
+        cost=cost,
+        bottleneck_bps=min((admission.available_bps(link, state.policy) for link in links), default=0),
         latency_ms=sum(mesh.latency_us[one] for one in places) / 1_000,
         distance_km=sum(lengths) if len(lengths) == len(links) else None,
+        total_cost=cost,
     )
-
-
-def path_id(source: NodeId, links: Iterable[LinkId]) -> str:
-    """The id of a path: the same for the same links in the same order, whenever it is asked."""
-    return hashlib.sha256("\n".join((source, *links)).encode()).hexdigest()[:16]

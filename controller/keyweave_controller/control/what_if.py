@@ -1,34 +1,30 @@
-"""What would become of the associations if links or nodes failed, or more were asked for.
+"""What would become of the associations if links or nodes failed, or rates changed, or more were asked for.
 
 Rule of this file: a question changes nothing. It is put to a copy of the network that is run by the very code
 that decides for real, with agents that do what they are told at once; so the answer is what the network would
 do, as far as its agents obey. What could only live on key that is stored counts as lost.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from keyweave_controller.control import placement, routing, topology
-from keyweave_controller.control.actions import Answer, Configure
-from keyweave_controller.control.admission import wanted_bps
-from keyweave_controller.control.events import (
-    AssociationRequested,
-    Event,
-    NodeLost,
-    Notified,
-    StepFailed,
-    StepSucceeded,
-)
+from keyweave_controller.control import admission, supposing, topology
+from keyweave_controller.control.actions import Alternative, Answer
+from keyweave_controller.control.events import AssociationRequested, StepSucceeded
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.service import DEFAULT_SERVICE, Service
+from keyweave_controller.control.shortfalls import lacks
 from keyweave_controller.control.state import Association, AssociationState, NetworkState
+from keyweave_controller.control.supposing import LinkRate
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
-from keyweave_core.model.notifications import LinkDown
 
 MOST = 1_000
 """Most demands of one question."""
+
+MOST_IMPACTS = 100
+"""Most links whose load an answer tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +36,22 @@ class Demand:
     destination: SaeId
     rate_bps: int | None = None
     priority: int = 0
+    most_bps: int | None = None
+    service: Service = DEFAULT_SERVICE
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What would happen: links and nodes fail together, then the demands are made, by priority."""
+    """What would happen: rates change, then links, nodes and risks fail together, then the demands are made,
+    by priority.
+    """
 
     fail_links: tuple[LinkId, ...] = ()
     fail_nodes: tuple[NodeId, ...] = ()
     demands: tuple[Demand, ...] = ()
+    fail_risks: tuple[str, ...] = ()
+    link_rates: tuple[LinkRate, ...] = ()
 
 
 class Fate(StrEnum):
@@ -57,11 +60,18 @@ class Fate(StrEnum):
     CARRIED = "carried"  # runs on as it does; a demand: is carried
     MOVED = "moved"  # goes another way
     LOST = "lost"  # has no way
+    PREEMPTED = "preempted"  # a demand of higher priority took its place, and it found no other
+    DEGRADED = "degraded"  # runs, with a lower rate or less protection
+    WAITING = "waiting"  # its time has not come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One association (`id` is its app id) or demand; `reasons` say why it is lost."""
+    """One association (`id` is its app id) or `demand`. `reasons` say why it is lost, or what it lacks.
+
+    Rates are bit/s: its fair share where one is reckoned, else what is reserved for it. `preempted_by` is the
+    id of a demand or an association.
+    """
 
     id: str
     source: SaeId
@@ -70,34 +80,104 @@ class Outcome:
     nodes: tuple[NodeId, ...] = ()
     links: tuple[LinkId, ...] = ()
     reasons: tuple[str, ...] = ()
+    priority: int = 0
+    before_bps: int = 0
+    after_bps: int = 0
+    hops_before: int = 0
+    preempted_by: str = ""
+    alternatives: tuple[Alternative, ...] = ()
+    demand: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkImpact:
+    """A link between the nodes called `a` and `b` whose promises or room would change, bit/s."""
+
+    link_id: LinkId
+    a: str
+    b: str
+    before_bps: int
+    after_bps: int
+    usable_bps: int  # what may be promised in all; 0 when it fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an association stands before anything is supposed."""
+
+    ways: frozenset[tuple[LinkId, ...]] = frozenset()
+    rate_bps: int = 0
+    hops: int = 0
+    lacks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The answer: `outcomes` for every association that lives, oldest first, then for every demand as given;
+    `links` whose load would change, the tightest first.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    links: tuple[LinkImpact, ...]
 
 
 def what_if(state: NetworkState, question: Question, *, at: float) -> tuple[Outcome, ...]:
-    """The outcome for every association that lives, oldest first, then for every demand as given.
+    """The outcomes of `told`."""
+    return told(state, question, at=at).outcomes
 
-    Links and nodes that are not known fail without effect; the caller checks names.
+
+def told(state: NetworkState, question: Question, *, at: float) -> Told:
+    """What would happen. Links and nodes that are not known fail without effect; the caller checks names."""
+    trial_state = supposing.copied(state)
+    supposing.with_links(trial_state, question.link_rates, at)
+    trial = Network(trial_state)
+    supposing.run(trial, [StepSucceeded(at=at, step_id=step_id) for step_id in trial.state.steps], at)
+    before, loads = standing(trial.state), _loads(trial.state)
+    supposing.run(trial, supposing.rate_changes(trial.state, question.link_rates, at), at)
+    failing = supposing.failing_links(
+        trial.state, question.fail_links, question.fail_nodes, question.fail_risks
+    )
+    supposing.run(trial, supposing.failures(trial.state, failing, question.fail_nodes, at), at)
+    answers = _demands(trial, question, at)
+    called = {answer.app_id: demand_id for demand_id, answer in answers.items() if answer and answer.app_id}
+    fates = [
+        fate_of(trial.state, app_id, stood, {one: name for one, name in called.items() if one not in before})
+        for app_id, stood in before.items()
+    ]
+    demands = [_fate_of_demand(trial.state, one, answers[one.id]) for one in question.demands]
+    return Told(outcomes=(*fates, *demands), links=_impacts(trial.state, loads))
+
+
+def standing(state: NetworkState) -> dict[AppId, Standing]:
+    """How every association that lives stands, oldest first."""
+    return {one.app_id: _standing(state, one) for one in state.associations.values() if counts(one)}
+
+
+def fate_of(
+    state: NetworkState, app_id: AppId, before: Standing, called: Mapping[AppId, str] | None = None
+) -> Outcome:
+    """What has become of an association that stood as `before`; judged by the state as it is now.
+
+    `called`: what demands call the associations that they made.
     """
-    trial = Network(copied(state))
-    steps = [StepSucceeded(at=at, step_id=step_id) for step_id in trial.state.steps]
-    _run(trial, steps, at)
-    before = {one.app_id: paths_links(one) for one in trial.associations.values() if counts(one)}
-    _run(trial, _failures(trial.state, question, at), at)
-    fates = [fate_of(trial.state, app_id, links) for app_id, links in before.items()]
-    return (*fates, *_demands(trial, question, at))
-
-
-def fate_of(state: NetworkState, app_id: AppId, links: tuple[LinkId, ...]) -> Outcome:
-    """What has become of an association that took `links` before; judged by the state as it is now."""
     one = state.associations[app_id]
-    reasons = _why_lost(state, one)
+    now = _standing(state, one)
+    fate, reasons = _fate(state, one, before, now)
+    runs = fate in (Fate.CARRIED, Fate.MOVED, Fate.DEGRADED)
+    by = one.preempted_by
     return Outcome(
         id=app_id,
         source=one.source,
         destination=one.destination,
-        fate=Fate.LOST if reasons else Fate.CARRIED if paths_links(one) == links else Fate.MOVED,
-        nodes=() if reasons else one.path.nodes if one.path else (one.source_node,),
-        links=() if reasons else paths_links(one),
+        fate=fate,
+        nodes=(one.path.nodes if one.path else (one.source_node,)) if runs else (),
+        links=one.path.links if runs and one.path else (),
         reasons=reasons,
+        priority=one.priority,
+        before_bps=before.rate_bps,
+        after_bps=now.rate_bps if runs else 0,
+        hops_before=before.hops,
+        preempted_by=((called or {}).get(by, by)) if by is not None else "",
     )
 
 
@@ -106,9 +186,33 @@ def counts(association: Association) -> bool:
     return association.live and association.state is not AssociationState.CLOSING
 
 
-def paths_links(association: Association) -> tuple[LinkId, ...]:
-    """The links keys take now; none inside one node."""
-    return association.path.links if association.path else ()
+def _standing(state: NetworkState, one: Association) -> Standing:
+    rate_bps = one.share_bps if one.share_bps is not None else admission.wanted_bps(one.qos, state.policy)
+    placed = one.source_node == one.destination_node or one.path is not None
+    return Standing(
+        ways=frozenset(path.links for path in one.paths),
+        rate_bps=rate_bps if placed else 0,
+        hops=one.path.hops if one.path else 0,
+        lacks=frozenset(lacks(state, one)),
+    )
+
+
+def _fate(
+    state: NetworkState, one: Association, before: Standing, now: Standing
+) -> tuple[Fate, tuple[str, ...]]:
+    lost = _why_lost(state, one)
+    if lost and one.preempted_by is not None:
+        return Fate.PREEMPTED, lost
+    if lost and one.state is AssociationState.WAITING and one.service.starts_at is not None:
+        return Fate.WAITING, lost
+    if lost:
+        return Fate.LOST, lost
+    less = tuple(sorted(now.lacks - before.lacks))
+    if now.rate_bps < before.rate_bps:
+        less = (f"its rate falls from {before.rate_bps} bit/s to {now.rate_bps} bit/s", *less)
+    if less:
+        return Fate.DEGRADED, less
+    return (Fate.CARRIED if now.ways == before.ways else Fate.MOVED), ()
 
 
 def _why_lost(state: NetworkState, one: Association) -> tuple[str, ...]:
@@ -119,36 +223,30 @@ def _why_lost(state: NetworkState, one: Association) -> tuple[str, ...]:
         return tuple(f"node {state.node_name(one.source_node)} {obstacle}" for obstacle in obstacles)
     if one.path is not None and not topology.broken_links(state, one.path):
         return ()
-    rate_bps = wanted_bps(one.qos, state.policy)
-    ends, beside = (one.source_node, one.destination_node), (one.path,) if one.path else ()
-    return one.reasons or routing.explain(
-        state, placement.route_wish(state, *ends, rate_bps, one.service, beside=beside)
-    )
+    return one.reasons or ("it has no path",)
 
 
-def _failing_links(state: NetworkState, question: Question) -> list[LinkId]:
-    nodes = set(question.fail_nodes)
-    named = dict.fromkeys(question.fail_links)
-    named.update(dict.fromkeys(one.link_id for one in state.links.values() if nodes & {one.a, one.b}))
-    return [link_id for link_id in named if link_id in state.links]
+def _fate_of_demand(state: NetworkState, demand: Demand, answer: Answer | None) -> Outcome:
+    if answer is None or answer.app_id is None:
+        return Outcome(
+            id=demand.id,
+            source=demand.source,
+            destination=demand.destination,
+            fate=Fate.LOST,
+            reasons=answer.reasons if answer else ("the association it would share has no path",),
+            priority=demand.priority,
+            alternatives=answer.alternatives if answer else (),
+            demand=True,
+        )
+    one = state.associations[answer.app_id]
+    now = _standing(state, one)
+    found = fate_of(state, answer.app_id, Standing(ways=now.ways, rate_bps=now.rate_bps, lacks=now.lacks))
+    return replace(found, id=demand.id, before_bps=0, demand=True)
 
 
-def _failures(state: NetworkState, question: Question, at: float) -> list[Event]:
-    """Nodes are lost first, so that nobody moves onto them; then every link is reported down."""
-    events: list[Event] = [
-        NodeLost(at=at, name=state.nodes[node_id].name, reason="is taken to fail")
-        for node_id in question.fail_nodes
-        if node_id in state.nodes
-    ]
-    for link_id in _failing_links(state, question):
-        down = LinkDown(link_id=link_id, reason="is taken to fail")
-        ends = sorted(state.links[link_id].ends)
-        events.extend(Notified(at=at, node_id=node_id, notification=down) for node_id in ends)
-    return events
-
-
-def _demands(trial: Network, question: Question, at: float) -> list[Outcome]:
-    outcomes: dict[str, Outcome] = {}
+def _demands(trial: Network, question: Question, at: float) -> dict[str, Answer | None]:
+    """The answer to each demand, by its id; they are made by priority."""
+    answers: dict[str, Answer | None] = {}
     for demand in sorted(question.demands, key=lambda one: -one.priority):
         request_id = f"what-if {demand.id}"
         wish = AssociationRequested(
@@ -156,85 +254,40 @@ def _demands(trial: Network, question: Question, at: float) -> list[Outcome]:
             request_id=request_id,
             source=demand.source,
             destination=demand.destination,
-            qos=AppQos(min_bandwidth_bps=demand.rate_bps),
+            qos=AppQos(min_bandwidth_bps=demand.rate_bps, max_bandwidth_bps=demand.most_bps),
             priority=demand.priority,
+            expires_at=demand.expires_at,
+            service=demand.service,
         )
-        answer = _run(trial, [wish], at).get(request_id)
-        app_id = answer.app_id if answer else None
-        if answer is None or app_id is None:
-            outcomes[demand.id] = Outcome(
-                id=demand.id,
-                source=demand.source,
-                destination=demand.destination,
-                fate=Fate.LOST,
-                reasons=answer.reasons if answer else ("the association it would share has no path",),
-            )
-        else:
-            links = paths_links(trial.associations[app_id])
-            outcomes[demand.id] = replace(fate_of(trial.state, app_id, links), id=demand.id)
-    return [outcomes[demand.id] for demand in question.demands]
-
-
-def _run(trial: Network, events: Sequence[Event], at: float) -> dict[str, Answer]:
-    """Let the copy take events and whatever follows from them; the answers given on the way."""
-    waiting: deque[Event] = deque(events)
-    answers: dict[str, Answer] = {}
-    while waiting:
-        for action in trial.handle(waiting.popleft()):
-            match action:
-                case Configure(step_id=step_id, node_id=node_id):
-                    node = trial.nodes.get(node_id)
-                    if node is not None and node.connected:
-                        waiting.append(StepSucceeded(at=at, step_id=step_id))
-                    else:
-                        waiting.append(
-                            StepFailed(at=at, step_id=step_id, reason="it cannot be reached", refused=True)
-                        )
-                case Answer(request_id=request_id):
-                    answers[request_id] = action
-                case _:
-                    pass  # timers do not run here, and nobody is told
+        answers[demand.id] = supposing.run(trial, [wish], at).get(request_id)
     return answers
 
 
-def copied(state: NetworkState) -> NetworkState:
-    """A copy that can be changed without a trace in `state`; requests under way are left out of it."""
-    return replace(
-        state,
-        configuring=None,
-        tenants=dict(state.tenants),
-        tenant_of=dict(state.tenant_of),
-        inventory=dict(state.inventory),
-        settling=set(),  # a question is answered by what is known now
-        nodes={one: replace(node, interfaces=dict(node.interfaces)) for one, node in state.nodes.items()},
-        links={
-            one: replace(
-                link,
-                ends={node_id: replace(end) for node_id, end in link.ends.items()},
-                claims={node_id: replace(end) for node_id, end in link.claims.items()},
-                reserved_bps=dict(link.reserved_bps),
+def _loads(state: NetworkState) -> dict[LinkId, tuple[int, int]]:
+    """What is promised on each link, and what may be."""
+    return {
+        link.link_id: (
+            admission.reserved_bps(link),
+            admission.usable_bps(link, state.policy) if topology.usable(link) else 0,
+        )
+        for link in state.links.values()
+    }
+
+
+def _impacts(state: NetworkState, before: Mapping[LinkId, tuple[int, int]]) -> tuple[LinkImpact, ...]:
+    found = []
+    for link_id, (reserved, usable) in _loads(state).items():
+        if (reserved, usable) != before[link_id]:
+            link = state.links[link_id]
+            found.append(
+                LinkImpact(
+                    link_id=link_id,
+                    a=state.node_name(link.a),
+                    b=state.node_name(link.b),
+                    before_bps=before[link_id][0],
+                    after_bps=reserved,
+                    usable_bps=usable,
+                )
             )
-            for one, link in state.links.items()
-        },
-        associations={
-            one: replace(
-                association,
-                past_paths=dict(association.past_paths),
-                pending_steps=set(association.pending_steps),
-            )
-            for one, association in state.associations.items()
-        },
-        consumers=dict(state.consumers),
-        unreached=dict(state.unreached),
-        rejected=dict(state.rejected),
-        steps={one: replace(step) for one, step in state.steps.items()},
-        leftovers={
-            one: replace(leftover, links=set(leftover.links), applications=set(leftover.applications))
-            for one, leftover in state.leftovers.items()
-        },
-        # A move that waits to be tried again is tried at once.
-        timers={one: due_at for one, due_at in state.timers.items() if not one.startswith("retry:")},
-        parked=[],
-        requests={},
-        stranded=set(state.stranded),
-    )
+    found.sort(key=lambda one: (one.usable_bps - one.after_bps, one.link_id))
+    return tuple(found[:MOST_IMPACTS])

@@ -19,6 +19,7 @@ from keyweave_controller.northbound.alarm_service import AlarmService
 from keyweave_controller.northbound.association_service import AssociationService
 from keyweave_controller.northbound.configuration_service import ConfigurationService
 from keyweave_controller.northbound.configuring import Configurator
+from keyweave_controller.northbound.path_book import PathBook
 from keyweave_controller.northbound.planning_service import PlanningService
 from keyweave_controller.northbound.topology_service import TopologyService
 from keyweave_controller.settings import GrpcSettings
@@ -77,12 +78,15 @@ class GrpcNorthbound:
         access = Access(self._settings.callers)
         desk = AlarmDesk(engine, self._clock, self._new_id)
         pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
+        book = PathBook()
         pb_grpc.add_AssociationsServicer_to_server(
-            AssociationService(engine, access, self._clock, self._new_id), self._server
+            AssociationService(engine, access, self._clock, self._new_id, book), self._server
         )
         pb_grpc.add_AlarmsServicer_to_server(AlarmService(engine, access, desk), self._server)
         pb_grpc.add_AccountingServicer_to_server(AccountingService(engine, access), self._server)
-        pb_grpc.add_PlanningServicer_to_server(PlanningService(engine, access, self._clock), self._server)
+        pb_grpc.add_PlanningServicer_to_server(
+            PlanningService(engine, access, self._clock, book), self._server
+        )
         pb_grpc.add_ConfigurationServicer_to_server(
             ConfigurationService(engine, access, configurator), self._server
         )

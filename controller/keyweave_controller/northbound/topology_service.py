@@ -5,6 +5,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 
+from keyweave_controller.control import facts
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import views
@@ -65,14 +66,18 @@ def _all_nodes(state: NetworkState) -> list[pb.Node]:
 
 
 def _nodes(state: NetworkState, node_ids: Iterable[NodeId]) -> list[pb.Node]:
-    found = [views.node(state.nodes[node_id]) for node_id in node_ids if node_id in state.nodes]
+    found = [
+        views.node(state.nodes[node_id], *facts.of_node(state, node_id))
+        for node_id in node_ids
+        if node_id in state.nodes
+    ]
     return sorted(found, key=lambda node: node.name)
 
 
 def _links(state: NetworkState, link_ids: Iterable[LinkId]) -> list[pb.Link]:
     names = {node_id: record.name for node_id, record in state.nodes.items()}
     found = [
-        views.link(state.links[link_id], names, state.policy)
+        views.link(state.links[link_id], names, state.policy, facts.of_link(state, state.links[link_id]))
         for link_id in link_ids
         if link_id in state.links
     ]

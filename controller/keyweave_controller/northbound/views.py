@@ -11,7 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyweave_controller.control.admission import available_bps, reserved_bps
 from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.facts import KnownLink
+from keyweave_controller.control.service import Service, ServiceClass
 from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
+from keyweave_controller.control.topology import shy_until
 from keyweave_controller.management.accounting import Bill, UsageRecord
 from keyweave_controller.management.alarms import Alarm
 from keyweave_core.model.application import AppQos
@@ -36,8 +39,8 @@ def seconds(moment: Timestamp) -> float:
     return moment.seconds + moment.nanos / 1e9
 
 
-def node(record: NodeRecord) -> pb.Node:
-    """One node with its modules."""
+def node(record: NodeRecord, trust: int = 0, domain: str = "") -> pb.Node:
+    """One node with its modules, and what the operator says of the site."""
     return pb.Node(
         node_id=record.node_id,
         name=record.name,
@@ -54,6 +57,8 @@ def node(record: NodeRecord) -> pb.Node:
         lost_reason=record.lost_reason,
         changed_at=timestamp(record.changed_at),
         faults=(*record.rejected, *record.faults),
+        trust=trust,
+        domain=domain,
     )
 
 
@@ -79,8 +84,8 @@ def unread_node(name: str, reason: str, faults: Iterable[str] = ()) -> pb.Node:
     )
 
 
-def link(record: LinkRecord, names: Names, policy: Policy) -> pb.Link:
-    """One physical link; `policy` says which share of its key rate may be promised."""
+def link(record: LinkRecord, names: Names, policy: Policy, known: KnownLink) -> pb.Link:
+    """One physical link; `policy` says which share of its key rate may be promised, `known` the rest."""
     pools = [end.pool for end in record.ends.values() if end.pool is not None]
     return pb.Link(
         link_id=record.link_id,
@@ -105,6 +110,20 @@ def link(record: LinkRecord, names: Names, policy: Policy) -> pb.Link:
             for holder, rate in sorted(record.reserved_bps.items())
         ],
         ends=[_link_end(node_id, end) for node_id, end in sorted(record.ends.items())],
+        risk_groups=sorted(known.risk_groups),
+        latency_ms=known.latency_us / 1_000,
+        technologies=[_member("TECHNOLOGY", one) for one in sorted(known.technologies)],
+        limited_in_time=known.windows is not None,
+        windows=[
+            pb.Window(
+                starts_at=timestamp(window.starts_at),
+                ends_at=timestamp(window.ends_at),
+                rate_bps=window.rate_bps,
+            )
+            for window in known.windows or ()
+        ],
+        shy_until=timestamp(shy_until(record, policy) or None),
+        overbooked_since=timestamp(record.overbooked_since),
     )
 
 
@@ -123,8 +142,10 @@ def _link_end(node_id: NodeId, end: LinkEnd) -> pb.LinkEnd:
     )
 
 
-def association(record: Association, names: Names, tenant: str = "") -> pb.Association:
-    """One key association with its paths; `tenant`: on whose account it runs."""
+def association(
+    record: Association, names: Names, tenant: str = "", degraded: Iterable[str] = ()
+) -> pb.Association:
+    """One key association with its paths; `tenant`: on whose account it runs; `degraded`: what it lacks."""
     past = sorted(record.past_paths.values(), key=lambda item: (item.since, item.link_id))
     return pb.Association(
         app_id=record.app_id,
@@ -144,11 +165,53 @@ def association(record: Association, names: Names, tenant: str = "") -> pb.Assoc
         expires_at=timestamp(record.expires_at),
         path=path(record.path, names),
         next_path=path(record.next_path, names),
-        past_paths=[view for item in past if (view := path(item, names)) is not None],
+        past_paths=[path_view(item, names) for item in past],
         outage_since=timestamp(record.outage_since),
         outage_s=record.outage_s,
         configured_as=record.configured_as,
         tenant=tenant,
+        service=service(record.service),
+        others=[path_view(item, names) for item in record.others],
+        next_others=[path_view(item, names) for item in record.next_others],
+        share_bps=record.share_bps,
+        degraded=degraded,
+        preempted_by=record.preempted_by or "",
+        trouble=record.trouble,
+    )
+
+
+def class_member(value: ServiceClass | None) -> str:
+    """The name of the member of a class of service."""
+    return _member("SERVICE_CLASS", value)
+
+
+def service(value: Service) -> pb.Service:
+    """How an association is served."""
+    bounds = value.constraints
+    return pb.Service(
+        service_class=class_member(value.service_class),
+        protection=f"PROTECTION_{value.protection.name}",  # its values are 1:1 and 1+1
+        disjointness=_member("DISJOINTNESS", value.disjointness),
+        ways=value.ways,
+        preemptible=value.preemptible,
+        key_bits=value.key_bits,
+        strategy=value.strategy,
+        starts_at=timestamp(value.starts_at),
+        constraints=pb.Constraints(
+            max_hops=bounds.max_hops or 0,
+            max_latency_ms=bounds.max_latency_ms,
+            min_trust=bounds.min_trust,
+            exclude_links=sorted(bounds.exclude_links),
+            exclude_nodes=sorted(bounds.exclude_nodes),
+            include_links=sorted(bounds.include_links),
+            include_nodes=sorted(bounds.include_nodes),
+            exclude_risks=sorted(bounds.exclude_risks),
+            technologies=[_member("TECHNOLOGY", one) for one in sorted(bounds.technologies)],
+            domains=sorted(bounds.domains),
+            min_stored_bits=bounds.min_stored_bits,
+            max_key_age_s=bounds.max_key_age_s,
+            direct_only=bounds.direct_only,
+        ),
     )
 
 
@@ -166,8 +229,11 @@ def qos(value: AppQos) -> pb.Qos:
 
 def path(record: PathRecord | None, names: Names) -> pb.Path | None:
     """One virtual link; None stays None."""
-    if record is None:
-        return None
+    return None if record is None else path_view(record, names)
+
+
+def path_view(record: PathRecord, names: Names) -> pb.Path:
+    """One virtual link."""
     return pb.Path(
         virtual_link_id=record.link_id,
         node_ids=record.nodes,
@@ -176,6 +242,7 @@ def path(record: PathRecord | None, names: Names) -> pb.Path | None:
         hops=record.hops,
         bandwidth_bps=record.bandwidth_bps,
         since=timestamp(record.since),
+        hop_bps=record.hop_bps,
     )
 
 

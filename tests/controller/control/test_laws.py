@@ -341,15 +341,13 @@ def test_a_question_changes_nothing_and_a_real_failure_comes_to_the_same(
     before = network.to_snapshot()
     told = what_if.what_if(network.state, what_if.Question(fail_links=(link_id,)), at=show.now)
     assert network.to_snapshot() == before
-    paths = {
-        one.app_id: what_if.paths_links(one) for one in network.associations.values() if what_if.counts(one)
-    }
-    assert [outcome.id for outcome in told] == list(paths)
+    stood = what_if.standing(network.state)
+    assert [outcome.id for outcome in told] == list(stood)
     for node_id in sorted(network.links[link_id].ends):
         show.feed(Notified(at=show.now, node_id=node_id, notification=LinkDown(link_id=link_id)))
     show.settle()
     for outcome in told:
-        now = what_if.fate_of(network.state, outcome.id, paths[outcome.id])
+        now = what_if.fate_of(network.state, outcome.id, stood[outcome.id])
         assert (now.fate, now.links) == (outcome.fate, outcome.links)
 
 

@@ -7,8 +7,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyweave_controller.control import facts
 from keyweave_controller.control.configuration import Policy, Tariff
-from keyweave_controller.control.state import Association, AssociationState, LinkRecord, PathRecord
+from keyweave_controller.control.service import Disjointness, Protection, Service, ServiceClass
+from keyweave_controller.control.state import (
+    Association,
+    AssociationState,
+    LinkRecord,
+    NetworkState,
+    PathRecord,
+)
 from keyweave_controller.management.accounting import Bill, BillLine
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType
 from keyweave_controller.northbound import views
@@ -35,6 +43,8 @@ NAMES = {A: "Aldea"}
         ("ROLE", Role, pb.Role),
         ("ASSOCIATION_STATE", AssociationState, pb.AssociationState),
         ("ALARM_SEVERITY", AlarmSeverity, pb.AlarmSeverity),
+        ("SERVICE_CLASS", ServiceClass, pb.ServiceClass),
+        ("DISJOINTNESS", Disjointness, pb.Disjointness),
     ],
 )
 def test_every_member_of_the_model_has_its_number_and_zero_is_not_said(prefix, model, shown):
@@ -42,6 +52,11 @@ def test_every_member_of_the_model_has_its_number_and_zero_is_not_said(prefix, m
     assert len(numbers) == len(model)
     assert shown.Value(views._member(prefix, None)) == 0
     assert len(shown.keys()) == len(model) + 1
+
+
+def test_every_protection_has_its_number():
+    shown = {views.service(Service(protection=one)).protection for one in Protection}
+    assert shown == set(pb.Protection.values()) - {pb.PROTECTION_UNSPECIFIED}
 
 
 @given(st.floats(min_value=0, max_value=4e9))
@@ -58,7 +73,7 @@ def test_no_moment_is_no_moment():
 
 def test_what_a_link_did_not_say_is_absent_and_overbooking_is_no_negative_number():
     record = LinkRecord(link_id=LINK, a=A, b=B, skr_bps=1000, reserved_bps={LINK: 5000})
-    message = views.link(record, NAMES, Policy())
+    message = views.link(record, NAMES, Policy(), facts.of_link(NetworkState(), record))
     assert (message.a_name, message.b_name) == ("Aldea", B)
     assert (message.reserved_bps, message.available_bps) == (5000, 0)
     for name in ("qber", "distance_km", "loss_db", "stored_bits", "capacity_bits", "down_since"):
