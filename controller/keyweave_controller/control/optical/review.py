@@ -35,7 +35,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkrDemand:
-    """The secret key rate that a link must reach (`skr_bps` 0: any key), and how much it matters."""
+    """The secret key rate that a link must reach (`skr_bps` 0: any key), and how much it matters.
+
+    `link` is spelled as its channel spells it (`plant.with_link_ids` makes both ids).
+    """
 
     link: str
     skr_bps: int

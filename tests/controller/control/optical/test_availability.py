@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from tests.controller.control.optical.plants import module, ref, square
 
@@ -156,3 +157,4 @@ def test_both_are_tables_of_the_plant_file() -> None:
     )
     assert plant.shared[0].policy.unserved_s == 900
     assert plant.satellites[0].passes[0].losses[1] == (210, 27.0)
+    assert msgspec.json.decode(msgspec.json.encode(plant), type=Plant) == plant
