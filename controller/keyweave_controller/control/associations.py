@@ -269,30 +269,51 @@ def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
         turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
 
 
-def change(turn: Turn, association: Association, qos: AppQos, priority: int) -> tuple[str, ...]:
-    """Begin towards other qualities of an ACTIVE association; the reasons when they do not fit."""
-    state, path = turn.state, association.path
-    rate_bps = admission.promised_bps(qos, association.service, state.policy)
+def change(
+    turn: Turn, association: Association, qos: AppQos, priority: int, service: Service | None = None
+) -> tuple[str, ...]:
+    """Begin towards other qualities of an ACTIVE association; the reasons when they do not fit.
+
+    `service`: another kind of service, free of faults; None: as it is. Paths that do for it are kept.
+    """
+    state, path, granted = turn.state, association.path, service or association.service
+    other = granted != association.service
+    rate_bps = admission.promised_bps(qos, granted, state.policy)
     routes: tuple[Route, ...] = ()
-    if path is not None and rate_bps != path.bandwidth_bps:
+    if path is not None and (other or rate_bps != path.bandwidth_bps):
         beyond = tenants.obstacles(
             state, association.source, rate_bps, tenant=association.tenant, beside=association
         )
         if beyond and rate_bps > path.bandwidth_bps:
             return beyond
-        wanted = Wanted(
-            source=association.source_node,
-            destination=association.destination_node,
-            qos=qos,
-            priority=priority,
-            service=association.service,
-        )
-        placed = placement.place(turn, wanted, beside=association.paths, may_move=False)
-        if not isinstance(placed, Placement):
-            return placed
-        routes = placed.routes
-    changes.begin(turn, association, routes, qos, priority)
+        wanted = replace(placement.as_it_is(association), qos=qos, priority=priority, service=granted)
+        routes = _kept(turn, association, wanted) if other else ()
+        if not routes:
+            placed = placement.place(turn, wanted, beside=association.paths, may_move=False)
+            if not isinstance(placed, Placement):
+                return placed
+            routes = placed.routes
+    changes.begin(turn, association, routes, qos, priority, granted if other else None)
     return ()
+
+
+def _kept(turn: Turn, association: Association, wanted: Wanted) -> tuple[Route, ...]:
+    """The paths that an association has, as many as it wants, when they do for what it wants; else none."""
+    service, bounds = wanted.service, wanted.service.constraints
+    paths = association.paths[: placement.paths_of(service)]
+    crossed = {link_id for path in paths for link_id in path.links}
+    visited = {node_id for path in paths for node_id in path.nodes}
+    if (
+        service.strategy != association.service.strategy
+        or not paths
+        or not bounds.include_links <= crossed
+        or not bounds.include_nodes <= visited
+    ):
+        return ()
+    named = placement.with_paths(wanted, [path.links for path in paths])
+    wish = placement.wish_of(turn.state, named, beside=association.paths)
+    placed = placement.pinned(turn.state, turn.mesh, named, wish, at=turn.at)
+    return placed.routes if isinstance(placed, Placement) else ()
 
 
 def settle(turn: Turn) -> None:

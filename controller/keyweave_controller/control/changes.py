@@ -1,8 +1,8 @@
 """Writing paths or a grant to the network in two phases, and taking them back.
 
 Rule of this file: a first set-up and a later change are the same thing. What an association shall have is in
-`next_path`, `next_others`, `next_qos` and `next_priority`; what it has stays untouched until every node has
-agreed.
+`next_path`, `next_others`, `next_qos`, `next_priority` and `next_service`; what it has stays untouched until
+every node has agreed.
 
     begin    reserve; PREPARE on every node of the new paths, side by side     PREPARING or MOVING
     prepared SWITCH on both ends (an association's first: keys are released)   ACTIVATING or MOVING
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from keyweave_controller.control import admission, cleanup, planning
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.routing import Route
-from keyweave_controller.control.service import Protection
+from keyweave_controller.control.service import Protection, Service
 from keyweave_controller.control.state import Association, AssociationState, PathRecord, Phase
 from keyweave_controller.control.topology import broken_links
 from keyweave_controller.control.turn import Turn
@@ -29,12 +29,19 @@ from keyweave_core.model.ids import AppId
 _LONGEST_RETRY_S = 60.0
 
 
-def begin(turn: Turn, association: Association, routes: Sequence[Route], qos: AppQos, priority: int) -> None:
+def begin(
+    turn: Turn,
+    association: Association,
+    routes: Sequence[Route],
+    qos: AppQos,
+    priority: int,
+    service: Service | None = None,
+) -> None:
     """Start towards `routes` (the working one first; none: keep the paths, or need none) and a grant.
 
-    The caller saw that it fits.
+    The caller saw that it fits. `service`: another kind of service; None: as it is.
     """
-    plan(turn, association, routes, qos, priority)
+    plan(turn, association, routes, qos, priority, service)
     if association.next_paths:
         fresh = _fresh(association)
         admission.reserve(turn.state, fresh, _going(association))
@@ -43,13 +50,22 @@ def begin(turn: Turn, association: Association, routes: Sequence[Route], qos: Ap
     prepare(turn, association)
 
 
-def plan(turn: Turn, association: Association, routes: Sequence[Route], qos: AppQos, priority: int) -> None:
+def plan(
+    turn: Turn,
+    association: Association,
+    routes: Sequence[Route],
+    qos: AppQos,
+    priority: int,
+    service: Service | None = None,
+) -> None:
     """Note what the association shall have; nothing is reserved or written yet."""
     state = turn.state
     association.next_qos, association.next_priority = qos, priority
+    association.next_service = service
     association.switching = False
-    rate_bps = admission.promised_bps(qos, association.service, state.policy)
-    hop_bps = admission.hop_bps(rate_bps, association.service.key_bits, state.policy)
+    granted = service or association.service
+    rate_bps = admission.promised_bps(qos, granted, state.policy)
+    hop_bps = admission.hop_bps(rate_bps, granted.key_bits, state.policy)
     standing = {path.links: path for path in association.paths if path.hop_bps == hop_bps}
     paths = []
     for route in routes:
@@ -163,6 +179,7 @@ def _complete(turn: Turn, association: Association) -> None:
         association.trouble = ""  # the complaint was about the old way
         turn.cancel_timer(f"trouble:{association.app_id}")
     association.qos = association.next_qos or association.qos
+    association.service = association.next_service or association.service
     if association.next_priority not in (None, association.priority):
         association.priority = association.next_priority or 0
         _repeat_reservations(turn, association)
@@ -263,7 +280,7 @@ def withdraw(turn: Turn, association: Association, paths: Sequence[PathRecord], 
 
 def _clear(association: Association) -> None:
     association.next_path = association.next_qos = association.next_priority = None
-    association.next_others = ()
+    association.next_service, association.next_others = None, ()
     association.switching = False
 
 

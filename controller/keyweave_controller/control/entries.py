@@ -2,11 +2,26 @@
 
 Rule of this file: an entry and its association find each other by their pair of applications. What is begun
 here for a change of configuration is noted in its `Configuring`; `intents` decides what becomes of it all.
+An association that is booked for a time to come has been granted: another grant for it is another booking.
 """
 
-from keyweave_controller.control import admission, associations, changes, closing, planning, tenants
+from dataclasses import replace
+
+from keyweave_controller.control import (
+    admission,
+    associations,
+    changes,
+    closing,
+    placement,
+    planning,
+    scheduling,
+    tenants,
+)
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import ConfiguredAssociation, OperatorConfiguration
+from keyweave_controller.control.placement import Placement
+from keyweave_controller.control.routing import Route
+from keyweave_controller.control.service import ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, Configuring, Former, Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import SaeId
@@ -18,7 +33,14 @@ SERVED = frozenset({AssociationState.ACTIVE, AssociationState.MOVING, Associatio
 """States of an association that has been granted."""
 
 _KEEP = "intents:keep"
-_COMING = frozenset({AssociationState.REQUESTED, AssociationState.PREPARING, AssociationState.ACTIVATING})
+_COMING = frozenset(
+    {
+        AssociationState.REQUESTED,
+        AssociationState.WAITING,
+        AssociationState.PREPARING,
+        AssociationState.ACTIVATING,
+    }
+)
 
 Refusals = list[tuple[str, str]]
 """(entry, reason) of everything that was refused."""
@@ -26,8 +48,16 @@ Refusals = list[tuple[str, str]]
 Pair = tuple[SaeId, SaeId]
 
 
+def served(association: Association) -> bool:
+    """It has been granted what it asked for, now or for its time."""
+    return association.state in SERVED or bool(association.booked)
+
+
 def begin(turn: Turn, work: Configuring) -> Refusals:
-    """Begin what can be begun. What gives room back goes last: it can be undone without asking for room."""
+    """Begin what can be begun. What gives room back goes last: it can be undone without asking for room.
+
+    So does what may take other paths, whose room nothing else of this change can ask for any more then.
+    """
     refusals: Refusals = []
     living = living_pairs(turn)
     relieving: list[tuple[ConfiguredAssociation, Association]] = []
@@ -50,11 +80,11 @@ def begin(turn: Turn, work: Configuring) -> Refusals:
 
 def verdict(association: Association | None, wanted: ConfiguredAssociation) -> tuple[str, ...] | None:
     """What came of an entry that was begun: None not at rest yet, () as wanted, else why not."""
-    if association is None or association.state not in SERVED:
+    if association is None or not served(association):
         if association is not None and association.state in _COMING:
             return None
         return (association.reasons if association else ()) or ("it was closed meanwhile",)
-    if (association.qos, association.priority) == (wanted.qos, wanted.priority):
+    if not _differs(association, wanted):
         return ()
     if association.state is AssociationState.MOVING:
         return None
@@ -76,17 +106,22 @@ def keep(turn: Turn) -> None:
                 _lacks(turn, one.name, reasons)
             elif not _expired(turn, one):
                 _newest(turn).configured_as = one.name
-        elif association.state is AssociationState.ACTIVE:
-            if (association.qos, association.priority) != (one.qos, one.priority):
-                associations.change(turn, association, one.qos, one.priority)
+        elif association.state is AssociationState.ACTIVE or association.booked:
+            if _differs(association, one):
+                _begin_change(turn, association, one)
             govern(turn, association, one)
 
 
 def look_again(turn: Turn, living: dict[Pair, Association]) -> None:
-    """Come back later when some entry has no association now: what is tried may be refused."""
+    """Come back later when some entry has no association now, or not as it says: what is tried may be
+    refused.
+    """
     turn.cancel_timer(_KEEP)
-    if any(one.pair not in living and not _expired(turn, one) for one in turn.state.operator.associations):
-        turn.set_timer(_KEEP, turn.at + KEEP_S)
+    for one in turn.state.operator.associations:
+        association = living.get(one.pair)
+        if _differs(association, one) if association is not None else not _expired(turn, one):
+            turn.set_timer(_KEEP, turn.at + KEEP_S)
+            return
 
 
 def review(turn: Turn) -> None:
@@ -102,7 +137,7 @@ def review(turn: Turn) -> None:
             continue
         if association.state is AssociationState.REFUSED:
             _lacks(turn, name, association.reasons or ("it was refused",))
-        elif association.state in SERVED and state.unserved.pop(name, None) is not None:
+        elif served(association) and state.unserved.pop(name, None) is not None:
             turn.touch_configuration()
     if state.unserved:
         wanted = {one.name for one in state.operator.associations if not _expired(turn, one)}
@@ -129,21 +164,33 @@ def govern(turn: Turn, association: Association, one: ConfiguredAssociation) -> 
         return
     association.expires_at = one.expires_at
     turn.touch_app(association.app_id)
-    if one.expires_at is None:
-        turn.cancel_timer(f"expire:{association.app_id}")
-    else:
-        turn.set_timer(f"expire:{association.app_id}", one.expires_at)
+    _expire(turn, association)
+    if association.booked:
+        return  # no node knows of it yet
     for node_id in planning.ends(association):
         edit = NodeEdit(put_applications=(planning.switched_entry(association, node_id),))
         turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
 
 
 def give_back(turn: Turn, association: Association, former: Former) -> None:
-    if association.state is AssociationState.MOVING and association.qos == former.qos:
+    """Undo what a change of configuration that was refused had begun, or done, for this association."""
+    same = (association.qos, association.priority, association.service) == (
+        former.qos,
+        former.priority,
+        former.service,
+    )
+    if former.booked:
+        if association.booked:
+            association.qos, association.priority = former.qos, former.priority
+            association.service, association.expires_at = former.service, former.expires_at
+            _expire(turn, association)
+            scheduling.book(turn, association, [Route(nodes=(), links=links) for links in former.booked])
+    elif association.state is AssociationState.MOVING and same:
         changes.roll_back(turn, association, ("the change of configuration was taken back",))
-    elif association.state is AssociationState.ACTIVE and association.qos != former.qos:
-        # Before anything that gives room back was begun, all else had been granted: this fits.
-        associations.change(turn, association, former.qos, former.priority)
+    elif association.state is AssociationState.ACTIVE and not same:
+        # Before anything that gives room back was begun, all else had been granted: this fits. Should others
+        # have taken the room meanwhile, `keep` tries again.
+        associations.change(turn, association, former.qos, former.priority, former.service)
 
 
 def living_pairs(turn: Turn) -> dict[Pair, Association]:
@@ -158,14 +205,16 @@ def _begin_one(
     if association is None:
         reasons = _open(turn, one, work.requester)
         if not reasons:
-            app_id = _newest(turn).app_id
-            work.opened[app_id] = work.under_way[app_id] = one.name
+            opened = _newest(turn)
+            work.opened[opened.app_id] = one.name
+            if not opened.booked:
+                work.under_way[opened.app_id] = one.name
         elif turn.state.settling:
             return None  # as every request, it waits for what agents not yet heard say
         return reasons
-    if association.state not in SERVED or association.state is AssociationState.MOVING:
+    if not served(association) or association.state is AssociationState.MOVING:
         return None
-    if (one.qos, one.priority) == (association.qos, association.priority):
+    if not _differs(association, one):
         if one.tenant == association.tenant:
             return ()
         rate_bps = tenants.reserving_bps(association)
@@ -185,18 +234,64 @@ def _open(turn: Turn, one: ConfiguredAssociation, requester: str) -> tuple[str, 
         requested_by=requester,
         expires_at=one.expires_at,
         tenant=one.tenant,
+        service=one.service,
     )
 
 
 def _change(
     turn: Turn, work: Configuring, association: Association, one: ConfiguredAssociation
 ) -> tuple[str, ...]:
-    former = Former(qos=association.qos, priority=association.priority)
-    reasons = associations.change(turn, association, one.qos, one.priority)
+    former = Former(
+        qos=association.qos,
+        priority=association.priority,
+        service=association.service,
+        expires_at=association.expires_at,
+        booked=association.booked,
+    )
+    reasons = _begin_change(turn, association, one)
     if not reasons:
         work.changed[association.app_id] = former
-        work.under_way[association.app_id] = one.name
+        if not association.booked:
+            work.under_way[association.app_id] = one.name
     return reasons
+
+
+def _begin_change(turn: Turn, association: Association, one: ConfiguredAssociation) -> tuple[str, ...]:
+    """Begin to make an ACTIVE or booked association what its entry says."""
+    if association.booked:
+        return _book_again(turn, association, one)
+    starts_at = one.service.starts_at
+    if starts_at is not None and starts_at > turn.at:
+        return ("it runs already: for a time to come it is to be deleted first and configured anew",)
+    return associations.change(turn, association, one.qos, one.priority, one.service)
+
+
+def _book_again(turn: Turn, association: Association, one: ConfiguredAssociation) -> tuple[str, ...]:
+    """Another booking instead of the one that an association has, which is kept when that cannot be."""
+    if one.service.service_class is not ServiceClass.SCHEDULED:
+        return ("it is booked for a time to come: for another class it is to be deleted first",)
+    wanted = replace(
+        placement.as_it_is(association),
+        qos=one.qos,
+        priority=one.priority,
+        service=one.service,
+        expires_at=one.expires_at,
+    )
+    placed = placement.place(turn, wanted)
+    if not isinstance(placed, Placement):
+        return placed
+    association.qos, association.priority = one.qos, one.priority
+    association.service, association.expires_at = one.service, one.expires_at
+    _expire(turn, association)
+    scheduling.book(turn, association, placed.routes)
+    return ()
+
+
+def _expire(turn: Turn, association: Association) -> None:
+    if association.expires_at is None:
+        turn.cancel_timer(f"expire:{association.app_id}")
+    else:
+        turn.set_timer(f"expire:{association.app_id}", association.expires_at)
 
 
 def _lacks(turn: Turn, name: str, reasons: tuple[str, ...]) -> None:
@@ -206,10 +301,22 @@ def _lacks(turn: Turn, name: str, reasons: tuple[str, ...]) -> None:
 
 
 def _relieves(turn: Turn, association: Association, one: ConfiguredAssociation) -> bool:
-    """The entry asks for no more than its association has, and for something else."""
-    if association.state is not AssociationState.ACTIVE or one.qos == association.qos:
+    """The entry asks for no more than its association has, or perhaps for other paths."""
+    if association.state is not AssociationState.ACTIVE:
+        return False
+    if one.service != association.service:
+        return True
+    if one.qos == association.qos:
         return False
     return admission.wanted_bps(one.qos, turn.state.policy) <= association.reserved_bps
+
+
+def _differs(association: Association, one: ConfiguredAssociation) -> bool:
+    """The association has not been granted what its entry says. A booking is for its time, to the end."""
+    granted = (association.qos, association.priority, association.service)
+    return granted != (one.qos, one.priority, one.service) or (
+        bool(association.booked) and association.expires_at != one.expires_at
+    )
 
 
 def _expired(turn: Turn, one: ConfiguredAssociation) -> bool:

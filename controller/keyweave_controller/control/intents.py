@@ -132,7 +132,7 @@ def _complete(turn: Turn, work: Configuring) -> None:
     entries.close_gone(turn, state.operator, work.wanted)
     for one in work.wanted.associations:
         association = living.get(one.pair)
-        if association is not None and association.state in entries.SERVED:
+        if association is not None and entries.served(association):
             entries.govern(turn, association, one)
     before = None if work.kept else state.kept or state.operator
     state.kept = None if before == work.wanted else before
@@ -167,5 +167,5 @@ def _quality_faults(configuration: OperatorConfiguration) -> entries.Refusals:
     return [
         (f"association/{one.name}", reason)
         for one in configuration.associations
-        for reason in admission.qos_faults(one.qos)
+        for reason in (*admission.qos_faults(one.qos), *one.service.faults(one.expires_at))
     ]

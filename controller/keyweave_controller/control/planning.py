@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_controller.control.service import Protection, ServiceClass
+from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
 from keyweave_core.model.application import Application, AppQos, AppType
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -111,22 +111,23 @@ def path_removals(paths: Iterable[PathRecord]) -> dict[NodeId, NodeEdit]:
 
 def backing(association: Association) -> tuple[PathRecord, ...]:
     """The paths that keys take now: all of them when each key is split over them, else the working one."""
-    return _used(association, association.path, association.others)
+    return _used(association.service, association.path, association.others)
 
 
 def next_backing(association: Association) -> tuple[PathRecord, ...]:
     """The paths that keys take once the change under way is made."""
     if association.next_path is None:
         return backing(association)
-    return _used(association, association.next_path, association.next_others)
+    service = association.next_service or association.service
+    return _used(service, association.next_path, association.next_others)
 
 
 def _used(
-    association: Association, path: PathRecord | None, others: tuple[PathRecord, ...]
+    service: Service, path: PathRecord | None, others: tuple[PathRecord, ...]
 ) -> tuple[PathRecord, ...]:
     if path is None:
         return ()
-    return (path, *others) if association.service.protection is Protection.ONE_PLUS_ONE else (path,)
+    return (path, *others) if service.protection is Protection.ONE_PLUS_ONE else (path,)
 
 
 def client_entry(

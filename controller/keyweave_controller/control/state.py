@@ -298,10 +298,13 @@ class RequestRecord:
 
 @dataclass(slots=True, kw_only=True)
 class Former:
-    """What an association was granted before a change of configuration."""
+    """What an association was granted before a change of configuration. `booked`: as `Association.booked`."""
 
     qos: AppQos
     priority: int
+    service: Service = field(default_factory=Service)
+    expires_at: float | None = None
+    booked: tuple[tuple[LinkId, ...], ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
