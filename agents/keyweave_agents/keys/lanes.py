@@ -33,10 +33,14 @@ def _nobody() -> None:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Request:
-    """One call of `get_keys` on its way: ends with `keys` or with `error`, then calls `wake`."""
+    """One call of `get_keys` on its way: ends with `keys` or with `error`, then calls `wake`.
+
+    `also` are further clients that shall get the same keys.
+    """
 
     server: SaeId
     client: SaeId
+    also: tuple[SaeId, ...] = ()
     number: int
     size_bits: int
     qos: AppQos
@@ -45,6 +49,11 @@ class Request:
     keys: list[ReadyKey] | None = None
     error: Exception | None = None
     wake: Callable[[], None] = _nobody
+
+    @property
+    def clients(self) -> tuple[SaeId, ...]:
+        """All who shall get the keys, each once, the first as named, the others in order."""
+        return (self.client, *sorted(set(self.also) - {self.client}))
 
     @property
     def bits(self) -> int:

@@ -169,6 +169,7 @@ class KeyManager:
         *,
         qos: AppQos | None = None,
         priority: int = 0,
+        also: tuple[SaeId, ...] = (),
     ) -> tuple[SuppliedKey, ...]:
         """See `ports.KeySupply`."""
         self._check_request(number, size_bits)
@@ -176,6 +177,7 @@ class KeyManager:
         request = Request(
             server=caller,
             client=client,
+            also=also,
             number=number,
             size_bits=size_bits,
             qos=qos or AppQos(),
@@ -195,7 +197,7 @@ class KeyManager:
             return supply.collect(request)
         why = supply.why(request)
         supply.abandon(request)
-        pair = f"{caller} with {client}"
+        pair = f"{caller} with {' and '.join(request.clients)}"
         if why is None:
             raise DeadlineExceeded(f"no association of {pair} came up within {deadline_s:g} s")
         raise Exhausted(f"keys of {pair} did not come within {deadline_s:g} s: {why}")

@@ -25,8 +25,11 @@ class KeySupply(Protocol):
         *,
         qos: AppQos | None = None,
         priority: int = 0,
+        also: tuple[SaeId, ...] = (),
     ) -> tuple[SuppliedKey, ...]:
         """Supply `number` keys of `size_bits` that master `caller` shares with slave `client`: all or none.
+
+        `also` are further slaves that shall get the very same keys.
 
         Waits at most `deadline_s` for an association (asking the controller for one, with `qos` and
         `priority`) and for keys. Raises InvalidInput: number or size out of bounds; Refused: the controller

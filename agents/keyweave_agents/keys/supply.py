@@ -87,7 +87,7 @@ class Supply:
                 for client in association.plan.clients:
                     self._by_pair.setdefault((association.plan.server, client), []).append(association)
         self._check_expiry()
-        for request in self._waiting.release(self._by_pair):
+        for request in self._waiting.release(lambda one: bool(self._serving(one))):
             self._seat(request, now_s)
 
     def _update(self, association: Association, plan: AssociationPlan, now_s: float) -> None:
@@ -126,7 +126,7 @@ class Supply:
     def request(self, request: Request) -> None:
         """Answer now, or keep it waiting. Raises as `KeySupply.get_keys` what can be told at once."""
         now_s = self._clock.monotonic()
-        if (request.server, request.client) not in self._by_pair:
+        if not self._serving(request):
             if len(self._waiting) >= self._settings.limits.waiting_requests:
                 raise Exhausted("too many requests wait for keys at this key manager")
             self._waiting.add(request, now_s)
@@ -135,10 +135,16 @@ class Supply:
         if request.error is not None:
             raise request.error
 
+    def _serving(self, request: Request) -> list[Association]:
+        """The associations whose keys all clients of a request get."""
+        found = self._by_pair.get((request.server, request.client), [])
+        if not request.also:
+            return found
+        return [one for one in found if set(one.plan.clients).issuperset(request.also)]
+
     def _seat(self, request: Request, now_s: float) -> None:
         """Put a request to the association it belongs to."""
-        candidates = self._by_pair[request.server, request.client]
-        association = max(candidates, key=rank)
+        association = max(self._serving(request), key=rank)
         if association.expired:
             request.fail(Refused(f"the association of {request.server} with {request.client} has expired"))
             return
@@ -208,7 +214,7 @@ class Supply:
             for association in self._by_pair.get((server, client), ()):
                 if not association.open:
                     for lane in association.lanes.values():
-                        for request in [one for one in lane.waiting if one.client == client]:
+                        for request in [one for one in lane.waiting if set(clients).issuperset(one.clients)]:
                             lane.waiting.remove(request)
                             request.fail(Refused(*reasons))
 

@@ -171,7 +171,7 @@ class KeyDelivery:
                 max_key_per_request=settings.max_keys_per_request,
                 max_key_size=settings.max_key_bits,
                 min_key_size=settings.min_key_bits,
-                max_SAE_ID_count=wire.MAX_SAE_ID_COUNT,
+                max_SAE_ID_count=settings.max_additional_slaves,
             )
         )
 
@@ -189,7 +189,8 @@ class KeyDelivery:
         else:
             body = await self._body(scope, receive)
             request = wire.key_request_of_body(body, self._settings)
-        self._refuse_self(caller, other)
+        for slave in (other, *request.also):
+            self._refuse_self(caller, slave)
         qos, priority = self._wishes[caller]
         with connection.while_waiting():
             supplied = await self._keys.get_keys(
@@ -200,6 +201,7 @@ class KeyDelivery:
                 self._settings.request_wait_s,
                 qos=qos,
                 priority=priority,
+                also=request.also,
             )
         return _delivered(supplied, with_link=request.with_link)
 

@@ -36,6 +36,7 @@ class ServiceSettings:
     min_key_bits: int = 64
     max_key_bits: int = 4096
     max_keys_per_request: int = 128
+    max_additional_slaves: int = 0  # slaves besides the one in the path; wants a controller that makes trees
     max_key_count: int = 4096  # told by `status` while there is no association that knows better
     request_wait_s: float = 5.0
     keep_alive_s: float = 60.0
@@ -62,6 +63,8 @@ class ServiceSettings:
         for name in ("max_keys_per_request", "max_key_count", "max_connections"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise ValueError(f"{name} {getattr(self, name)}: not within 1..1000000")
+        if not 0 <= self.max_additional_slaves <= 64:
+            raise ValueError(f"max_additional_slaves {self.max_additional_slaves}: not within 0..64")
         for name in ("max_body_bytes", "max_head_bytes"):
             if not 1024 <= getattr(self, name) <= 16 * 1024 * 1024:
                 raise ValueError(f"{name} {getattr(self, name)}: not within 1024..16777216")

@@ -16,17 +16,15 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.service.callers import is_sae_id
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.errors import InvalidInput
-from keyweave_core.model.ids import parse_uuid
+from keyweave_core.model.ids import SaeId, parse_uuid
 
 SIZE_NOT_BYTES = "size shall be a multiple of 8"
 MANDATORY_UNSUPPORTED = "not all extension_mandatory parameters are supported"
 KEYS_NOT_FOUND = "one or more keys specified are not found on KME"
 ACCESS_ERROR = "key data access error"
-
-MAX_SAE_ID_COUNT = 0
-"""`max_SAE_ID_count`: no key goes to more than one slave."""
 
 RELAY_LINK = "keyweave_relay_link"
 """Our one optional extension: true asks for the virtual link of each key, in its `key_extension`."""
@@ -53,12 +51,14 @@ class BadRequest(InvalidInput):
 class KeyRequest:
     """How many keys of how many bits, within the limits of `status`.
 
-    `with_link`: the caller wants to know the virtual link of each key (optional extension).
+    `with_link`: the caller wants to know the virtual link of each key (optional extension). `also`: further
+    slaves of the same keys.
     """
 
     number: int
     size_bits: int
     with_link: bool = False
+    also: tuple[SaeId, ...] = ()
 
 
 class _EncBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -110,11 +110,7 @@ def key_request_of_body(body: bytes, settings: ServiceSettings) -> KeyRequest:
     if not body:
         return _checked(1, settings.default_key_bits, settings)
     wanted = _decode(_enc_decoder, body)
-    if len(wanted.additional_slave_SAE_IDs) > MAX_SAE_ID_COUNT:
-        raise BadRequest(
-            f"additional_slave_SAE_IDs: {len(wanted.additional_slave_SAE_IDs)} entries, "
-            f"max_SAE_ID_count is {MAX_SAE_ID_COUNT}"
-        )
+    also = _slaves(wanted.additional_slave_SAE_IDs, settings.max_additional_slaves)
     unsupported = [name for extension in wanted.extension_mandatory for name in extension]
     if unsupported:
         raise BadRequest(
@@ -123,7 +119,7 @@ def key_request_of_body(body: bytes, settings: ServiceSettings) -> KeyRequest:
         )
     size_bits = settings.default_key_bits if wanted.size is msgspec.UNSET else wanted.size
     with_link = any(extension.get(RELAY_LINK) is True for extension in wanted.extension_optional)
-    return _checked(wanted.number, size_bits, settings, with_link=with_link)
+    return _checked(wanted.number, size_bits, settings, with_link=with_link, also=also)
 
 
 def key_request_of_query(query: bytes, settings: ServiceSettings) -> KeyRequest:
@@ -138,8 +134,22 @@ def key_request_of_query(query: bytes, settings: ServiceSettings) -> KeyRequest:
     return _checked(values["number"], values["size"], settings)
 
 
+def _slaves(texts: tuple[str, ...], most: int) -> tuple[SaeId, ...]:
+    if len(texts) > most:
+        raise BadRequest(f"additional_slave_SAE_IDs: {len(texts)} entries, max_SAE_ID_count is {most}")
+    for text in texts:
+        if not is_sae_id(text):
+            raise BadRequest(f"additional_slave_SAE_IDs: {text[:60]!r} is no SAE id")
+    return tuple(SaeId(text) for text in texts)
+
+
 def _checked(
-    number: int, size_bits: int, settings: ServiceSettings, *, with_link: bool = False
+    number: int,
+    size_bits: int,
+    settings: ServiceSettings,
+    *,
+    with_link: bool = False,
+    also: tuple[SaeId, ...] = (),
 ) -> KeyRequest:
     if not 1 <= number <= settings.max_keys_per_request:
         raise BadRequest(f"number: {_short(number)} is not within 1..{settings.max_keys_per_request}")
@@ -149,7 +159,7 @@ def _checked(
         raise BadRequest(
             f"size: {_short(size_bits)} bits are not within {settings.min_key_bits}..{settings.max_key_bits}"
         )
-    return KeyRequest(number=number, size_bits=size_bits, with_link=with_link)
+    return KeyRequest(number=number, size_bits=size_bits, with_link=with_link, also=also)
 
 
 def _short(number: int) -> str:

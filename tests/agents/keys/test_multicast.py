@@ -15,9 +15,18 @@ from tests.agents.keys.network import APP, MASTER, SLAVE, Network, uid
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.frames import Ask, Batch, Keeper, Sealed
-from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, RelayTrouble, Route, SuppliedKey
+from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.plan import (
+    AssociationPlan,
+    AssociationWanted,
+    KeyPlan,
+    RelayTrouble,
+    Route,
+    SuppliedKey,
+)
 from keyweave_agents.keys.wire import decode
-from keyweave_core.errors import InvalidInput
+from keyweave_core.errors import InvalidInput, Refused
+from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import LinkId, SaeId
 
 LEAVES = {3: SLAVE, 4: SaeId("sae-fourth"), 5: SaeId("sae-fifth")}
@@ -211,6 +220,55 @@ def test_a_pair_alone_is_served_before_a_group() -> None:
     source = network.plans[1]
     network.planes[1].configure(replace(source, associations=(*source.associations, pair)))
     assert network.draw(1) == (), "keys of three are no keys of two"
+
+
+def group(network: Network, *also: SaeId) -> Request:
+    request = Request(
+        server=MASTER, client=SLAVE, also=also, number=1, size_bits=256, qos=AppQos(), priority=0
+    )
+    network.planes[1].supply.request(request)
+    network.gather()
+    return request
+
+
+def test_a_master_asks_for_several_slaves_at_once() -> None:
+    network = grown()
+    network.settle()
+    request = group(network, LEAVES[4], LEAVES[5])
+    assert request.keys is not None
+    keys = network.planes[1].supply.collect(request)
+    assert all(len(fetch(network, leaf, keys)) == 1 for leaf in LEAVES)
+    assert group(network, SaeId("sae-elsewhere")).keys is None, "one of them is no client here"
+
+
+def test_the_controller_is_asked_for_all_slaves_together_and_may_refuse_them_together() -> None:
+    network = Network([(1, 2), (2, 3), (2, 4), (4, 5)])
+    network.start()
+    request = group(network, LEAVES[5], LEAVES[4], LEAVES[4])
+    pair = network.request()
+    assert [one for one in network.events[1] if isinstance(one, AssociationWanted)] == [
+        AssociationWanted(
+            server=MASTER,
+            clients=(SLAVE, *sorted((LEAVES[4], LEAVES[5]))),
+            qos=AppQos(clients_shared_keys_required=True),
+        ),
+        AssociationWanted(server=MASTER, clients=(SLAVE,), qos=AppQos()),
+    ]
+    (listed,) = network.planes[1].snapshot().waiting
+    assert listed.clients == (SLAVE,), "the tree lists pairs"
+    network.planes[1].supply.refuse(MASTER, (SLAVE, LEAVES[4]), ("no path",))
+    assert isinstance(pair.error, Refused)
+    assert not request.ended
+    for number, plan in plans(network).items():
+        network.plans[number] = plan
+        network.planes[number].configure(plan)
+    network.settle()
+    assert request.keys is not None
+    second = Network([(1, 2), (2, 3), (2, 4), (4, 5)])
+    second.start()
+    request = group(second, LEAVES[4])
+    second.planes[1].supply.refuse(MASTER, (LEAVES[4], SLAVE), ("no tree",))
+    assert isinstance(request.error, Refused)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Asked:
     deadline_s: float
     qos: AppQos | None
     priority: int
+    also: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,8 +68,9 @@ class KeyModel:
         *,
         qos: AppQos | None = None,
         priority: int = 0,
+        also: tuple[SaeId, ...] = (),
     ) -> tuple[SuppliedKey, ...]:
-        self.asked.append(Asked(caller, client, number, size_bits, deadline_s, qos, priority))
+        self.asked.append(Asked(caller, client, number, size_bits, deadline_s, qos, priority, also))
         if self.gate is not None:
             try:
                 await self.gate.wait()

@@ -190,6 +190,24 @@ async def test_an_empty_list_of_further_slaves_is_no_multicast(service: Any) -> 
     assert (await service.ask("alice", "POST", TO_BOB, {"additional_slave_SAE_IDs": []}))[0] == 200
 
 
+async def test_further_slaves_get_the_same_keys_where_that_is_offered(service_with: Any) -> None:
+    service = await service_with(max_additional_slaves=2)
+    assert (await service.ask("alice", "GET", "/api/v1/keys/bob/status"))[1]["max_SAE_ID_count"] == 2
+    further = ["carol", "urn:sae:site/1:dora"]
+    status, _ = await service.ask("alice", "POST", TO_BOB, {"additional_slave_SAE_IDs": further})
+    assert status == 200
+    assert service.model.asked[-1].also == tuple(further)
+    for wrong, message in (
+        (["carol", "dora", "emil"], "3 entries, max_SAE_ID_count is 2"),
+        (["carol", "a\nb"], "is no SAE id"),
+        ([""], "is no SAE id"),
+        (["alice"], "master and slave are the same SAE"),
+    ):
+        status, answer = await service.ask("alice", "POST", TO_BOB, {"additional_slave_SAE_IDs": wrong})
+        assert (status, message in answer["message"]) == (400, True)
+    assert len(service.model.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
