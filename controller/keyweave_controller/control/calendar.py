@@ -93,7 +93,17 @@ def room_between(
     starts_at = max(starts_at, at)
     if ends_at is not None and ends_at <= starts_at:
         raise ValueError(f"no time between {starts_at} s and {ends_at} s")
-    loads = list(_loads(link, at, beside, expiry_of, without))
+    return _room(state, link, list(_loads(link, at, beside, expiry_of, without)), starts_at, ends_at, at)
+
+
+def _room(
+    state: NetworkState,
+    link: LinkRecord,
+    loads: Sequence[Load],
+    starts_at: float,
+    ends_at: float | None,
+    at: float,
+) -> int:
     windows = facts.windows_of(state, link)
     if windows is None:
         return usable_bps(link, state.policy) - _peak(loads, starts_at, inf if ends_at is None else ends_at)
@@ -135,6 +145,7 @@ def next_time_that_fits(
     at: float | None = None,
     beside: Sequence[PathRecord] = (),
     expiry_of: ExpiryOf = never,
+    without: AppId | None = None,
 ) -> float | None:
     """From when all of these links can carry a rate for so long (None: for ever); None: not by `horizon`.
 
@@ -143,16 +154,15 @@ def next_time_that_fits(
     """
     now = after if at is None else at
 
+    promised = [(link, list(_loads(link, now, beside, expiry_of, without))) for link in links]
+
     def fits(moment: float) -> bool:
         ends_at = None if duration_s is None else moment + duration_s
-        return all(
-            room_between(state, link, moment, ends_at, at=now, beside=beside, expiry_of=expiry_of) >= rate_bps
-            for link in links
-        )
+        return all(_room(state, link, loads, moment, ends_at, now) >= rate_bps for link, loads in promised)
 
     moments = {after}
-    for link in links:
-        moments.update(one.ends_at for one in _loads(link, now, beside, expiry_of, None))
+    for link, loads in promised:
+        moments.update(one.ends_at for one in loads)
         moments.update(moment for one in facts.windows_of(state, link) or () for moment in _ends(one))
     ahead = sorted(moment for moment in moments if after <= moment <= horizon)
     return next((moment for moment in ahead[:MOST_MOMENTS] if fits(moment)), None)
