@@ -12,9 +12,10 @@ from dataclasses import replace
 from time import process_time
 
 from benchmarks.figures import quantile
-from keyweave_controller.control.optical.compute import compute_channels, holder
+from keyweave_controller.control.optical.compute import compute_channels
 from keyweave_controller.control.optical.equipment import ClassicalChannel, Fibre, Module, Switch
 from keyweave_controller.control.optical.grid import Band
+from keyweave_controller.control.optical.hearing import holder
 from keyweave_controller.control.optical.layout import Layout
 from keyweave_controller.control.optical.noise import Scatter, predict
 from keyweave_controller.control.optical.plant import Plant

@@ -8,13 +8,14 @@ among equals least loss, then the lowest channel, then names.
 When nothing will do, the reasons begin with the obstacle of the candidate that came furthest.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
-from keyweave_controller.control.optical.equipment import Module, ModuleRef, QuantumChannel
-from keyweave_controller.control.optical.grid import Band, band_of, channel_name, clash
+from keyweave_controller.control.optical.equipment import ModuleRef, QuantumChannel
+from keyweave_controller.control.optical.grid import Band, band_of, channel_name
+from keyweave_controller.control.optical.hearing import Heard, shortfall
 from keyweave_controller.control.optical.layout import Layout, Route
-from keyweave_controller.control.optical.noise import Prediction, Scatter, disturbed, predict
+from keyweave_controller.control.optical.noise import Scatter
 from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.optical.wishes import (
     ChannelWish,
@@ -23,9 +24,7 @@ from keyweave_controller.control.optical.wishes import (
     Stage,
     module_pairs,
 )
-from keyweave_core.model.units import show_rate
-from keyweave_core.physics.profiles import PROFILES
-from keyweave_core.physics.rates import Disturbance, LinkFigures, link_figures
+from keyweave_core.physics.rates import LinkFigures
 
 _REASONS_MOST = 3
 
@@ -93,6 +92,8 @@ class _Search:
         self._wish = wish
         self._least_bps = max(1, wish.demand_bps)
         self._scatter = Scatter(layout)
+        self._found: dict[tuple[str, str, Band], list[Route]] = {}
+        self._hearings: dict[Hashable, Heard] = {}
         self._without = wish.without_fibres | {
             fibre.name for fibre in layout.plant.fibres if not wish.without_ducts.isdisjoint(fibre.ducts)
         }
@@ -118,10 +119,11 @@ class _Search:
         """Routes whose loss both modules bear, least loss first."""
         bound_db = min(pair.transmitter.max_absorption_db, pair.receiver.max_absorption_db)
         start, end = (self._layout.point_of(module) for module in (pair.transmitter, pair.receiver))
-        number = max(1, self._wish.routes)
-        none = True
-        for route in self._layout.routes(start, end, band, without=self._without, number=number):
-            none = False
+        routes = self._routes(start, end, band)
+        if not routes:
+            text = f"no way from {start} to {end} through fibres in service without amplifiers"
+            self._ended(Stage.ROUTE, text + (" that are not excluded" if self._without else ""))
+        for route in routes:
             over_db = route.loss_db - bound_db
             if over_db > 0:
                 self._ended(
@@ -132,38 +134,27 @@ class _Search:
                 )
                 return  # the next ones lose more
             yield route
-        if none:
-            text = f"no way from {start} to {end} through fibres in service without amplifiers"
-            self._ended(Stage.ROUTE, text + (" that are not excluded" if self._without else ""))
 
     def _over(self, route: Route, pair: ModulePair, band: Band, channels: list[int]) -> Iterator[Candidate]:
         """The candidates of one route: its quietest free wavelengths that meet the demand."""
-        sources = self._scatter.sources(route, pair.transmitter.site, band)
+        over = f"over {', '.join(route.fibres)}"
+        heard = self._heard(route, pair, band)
         quiet: list[tuple[float, int]] = []
         blocked = ""
         for channel in channels:
-            by = holder(self._layout, self._wish.link, route.fibres, channel, modules=pair.refs)
+            by = heard.holder(channel)
             if by:
                 blocked = blocked or f"{channel_name(channel)} by {by}"
-                continue
-            seen = disturbed(self._scatter, sources, pair.receiver, route.loss_db, channel)
-            quiet.append((seen.noise_counts + seen.excess_noise, channel))
-        over = f"over {', '.join(route.fibres)}"
+            else:
+                quiet.append((heard.noise(channel), channel))
         if not quiet:
             text = f"{over}: every wavelength that modules {pair.name} share is taken, {blocked}"
             self._ended(Stage.TAKEN, text)
         for _, channel in sorted(quiet)[: self.number]:
-            seen_there = predict(
-                self._scatter,
-                sources,
-                receiver=pair.receiver,
-                loss_db=route.loss_db,
-                channel=channel,
-                calibration=self._wish.calibration,
-            )
-            if seen_there.figures.skr_bps < self._least_bps:
-                why = shortfall(seen_there, pair.receiver, self._wish.demand_bps, self._wish.calibration)
-                gap = self._least_bps - seen_there.figures.skr_bps
+            seen = heard.predict(channel)
+            if seen.figures.skr_bps < self._least_bps:
+                why = shortfall(seen, pair.receiver, self._wish.demand_bps, self._wish.calibration)
+                gap = self._least_bps - seen.figures.skr_bps
                 self._ended(Stage.RATE, f"{over} on {channel_name(channel)}: {why}", gap=gap)
                 return  # the others are noisier
             yield Candidate(
@@ -173,56 +164,33 @@ class _Search:
                 channel=channel,
                 loss_db=route.loss_db,
                 km=route.km,
-                figures=seen_there.figures,
-                noise_w_per_nm=seen_there.noise_w_per_nm,
-                loudest=seen_there.loudest,
+                figures=seen.figures,
+                noise_w_per_nm=seen.noise_w_per_nm,
+                loudest=seen.loudest,
                 ducts=self._layout.ducts_of(route.fibres),
             )
 
+    def _routes(self, start: str, end: str, band: Band) -> list[Route]:
+        key = (start, end, band)
+        if key not in self._found:
+            number = max(1, self._wish.routes)
+            self._found[key] = list(
+                self._layout.routes(start, end, band, without=self._without, number=number)
+            )
+        return self._found[key]
+
+    def _heard(self, route: Route, pair: ModulePair, band: Band) -> Heard:
+        """The route as a receiver of this kind hears it; pairs that differ in bounds alone share it."""
+        taker = pair.receiver
+        turns = self._layout.shared.intersection(pair.refs)
+        start = pair.transmitter.site
+        key = (route.fibres, start, taker.profile, taker.filter_nm, taker.gate_ns, turns, band)
+        if key not in self._hearings:
+            sources = self._scatter.sources(route, start, band)
+            self._hearings[key] = Heard(
+                self._layout, self._scatter, self._wish, route=route, sources=sources, pair=pair
+            )
+        return self._hearings[key]
+
     def _ended(self, stage: Stage, text: str, *, gap: float = 0.0) -> None:
         self.obstacles.append(Obstacle(stage=stage, gap=gap, text=text))
-
-
-def holder(
-    layout: Layout,
-    link: str,
-    fibres: tuple[str, ...],
-    channel: int,
-    *,
-    modules: tuple[ModuleRef, ...] = (),
-    among: Set[str] | None = None,
-) -> str:
-    """What has this wavelength, or one too near, on one of the fibres; '' when it is free on all.
-
-    The light of `link` itself does not count, nor that of links that take turns with it at one of its
-    `modules`; of other links only those `among`, when given.
-    """
-    guard = layout.plant.guard_channels
-    in_turn = layout.shared.intersection(modules)
-    for name in fibres:
-        for classical in layout.classical.get(name, ()):
-            if clash(classical.channel, channel, guard):
-                return f"classical channel {classical.name} on {name}"
-        for quantum in layout.quantum.get(name, ()):
-            counts = quantum.link != link and in_turn.isdisjoint((quantum.transmitter, quantum.receiver))
-            counts = counts and (among is None or quantum.link in among)
-            if counts and clash(quantum.channel, channel):
-                return f"link {quantum.link} on {name}"
-    return ""
-
-
-def shortfall(seen: Prediction, receiver: Module, demand_bps: int, calibration: float) -> str:
-    """Why a predicted rate does not do: what is missing, and whose fault it is."""
-    rate_bps = seen.figures.skr_bps
-    text = f"the predicted {show_rate(rate_bps)} "
-    if demand_bps > 0:
-        text += f"is {show_rate(demand_bps - rate_bps)} below the demand of {show_rate(demand_bps)}"
-    else:
-        text += "is no key"
-    dark = link_figures(PROFILES[receiver.profile], seen.loss_db, Disturbance(), calibration=calibration)
-    if seen.loudest and dark.skr_bps > rate_bps:
-        return (
-            f"{text} because of classical channel {seen.loudest} "
-            f"({show_rate(dark.skr_bps)} without any classical light)"
-        )
-    return f"{text} because of the loss of {seen.loss_db:.2f} dB"

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from keyweave_controller.control.optical.compute import Candidate, channels_on, holder, shortfall
+from keyweave_controller.control.optical.compute import Candidate, channels_on
 from keyweave_controller.control.optical.equipment import ClassicalChannel, QuantumChannel
 from keyweave_controller.control.optical.grid import band_of, channel_name, clash
+from keyweave_controller.control.optical.hearing import holder, shortfall
 from keyweave_controller.control.optical.layout import Layout
 from keyweave_controller.control.optical.noise import Prediction, Scatter, predict
 from keyweave_controller.control.optical.plant import Plant
