@@ -123,10 +123,6 @@ class Service:
             yield "disjoint paths cannot all visit the same included nodes and links"
         if self.service_class is ServiceClass.BEST_EFFORT and self.protection is Protection.ONE_TO_ONE:
             yield "best effort reserves nothing, so nothing can stand by for it"
-        if self.protection is not Protection.RESTORATION and (
-            self.constraints.include_links or self.constraints.include_nodes
-        ):
-            yield "disjoint paths cannot all cross the same links or nodes: protection excludes includes"
 
 
 DEFAULT_SERVICE = Service()

@@ -15,18 +15,17 @@ from keyweave_controller.control.configuration import (
     MAX_NAME,
     ConfiguredAssociation,
     OperatorConfiguration,
-    Policy,
     Tariff,
     Tenant,
 )
 from keyweave_controller.control.state import NetworkState
+from keyweave_controller.control.strategies import STRATEGIES
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import reading, views
+from keyweave_controller.northbound import planning_views, policy_views, reading, views, wishes
 from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import unary
 from keyweave_controller.northbound.configuring import Configurator
-from keyweave_controller.northbound.refusals import InvalidField, Lacking, NotKnown
-from keyweave_core.errors import Refused
+from keyweave_controller.northbound.refusals import Declined, InvalidField, Lacking, NotKnown
 from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 
@@ -47,7 +46,8 @@ class ConfigurationService(pb_grpc.ConfigurationServicer):
     @unary(changes=True)
     async def SetPolicy(self, request: pb.SetPolicyRequest, caller: Caller) -> pb.PolicyReply:
         """Another policy, or that of the settings again."""
-        policy = _policy(request.policy) if request.HasField("policy") else None
+        in_force = self._engine.network.policy
+        policy = policy_views.read(request.policy, in_force) if request.HasField("policy") else None
         await self._change(lambda now: replace(now, policy=policy), caller)
         return self._policy()
 
@@ -108,7 +108,7 @@ class ConfigurationService(pb_grpc.ConfigurationServicer):
         self, request: pb.PutConfiguredRequest, caller: Caller
     ) -> pb.ConfiguredAssociation:
         """Ask for an association, or change it."""
-        wanted = _configured(request.association)
+        wanted = _configured(self._state, request.association)
 
         def put(now: OperatorConfiguration) -> OperatorConfiguration:
             named = {one.name: one for one in now.associations} | {wanted.name: wanted}
@@ -136,26 +136,21 @@ class ConfigurationService(pb_grpc.ConfigurationServicer):
         self, make: Callable[[OperatorConfiguration], OperatorConfiguration], caller: Caller
     ) -> None:
         answer = await self._configurator.change(make, requester=caller.name)
+        instead = planning_views.alternatives(answer.alternatives)
         if any("bit/s" in reason for reason in answer.reasons):
-            raise Lacking(*answer.reasons)
+            raise Lacking(*answer.reasons, alternatives=instead)
         if answer.reasons:
-            raise Refused(*answer.reasons)
+            raise Declined(*answer.reasons, alternatives=instead)
 
     @property
     def _state(self) -> NetworkState:
         return self._engine.network.state
 
     def _policy(self) -> pb.PolicyReply:
-        policy = self._engine.network.policy
         return pb.PolicyReply(
-            policy=pb.Policy(
-                default_min_bandwidth_bps=policy.default_min_bandwidth_bps,
-                max_relay_hops=policy.max_relay_hops,
-                usable_share=policy.usable_share,
-                wait_to_restore_s=policy.wait_to_restore_s,
-                closed_kept=policy.closed_kept,
-            ),
+            policy=policy_views.shown(self._engine.network.policy),
             configured=self._configurator.current.policy is not None,
+            strategies=sorted(STRATEGIES),
         )
 
     def _tariff(self) -> pb.TariffReply:
@@ -176,20 +171,8 @@ class ConfigurationService(pb_grpc.ConfigurationServicer):
             expires_at=views.timestamp(one.expires_at),
             tenant=one.tenant,
             app_id=app_id,
+            service=views.service(one.service),
         )
-
-
-def _policy(wish: pb.Policy) -> Policy:
-    try:
-        return Policy(
-            default_min_bandwidth_bps=wish.default_min_bandwidth_bps,
-            max_relay_hops=wish.max_relay_hops,
-            usable_share=wish.usable_share,
-            wait_to_restore_s=wish.wait_to_restore_s,
-            closed_kept=wish.closed_kept,
-        )
-    except ValueError as error:
-        raise InvalidField("policy", str(error)) from error
 
 
 def _tariff(wish: pb.Tariff) -> Tariff:
@@ -228,15 +211,17 @@ def _tenant_view(one: Tenant, use: tenants.Use) -> pb.Tenant:
     )
 
 
-def _configured(wish: pb.ConfiguredAssociation) -> ConfiguredAssociation:
+def _configured(state: NetworkState, wish: pb.ConfiguredAssociation) -> ConfiguredAssociation:
+    expires_at = views.seconds(wish.expires_at) if wish.HasField("expires_at") else None
     return ConfiguredAssociation(
         name=_name("association.name", wish.name),
         source=reading.sae("association.source", wish.source),
         destination=reading.sae("association.destination", wish.destination),
         qos=reading.qos("association.qos", wish.qos),
         priority=wish.priority,
-        expires_at=views.seconds(wish.expires_at) if wish.HasField("expires_at") else None,
+        expires_at=expires_at,
         tenant=wish.tenant,
+        service=wishes.service(state, "association.service", wish.service, expires_at=expires_at),
     )
 
 

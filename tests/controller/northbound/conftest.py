@@ -2,16 +2,18 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
 from keyweave_controller.control.actions import NodeEdit
-from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.configuration import LinkFacts, Policy
 from keyweave_controller.control.events import InventoryNode, LinkMeasure, LinksMeasured, NodeRead
 from keyweave_controller.engine.loop import ControllerEngine
+from keyweave_controller.engine.simulation import Span, simulate
 from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.settings import CallerRole, CallerSettings, GrpcSettings
@@ -165,21 +167,29 @@ def viewer_tls(pki: LabPki) -> TlsSettings:
     return pki.operator("viewer")
 
 
-@pytest.fixture
-async def bench(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIterator[Bench]:
-    """A controller over three obedient nodes in a line."""
+@asynccontextmanager
+async def running_bench(
+    store: Path,
+    pki: LabPki,
+    server_tls: TlsSettings,
+    nodes: Mapping[str, Node],
+    inventory: tuple[InventoryNode, ...],
+    link_facts: tuple[LinkFacts, ...] = (),
+) -> AsyncIterator[Bench]:
+    """A controller over obedient nodes, and its endpoint."""
     clock = SystemClock()
     engine = ControllerEngine(
-        store_url=f"sqlite:///{tmp_path / 'store.sqlite'}",
+        store_url=f"sqlite:///{store / 'store.sqlite'}",
         clock=clock,
         policy=Policy(),
-        inventory=tuple(InventoryNode(name=name) for name in NAMES),
+        inventory=inventory,
+        link_facts=link_facts,
         ask_limit_s=1.0,
     )
     agents = ObedientAgents()
     running = asyncio.create_task(engine.run(agents))
-    for name in NAMES:
-        engine.submit(NodeRead(at=clock.now(), name=name, node=line_node(name)))
+    for name, node in nodes.items():
+        engine.submit(NodeRead(at=clock.now(), name=name, node=node))
     numbers = iter(range(1_000_000))
     northbound = GrpcNorthbound(
         settings=GrpcSettings(
@@ -199,14 +209,60 @@ async def bench(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIt
     bench.port = northbound.bind()
     await northbound.start(engine, Configurator(engine, clock, lambda: f"c-{next(numbers)}"))
     async with asyncio.timeout(10):
-        while len(engine.network.nodes) < len(NAMES):
+        while len(engine.network.nodes) < len(nodes):
             await asyncio.sleep(0.01)
-    yield bench
-    for channel in bench.channels:
-        await channel.close()
-    await northbound.stop(0.1)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    try:
+        yield bench
+    finally:
+        for channel in bench.channels:
+            await channel.close()
+        await northbound.stop(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIterator[Bench]:
+    """A controller over three obedient nodes in a line."""
+    nodes = {name: line_node(name) for name in NAMES}
+    inventory = tuple(InventoryNode(name=name) for name in NAMES)
+    async with running_bench(tmp_path, pki, server_tls, nodes, inventory) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def square(tmp_path: Path, pki: LabPki, server_tls: TlsSettings) -> AsyncIterator[Bench]:
+    """Norte - Este - Sur and, narrower, Norte - Oeste - Sur. Both fibres at Sur lie in one duct.
+
+    The inventory trusts Oeste less, and both transit nodes are of other domains.
+    """
+    spans = [
+        Span(a="Norte", b="Este", skr_bps=100_000),
+        Span(a="Este", b="Sur", skr_bps=100_000),
+        Span(a="Norte", b="Oeste", skr_bps=20_000),
+        Span(a="Oeste", b="Sur", skr_bps=20_000),
+    ]
+    names = ("Norte", "Este", "Sur", "Oeste")
+    nodes = simulate(spans, {name: (f"sae-{name.lower()}",) for name in names})
+    inventory = (
+        InventoryNode(name="Norte"),
+        InventoryNode(name="Este", domain="east"),
+        InventoryNode(name="Sur"),
+        InventoryNode(name="Oeste", trust=40, domain="west"),
+    )
+    known = (
+        LinkFacts(link="Este-Sur", risk_groups=("duct7",), latency_ms=2.0),
+        LinkFacts(link="Oeste-Sur", risk_groups=("duct7",)),
+    )
+    trees = {node.name: node.tree() for node in nodes.values()}
+    async with running_bench(tmp_path, pki, server_tls, trees, inventory, known) as bench:
+        yield bench
+
+
+@pytest.fixture
+def planner(square: Bench, operator_tls: TlsSettings) -> Caller:
+    """The operator of the square."""
+    return Caller(square.channel(operator_tls))
 
 
 @pytest.fixture

@@ -135,7 +135,8 @@ async def test_questions(operator, viewer):
     ):
         await refused(viewer.planning.ComputePaths(request), code)
     for request, code in (
-        (pb.WhatIfRequest(fail_link_ids=["x"]), grpc.StatusCode.INVALID_ARGUMENT),
+        (pb.WhatIfRequest(fail_link_ids=["x"]), grpc.StatusCode.NOT_FOUND),
+        (pb.WhatIfRequest(fail_link_ids=[""]), grpc.StatusCode.INVALID_ARGUMENT),
         (pb.WhatIfRequest(fail_link_ids=[opened.app_id]), grpc.StatusCode.NOT_FOUND),
         (pb.WhatIfRequest(add_demands=[pb.Demand(id="d")] * 2), grpc.StatusCode.INVALID_ARGUMENT),
     ):
