@@ -7,7 +7,16 @@ whoever asked hears them. Asking twice for the same pair makes one association.
 
 from dataclasses import replace
 
-from keyweave_controller.control import admission, changes, placement, planning, scheduling, tenants, waiting
+from keyweave_controller.control import (
+    admission,
+    changes,
+    granting,
+    placement,
+    planning,
+    scheduling,
+    tenants,
+    waiting,
+)
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
@@ -173,8 +182,7 @@ def open_between(
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
         return beyond
-    ahead = service.starts_at is not None and service.starts_at > turn.at
-    placed = placement.place(turn, wanted, may_move=not ahead)
+    placed = granting.grant(turn, wanted)
     if not isinstance(placed, Placement):
         return placed
     state.serial += 1
@@ -234,7 +242,7 @@ def review_displaced(turn: Turn) -> None:
         association = turn.state.associations.get(app_id)
         if association is None or association.state is not AssociationState.WAITING:
             continue
-        placed = placement.place(turn, placement.as_it_is(association), may_move=False)
+        placed = granting.grant(turn, placement.as_it_is(association), others_move=False)
         if isinstance(placed, Placement):
             _go(turn, association, placed)
         else:
@@ -289,7 +297,7 @@ def change(
         wanted = replace(placement.as_it_is(association), qos=qos, priority=priority, service=granted)
         routes = _kept(turn, association, wanted) if other else ()
         if not routes:
-            placed = placement.place(turn, wanted, beside=association.paths, may_move=False)
+            placed = granting.grant(turn, wanted, beside=association.paths, others_move=False)
             if not isinstance(placed, Placement):
                 return placed
             routes = placed.routes

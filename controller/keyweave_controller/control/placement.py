@@ -1,8 +1,8 @@
-"""Where an association may run, and what has to make room for it.
+"""Where an association may run as things are.
 
-Rule of this file: decides and changes nothing; `associations` and `recovery` act on what it says. A demand
-gets its ways as the strategy of its class picks them; when none fits, others are asked to move hitlessly;
-when that does not help either, those of lower priority that may be preempted give way.
+Rule of this file: decides and changes nothing; `granting`, `recovery` and `scheduling` act on what it says. A
+demand gets its ways as the strategy of its class picks them, as many and as far apart as its protection
+wants.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,13 +49,8 @@ class Placement:
     evicted: tuple[AppId, ...] = ()
 
 
-def place(
-    turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = (), may_move: bool = True
-) -> Placement | tuple[str, ...]:
-    """Where it may run now, or why it may not.
-
-    `beside`: the paths that it has, which it would give back. `may_move`: others may be moved or preempted.
-    """
+def place(turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> Placement | tuple[str, ...]:
+    """Where it may run as things are, or why it may not. `beside`: paths that it has and would give back."""
     state, mesh = turn.state, turn.mesh
     if wanted.source == wanted.destination:
         obstacles = tuple(topology.node_obstacles(state.nodes.get(wanted.source)))

@@ -86,7 +86,7 @@ def review(turn: Turn, changed: frozenset[LinkId]) -> None:
         if _booked_routes(turn, association):
             _tell(turn, association, ())
             continue
-        placed = placement.place(turn, placement.as_it_is(association), may_move=False)
+        placed = placement.place(turn, placement.as_it_is(association))
         if isinstance(placed, Placement):
             book(turn, association, placed.routes)
         else:

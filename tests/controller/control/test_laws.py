@@ -255,7 +255,7 @@ def test_promises_hold_nothing_leaks_and_nodes_end_as_they_should(seed: int, ope
         history.show.feed(
             AssociationClosed(at=history.show.now, request_id=f"x{one.app_id}", app_id=one.app_id)
         )
-    history.show.settle()
+    history.show.advance(5.0)
     assert not any(sums(network).values())
     assert not any(node.links or node.applications for node in history.nodes.values())
     assert not state.leftovers
