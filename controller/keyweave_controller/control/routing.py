@@ -146,11 +146,12 @@ def restrictions(
                 own = state.links[link_id].reserved_bps.get(path.link_id, 0)
                 rooms[link] = rooms.get(link, mesh.room[link]) + own
     bounds = wish.constraints
-    if bounds == _NONE:
+    if _binds_links(bounds):
+        for link_id, link in mesh.link_place.items():
+            if next(link_refusals(state, state.links[link_id], bounds), None) is not None:
+                rooms[link] = CLOSED
+    if not _binds_nodes(bounds):
         return rooms, []
-    for link_id, link in mesh.link_place.items():
-        if next(link_refusals(state, state.links[link_id], bounds), None) is not None:
-            rooms[link] = CLOSED
     ends = (wish.source, wish.destination)
     barred = [
         place
@@ -160,7 +161,20 @@ def restrictions(
     return rooms, barred
 
 
-_NONE = Constraints()
+def _binds_links(bounds: Constraints) -> bool:
+    """`link_refusals` may say something."""
+    return bool(
+        bounds.exclude_links
+        or bounds.exclude_risks
+        or bounds.technologies
+        or bounds.min_stored_bits
+        or bounds.max_key_age_s is not None
+    )
+
+
+def _binds_nodes(bounds: Constraints) -> bool:
+    """`node_refusals` may say something."""
+    return bool(bounds.exclude_nodes or bounds.min_trust or bounds.domains)
 
 
 def _later(wish: RouteWish, at: float) -> bool:
