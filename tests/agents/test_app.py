@@ -28,7 +28,7 @@ from tests.agents.row import (
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppStatus
-from keyweave_core.model.ids import AppId, SaeId
+from keyweave_core.model.ids import AppId, LinkId, SaeId
 from keyweave_core.model.link import LinkStatus, LinkType, VirtualSpec
 from keyweave_core.model.notifications import Alarm, ApplicationNew, Event, LinkDown, Notification
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
@@ -103,8 +103,35 @@ async def test_keys_over_a_relay_from_the_first_request_to_both_ends(grow: Grow)
             if link.type is LinkType.PHYS:
                 assert link.pool is not None
                 assert link.pool.stored_bits > 0
+                assert link.pool.oldest_age_s is not None
                 assert link.performance.skr_bps
                 assert link.performance.qber is not None
+
+
+async def test_keys_go_in_shares_over_the_links_that_a_controller_lists(grow: Grow) -> None:
+    row = await grow("abc")
+    await join(row, "abc")
+    await key_pairs(row, "a", "c")
+    second = LinkId("00000000-0000-4000-8000-000000000001")
+    for letter in "abc":
+        await row.write(letter, put_links=[replace(link_entry("abc", letter), link_id=second)])
+    entries = {letter: app_entry("abc", letter) for letter in "ac"}
+    (first,) = entries["a"].backing_link_ids
+    for letter, backing in (("c", (first, second)), ("a", (second, first))):
+        await row.write(letter, put_applications=[replace(entries[letter], backing_link_ids=backing)])
+    wish = {"extension_optional": [{"keyweave_relay_link": True}], "number": 64}
+    async with row.application("a") as master, row.application("c") as slave:
+
+        async def shared() -> bool:
+            answer = await master.post(f"/{sae('c')}/enc_keys", json=wish)
+            keys = answer.json()["keys"]
+            ids = {"key_IDs": [{"key_ID": key["key_ID"]} for key in keys]}
+            same = (await slave.post(f"/{sae('a')}/dec_keys", json=ids)).json()["keys"]
+            assert [key["key"] for key in same] == [key["key"] for key in keys]
+            links = keys[-1]["key_extension"].get("keyweave_relay_links")
+            return bool(links == sorted((first, second)))
+
+        await until(shared)
 
 
 async def test_both_ends_of_a_fibre_tell_the_same_link(grow: Grow) -> None:

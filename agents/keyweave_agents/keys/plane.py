@@ -72,7 +72,7 @@ class KeyPlane:
             session = LinkSession(pool, self._sender(link_id))
             self.sessions[link_id] = session
             self._gauges[link_id] = _Gauge()
-            self.relay.add_session(session)
+            self.relay.routes.add_session(session)
 
     def _sender(self, link_id: LinkId) -> Callable[[bytes], None]:
         return lambda frame: self._outbox.append((link_id, frame))
@@ -153,7 +153,7 @@ class KeyPlane:
             waiting=self.supply.waiting(),
             active_routes=frozenset(
                 route.link_id
-                for route in self.relay.routes().values()
+                for route in self.relay.routes.all()
                 if all(hop is None or hop in peers for hop in (route.prev_hop, *route.next_hops))
             ),
             peers_up=peers,

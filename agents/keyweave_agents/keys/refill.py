@@ -92,12 +92,12 @@ class Refill:
     def _spendable(self, association: Association) -> int | None:
         """Bytes that a batch and its tag may take on each of the links; None when one leads nowhere."""
         links = association.plan.links
-        if not links or not all(self._relay.leads_on(link_id) for link_id in links):
+        if not links or not all(self._relay.routes.leads_on(link_id) for link_id in links):
             association.blocked = "no path is configured"
             return None
         sessions = []
         for link_id in links:
-            over = self._relay.next_sessions(link_id)
+            over = self._relay.routes.next_sessions(link_id)
             if not over:
                 which = f" of virtual link {link_id}" if len(links) > 1 else ""
                 association.blocked = Reason.NEXT_HOP_DOWN.value + which
@@ -189,7 +189,7 @@ class Refill:
         Keys that are split, or shall be, are given up instead, and others made (see `split`).
         """
         links = association.plan.links
-        link_id = links[0] if links and self._relay.leads_on(links[0]) else None
+        link_id = links[0] if links and self._relay.routes.leads_on(links[0]) else None
         now_s = self._clock.monotonic()
         for lane in association.lanes.values():
             for flight in list(lane.flights.values()):

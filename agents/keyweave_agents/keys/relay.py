@@ -25,7 +25,7 @@ acknowledgement of any of them means that all arrived and the keys are stored.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from keyweave_agents.keys.frames import (
@@ -42,6 +42,7 @@ from keyweave_agents.keys.frames import (
     Reason,
     Sealed,
 )
+from keyweave_agents.keys.hints import Hints
 from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import (
@@ -54,6 +55,7 @@ from keyweave_agents.keys.records import (
     Record,
     Sent,
 )
+from keyweave_agents.keys.routes import RouteTable
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.split import combine
 from keyweave_agents.keys.wire import encode
@@ -77,31 +79,18 @@ class Relay:
         self._node_id = node_id
         self._endpoint = endpoint
         self._most = most_records
-        self._routes: dict[LinkId, Route] = {}
-        self._sessions: dict[NodeId, list[LinkSession]] = {}
+        self.routes = RouteTable()
+        self.hints = Hints(self.routes, endpoint)
         self._open: dict[BatchKey, Record] = {}
         self._done: OrderedDict[BatchKey, Record] = OrderedDict()
         self._stuck: dict[BatchKey, None] = {}  # open ones that wait for pad, connection or association
         self._unacked: dict[BatchKey, None] = {}  # done ones whose ack waits for pad
         self._complaints = Complaints(endpoint)
 
-    def add_session(self, session: LinkSession) -> None:
-        """A physical link of this node."""
-        self._sessions.setdefault(session.remote, []).append(session)
-
     @property
     def open_batches(self) -> int:
         """Batches not yet acknowledged."""
         return len(self._open)
-
-    def routes(self) -> dict[LinkId, Route]:
-        """The configured routes."""
-        return self._routes
-
-    def leads_on(self, link_id: LinkId) -> bool:
-        """Whether a virtual link has a next hop here."""
-        route = self._routes.get(link_id)
-        return route is not None and route.next_hop is not None
 
     def carries(self, batch_id: bytes, link_id: LinkId) -> bool:
         """Whether a batch is under way here over that virtual link."""
@@ -109,24 +98,12 @@ class Relay:
 
     def set_routes(self, routes: Iterable[Route], now_s: float) -> None:
         """Hold exactly these; what was under way over others is forgotten."""
-        self._routes = {route.link_id: route for route in routes}
+        self.routes.set(routes)
         for record in [*self._open.values(), *self._done.values()]:
-            if record.batch.link_id not in self._routes:
+            if record.batch.link_id not in self.routes:
                 self._forget(record)
-        self._complaints.keep_only(self._routes)
+        self._complaints.keep_only(self.routes)
         self.resume(now_s)
-
-    def next_sessions(self, link_id: LinkId) -> list[LinkSession]:
-        """The connected physical links that a batch takes from here; none unless all next hops are there."""
-        route = self._routes.get(link_id)
-        found = [self._session_to(hop) for hop in route.next_hops] if route is not None else []
-        sessions = [session for session in found if session is not None]
-        return sessions if len(sessions) == len(found) else []
-
-    def _session_to(self, hop: NodeId) -> LinkSession | None:
-        """The connected physical link with the most key towards a neighbour."""
-        ready = [session for session in self._sessions.get(hop, ()) if session.ready]
-        return max(ready, key=lambda session: session.spendable, default=None)
 
     def submit(self, batch: Batch, payload: Secret, now_s: float) -> None:
         """Send keys of ours on their way; the payload stays ours until `confirmed`. Repeats by itself."""
@@ -159,23 +136,23 @@ class Relay:
                 session.give_up(frame)
             case Hello():
                 session.greeted(frame, now_s)
-                self._doubt_beyond(session)
+                self._doubt(self.routes.over(session.remote), session.remote)
                 self._reopen(session, now_s)
             case Doubt():
-                route = self._routes.get(frame.link_id)
+                route = self.routes.get(frame.link_id)
                 if route is not None and session.remote in route.next_hops:
-                    self._doubt([route])
+                    self._doubt([route], session.remote)
             case Ask():
-                self._on_ask(session, frame)
+                self.hints.asked(session, frame)
             case Keeper():
-                self._on_keeper(session, frame)
+                self.hints.answered(session, frame)
             case _ as never:
                 assert_never(never)
 
     def lost(self, session: LinkSession) -> None:
         """The connection of a physical link is gone: whoever is behind it may be restarting."""
         session.disconnected()
-        self._doubt_beyond(session)
+        self._doubt(self.routes.over(session.remote), session.remote)
 
     def resume(self, now_s: float) -> None:
         """Something came that batches may have waited for: pad, a connection, a route, an association."""
@@ -224,7 +201,7 @@ class Relay:
                 self._distrust(session, batch.link_id, now_s)
                 self._nack(session, batch, Reason.BAD_TAG, kept=False)
                 return
-            route = self._routes.get(batch.link_id)
+            route = self.routes.get(batch.link_id)
             if route is None or route.prev_hop != session.remote:
                 self._nack(session, batch, Reason.UNKNOWN_ROUTE, kept=False)
                 return
@@ -257,7 +234,7 @@ class Relay:
         payload = record.payload
         if payload is None:
             return
-        route, reason = self._routes[record.batch.link_id], None
+        route, reason = self.routes[record.batch.link_id], None
         for hop in route.next_hops:
             if hop not in record.keepers:
                 reason = self._send_on(record, payload, hop) or reason
@@ -275,7 +252,7 @@ class Relay:
         if sent is not None and sent.fresh:
             sent.session.send(sent.frame)
             return None
-        session = self._session_to(hop)
+        session = self.routes.session_to(hop)
         if session is None:
             return Reason.NEXT_HOP_DOWN
         if session.spendable < len(payload) + TAG_KEY_BYTES:
@@ -305,7 +282,7 @@ class Relay:
 
     def _settle(self, record: Record, now_s: float) -> None:
         """Acknowledge a batch when it is stored wherever it goes from here."""
-        route = self._routes[record.batch.link_id]
+        route = self.routes[record.batch.link_id]
         if not record.acknowledged(route.next_hops) or (route.delivers and not record.stored):
             return
         keepers = [record.keepers[hop] for hop in route.next_hops]
@@ -323,7 +300,7 @@ class Relay:
             if record is not None
             and record.came_over is not None
             and record.payload is not None
-            and self._routes[record.batch.link_id].delivers
+            and self.routes[record.batch.link_id].delivers
         ]
 
     def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
@@ -361,7 +338,7 @@ class Relay:
             self._distrust(session, ack.link_id, now_s)
             return
         record = self._open.get((ack.batch_id, ack.link_id))
-        route = self._routes.get(ack.link_id)
+        route = self.routes.get(ack.link_id)
         if record is None or route is None or session.remote not in route.next_hops:
             return
         self._complaints.clear(ack.link_id)
@@ -410,7 +387,7 @@ class Relay:
         for record in list(self._open.values()):
             hop = session.remote
             sent = record.sent.get(hop)
-            waits = hop in self._routes[record.batch.link_id].next_hops and hop not in record.keepers
+            waits = hop in self.routes[record.batch.link_id].next_hops and hop not in record.keepers
             if waits and not (sent is not None and sent.fresh):
                 self._forward(record, now_s, quiet=True)
         self.resume(now_s)
@@ -430,7 +407,7 @@ class Relay:
 
     def _distrust(self, session: LinkSession, link_id: LinkId, now_s: float) -> None:
         session.bad_tags += 1
-        if link_id in self._routes:
+        if link_id in self.routes:
             reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
             self._complaints.count(link_id, reason, now_s)
 
@@ -441,50 +418,18 @@ class Relay:
         if tell and not too_large:
             self._complaints.count(record.batch.link_id, reason, now_s)
 
-    def _doubt_beyond(self, session: LinkSession) -> None:
-        self._doubt([route for route in self._routes.values() if session.remote in route.next_hops])
-
-    def _doubt(self, routes: list[Route]) -> None:
-        """Pass it back to the sources; answers that were given for a destination before count no more."""
+    def _doubt(self, routes: list[Route], hop: NodeId) -> None:
+        """What is behind a next hop may have restarted: what it acknowledged before counts no more."""
         for route in routes:
-            if route.prev_hop is None:
-                self._endpoint.doubted(route.link_id)
-                continue
-            for record in [one for one in self._done.values() if one.batch.link_id == route.link_id]:
-                self._forget(record)
-            for session in self._sessions.get(route.prev_hop, ()):
-                if session.ready:
-                    session.send(encode(Doubt(link_id=route.link_id)))
+            for record in self._of(route.link_id, self._open):
+                record.keepers.pop(hop, None)
+            if route.prev_hop is not None:
+                for record in self._of(route.link_id, self._done):
+                    self._forget(record)
+            self.hints.doubt(route)
 
-    def ask(self, link_id: LinkId) -> None:
-        """Ask the destination of a virtual link who it is; the source hears it by `Endpoint.kept`.
-
-        Where a link forks nobody is asked: the answer of one would be none of all.
-        """
-        sessions = self.next_sessions(link_id)
-        if len(sessions) == 1 and not self._routes[link_id].ends_here:
-            sessions[0].send(encode(Ask(link_id=link_id)))
-
-    def _on_ask(self, session: LinkSession, frame: Ask) -> None:
-        route = self._routes.get(frame.link_id)
-        if route is None or route.prev_hop != session.remote or not session.ready:
-            return
-        if route.next_hop is None:
-            session.send(encode(Keeper(link_id=frame.link_id, keeper=self._endpoint.keeper)))
-        else:
-            self.ask(frame.link_id)
-
-    def _on_keeper(self, session: LinkSession, frame: Keeper) -> None:
-        route = self._routes.get(frame.link_id)
-        if route is None or route.next_hops != (session.remote,) or route.ends_here:
-            return
-        if route.prev_hop is None:
-            self._endpoint.kept(frame.link_id, frame.keeper)
-            return
-        for back in self._sessions.get(route.prev_hop, ()):
-            if back.ready:
-                back.send(encode(frame))
-                return
+    def _of(self, link_id: LinkId, table: Mapping[BatchKey, Record]) -> list[Record]:
+        return [record for record in table.values() if record.batch.link_id == link_id]
 
     def _finish(self, record: Record, keeper: bytes, now_s: float) -> None:
         """Acknowledged to us (or stored by us): only answers are still to be given."""

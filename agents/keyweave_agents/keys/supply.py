@@ -258,7 +258,7 @@ class Supply:
             if association.plan.source:
                 if association.doubted_s is not None:
                     for link_id in association.plan.links:
-                        self.relay.ask(link_id)
+                        self.relay.hints.ask(link_id)
                 ttl_s = self._refill.ttl_s(association.plan)
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in list(association.lanes.values()):
@@ -310,7 +310,7 @@ class Supply:
         for association in self._associations.values():
             if association.plan.source and link_id in association.plan.links:
                 association.doubt(self._clock.monotonic())
-                self.relay.ask(link_id)
+                self.relay.hints.ask(link_id)
 
     def kept(self, link_id: LinkId, keeper: bytes) -> None:
         """See `records.Endpoint`."""
