@@ -23,7 +23,7 @@ from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.ways import Ask
 from keyweave_core.model.application import AppQos
 
-__all__ = ["HORIZON_S", "LEAST_PART", "MOST", "Alternative", "nearest"]
+__all__ = ["HORIZON_S", "LEAST_PART", "MOST", "Alternative", "alternatives", "nearest"]
 
 MOST = 6
 """Most alternatives of one refusal."""
@@ -69,12 +69,19 @@ def nearest(
     `wish` is what routing was asked for `service` and `qos`.
     """
     reasons = placement.explain(state, mesh, wish, service, at=at)
+    return reasons, alternatives(state, mesh, wish, service, qos, at=at)
+
+
+def alternatives(
+    state: NetworkState, mesh: Mesh, wish: RouteWish, service: Service, qos: AppQos, *, at: float
+) -> tuple[Alternative, ...]:
+    """The second part of `nearest`, for who has the reasons."""
     ask = routing.ask_of(state, mesh, wish)
     if ask is None or mesh.hops_to(ask.target)[ask.source] < 0:
-        return reasons, ()
+        return ()
     rate_bps = admission.promised_bps(qos, service, state.policy)
     refused = Refused(state=state, mesh=mesh, wish=wish, service=service, rate_bps=rate_bps, at=at)
-    return reasons, tuple(islice(_alternatives(refused), MOST))
+    return tuple(islice(_alternatives(refused), MOST))
 
 
 def _alternatives(refused: Refused) -> Iterator[Alternative]:

@@ -1,5 +1,6 @@
 """Promises in time: no moment is ever promised twice, and the pool of a link with windows never runs dry."""
 
+import json
 from math import inf
 
 import pytest
@@ -7,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, calendar
+from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.calendar import expiries, is_timed, next_time_that_fits, room_between
 from keyweave_controller.control.configuration import LinkFacts, Policy
+from keyweave_controller.control.network import Network
 from keyweave_controller.control.optical.windows import Window
+from keyweave_controller.control.service import ServiceClass
 from keyweave_controller.control.state import (
     Association,
     AssociationState,
@@ -18,6 +22,7 @@ from keyweave_controller.control.state import (
     LinkRecord,
     NetworkState,
     PathRecord,
+    RequestRecord,
 )
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.link import KeyPool
@@ -112,6 +117,17 @@ def test_a_link_without_times_is_the_ledger_of_now() -> None:
     assert is_timed(state, link)
     with pytest.raises(ValueError, match="no time between"):
         room_between(state, link, 9, 9, at=0)
+
+
+def test_a_snapshot_keeps_what_is_booked_and_what_was_offered() -> None:
+    state, link = network()
+    fill(link, [], [((5, 9), 10)])
+    offered = (Alternative(rate_bps=5, starts_at=1.5, service_class=ServiceClass.BEST_EFFORT, note="n"),)
+    state.requests["r"] = RequestRecord(reasons=("full",), alternatives=offered)
+    plain = json.loads(json.dumps(Network(state).to_snapshot()))
+    back = Network.from_snapshot(plain).state
+    assert back.links["l"].bookings == link.bookings
+    assert back.requests == state.requests
 
 
 def test_what_expires_before_does_not_count() -> None:
