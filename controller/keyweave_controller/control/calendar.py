@@ -179,14 +179,17 @@ def _loads(
     expiry_of: ExpiryOf,
     without: AppId | None,
 ) -> Iterator[Load]:
-    """What is promised from now on."""
-    replaced = {path.link_id for path in beside}
+    """What is promised from now on; what never ends as one."""
+    replaced, for_ever = {path.link_id for path in beside}, 0
     for link_id, rate_bps in link.reserved_bps.items():
-        if link_id in replaced or not rate_bps:
+        if link_id in replaced:
             continue
         ends_at = expiry_of(link_id)
-        if ends_at is None or ends_at > at:
-            yield Load(rate_bps, at, inf if ends_at is None else ends_at)
+        if ends_at is None:
+            for_ever += rate_bps
+        elif ends_at > at:
+            yield Load(rate_bps, at, ends_at)
+    yield Load(for_ever, at, inf)
     for booking in link.bookings.values():
         if booking.app_id != without and booking.ends_at > at:
             yield Load(booking.rate_bps, max(at, booking.starts_at), booking.ends_at)
