@@ -17,13 +17,15 @@ from itertools import islice
 from keyweave_controller.control import admission, calendar, placement, relaxing, routing
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.mesh import CLOSED, Mesh
+from keyweave_controller.control.placement import Wanted
 from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.service import Constraints, Disjointness, Protection, Service, ServiceClass
-from keyweave_controller.control.state import NetworkState
+from keyweave_controller.control.state import NetworkState, PathRecord
+from keyweave_controller.control.turn import Turn
 from keyweave_controller.control.ways import Ask
 from keyweave_core.model.application import AppQos
 
-__all__ = ["HORIZON_S", "LEAST_PART", "MOST", "Alternative", "alternatives", "nearest"]
+__all__ = ["HORIZON_S", "LEAST_PART", "MOST", "Alternative", "alternatives", "instead", "nearest"]
 
 MOST = 6
 """Most alternatives of one refusal."""
@@ -82,6 +84,14 @@ def alternatives(
     rate_bps = admission.promised_bps(qos, service, state.policy)
     refused = Refused(state=state, mesh=mesh, wish=wish, service=service, rate_bps=rate_bps, at=at)
     return tuple(islice(_alternatives(refused), MOST))
+
+
+def instead(turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> tuple[Alternative, ...]:
+    """What would be granted instead; nothing for keys inside one node, or over paths that were named."""
+    if wanted.source == wanted.destination or wanted.path_links:
+        return ()
+    wish = placement.wish_of(turn.state, wanted, beside=beside)
+    return alternatives(turn.state, turn.mesh, wish, wanted.service, wanted.qos, at=turn.at)
 
 
 def _alternatives(refused: Refused) -> Iterator[Alternative]:

@@ -12,10 +12,13 @@ from keyweave_controller.control import admission, calendar, placement, refusals
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.configuration import LinkFacts, Policy
 from keyweave_controller.control.events import InventoryNode
+from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.optical.windows import Window
+from keyweave_controller.control.placement import Wanted
 from keyweave_controller.control.service import Constraints, Disjointness, Protection, Service, ServiceClass
 from keyweave_controller.control.state import Booking, NetworkState
+from keyweave_controller.control.turn import Turn
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_core.model.application import AppQos
@@ -68,6 +71,14 @@ def test_a_rate_too_high_is_answered_with_the_highest_that_fits(state: NetworkSt
         Alternative(service_class=ServiceClass.BEST_EFFORT, note="fits as best effort"),
     )
     assert [one.rate_bps for one in refused(state, 20_000_000)[1]] == [None]  # too little to be of use
+
+
+def test_what_is_wanted_is_answered_as_the_wish_made_of_it(state: NetworkState) -> None:
+    wanted = Wanted(source=A, destination=D, qos=AppQos(min_bandwidth_bps=200_000), priority=0)
+    turn = Turn(state, Lookups(state), NOW)
+    assert refusals.instead(turn, wanted) == refused(state, 200_000)[1]
+    assert refusals.instead(turn, replace(wanted, path_links=(AB, BD))) == ()
+    assert refusals.instead(turn, replace(wanted, destination=A)) == ()
 
 
 def test_ends_that_nothing_joins_are_offered_nothing(state: NetworkState) -> None:
