@@ -4,7 +4,7 @@ Rule of this file: looks and changes nothing; sentences for people, the same whe
 """
 
 from keyweave_controller.control import admission, placement, topology
-from keyweave_controller.control.service import Protection, ServiceClass
+from keyweave_controller.control.service import Protection
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
 
 RUNS = frozenset({AssociationState.ACTIVE, AssociationState.MOVING})
@@ -15,8 +15,28 @@ def lacks(state: NetworkState, one: Association) -> tuple[str, ...]:
     """What an association lacks although it runs, one sentence each; nothing of one that does not."""
     if one.state not in RUNS:
         return ()
-    found = list(one.reasons)
-    service, rate_bps = one.service, admission.wanted_bps(one.qos, state.policy)
+    found = [*one.reasons, *unprotected(state, one)]
+    promised = admission.promised_bps(one.qos, one.service, state.policy)
+    if one.degraded_bps is not None:
+        found.append(
+            f"its tightest link holds {one.degraded_bps} bit/s for it, {promised} bit/s were promised"
+        )
+    for path in one.paths:
+        for link_id in path.links:
+            link = state.links.get(link_id)
+            if link is not None and link.down_since is None and admission.overbooked(link, state.policy):
+                usable, held = admission.usable_bps(link, state.policy), admission.reserved_bps(link)
+                name = state.link_name(link_id)
+                found.append(f"link {name} may promise {usable} bit/s and has promised {held} bit/s")
+    if one.trouble:
+        found.append(f"an agent complains: {one.trouble}")
+    return tuple(dict.fromkeys(found))
+
+
+def unprotected(state: NetworkState, one: Association) -> tuple[str, ...]:
+    """What is missing of the paths that it should have, or broken."""
+    found = []
+    service = one.service
     missing = placement.paths_of(service) - len(one.paths)
     if one.source_node != one.destination_node and missing > 0:
         what = (
@@ -29,21 +49,7 @@ def lacks(state: NetworkState, one: Association) -> tuple[str, ...]:
         role = role_of(one, path)
         broken = [state.link_name(link_id) for link_id in topology.broken_links(state, path)]
         found.extend(f"{role} is broken: link {name} makes no key" for name in broken)
-        for link_id in path.links:
-            link = state.links.get(link_id)
-            if link is not None and link.down_since is None and admission.overbooked(link, state.policy):
-                usable, held = admission.usable_bps(link, state.policy), admission.reserved_bps(link)
-                name = state.link_name(link_id)
-                found.append(f"link {name} may promise {usable} bit/s and has promised {held} bit/s")
-    if (
-        one.share_bps is not None
-        and one.share_bps < rate_bps
-        and service.service_class is not ServiceClass.BEST_EFFORT
-    ):
-        found.append(f"its share is {one.share_bps} bit/s, less than the {rate_bps} bit/s it was promised")
-    if one.trouble:
-        found.append(f"an agent complains: {one.trouble}")
-    return tuple(dict.fromkeys(found))
+    return tuple(found)
 
 
 def role_of(one: Association, path: PathRecord) -> str:

@@ -4,11 +4,12 @@ Rule of this file: nothing here leaves a trace in the state that it was made fro
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 from keyweave_controller.control import facts
-from keyweave_controller.control.actions import Answer, Configure
+from keyweave_controller.control.actions import Answer, CancelTimer, Configure, SetTimer
 from keyweave_controller.control.events import (
     Event,
     LinkMeasure,
@@ -20,7 +21,6 @@ from keyweave_controller.control.events import (
     TimerFired,
 )
 from keyweave_controller.control.network import Network
-from keyweave_controller.control.recovery import STORM_LONGEST_S
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import LinkPerformance, LinkStatus, LinkType
@@ -28,6 +28,12 @@ from keyweave_core.model.notifications import LinkDown
 
 FAILS = "is taken to fail"
 """The reason of every failure that is only supposed."""
+
+MOST_RESTS = 200
+"""Moments of rest after which a trial ends, whatever still waits."""
+
+_AWAITED = frozenset({"review", "overbooked", "degraded", "shares"})
+"""Timers that only put a decision off until the network is at rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,70 +122,85 @@ def _new_link(link_id: LinkId, rate: LinkRate, at: float) -> LinkRecord:
     )
 
 
-def run(trial: Network, events: Sequence[Event], at: float) -> dict[str, Answer]:
-    """Let the copy take events and whatever follows from them; the answers given on the way."""
-    waiting: deque[Event] = deque(events)
-    answers: dict[str, Answer] = {}
-    while waiting:
-        for action in trial.handle(waiting.popleft()):
-            match action:
-                case Configure(step_id=step_id, node_id=node_id):
-                    node = trial.nodes.get(node_id)
-                    if node is not None and node.connected:
-                        waiting.append(StepSucceeded(at=at, step_id=step_id))
-                    else:
-                        waiting.append(
-                            StepFailed(at=at, step_id=step_id, reason="it cannot be reached", refused=True)
-                        )
-                case Answer(request_id=request_id):
-                    answers[request_id] = action
-                case _:
-                    pass  # timers do not run here, and nobody is told
-        if not waiting and "review" in trial.state.timers:
-            # Many failures at once are looked at together, when their reports have ceased.
-            waiting.append(TimerFired(at=at + STORM_LONGEST_S, timer_id="review"))
-    return answers
+class Trial:
+    """A copy of the network that is let run: agents do what they are told at once, decisions that wait for a
+    moment of rest are taken as soon as nothing else happens. `at` (seconds since 1970) moves on with them.
+    """
+
+    def __init__(self, state: NetworkState, rates: Iterable[LinkRate], at: float) -> None:
+        """From a copy of `state` to which links that are not there yet are added; steps under way succeed."""
+        own = copied(state)
+        with_links(own, rates, at)
+        self.network = Network(own)
+        self.at = at
+        self._timers = {one: due for one, due in own.timers.items() if _kind(one) in _AWAITED}
+        self.run([StepSucceeded(at=at, step_id=step_id) for step_id in own.steps])
+
+    @property
+    def state(self) -> NetworkState:
+        """What has become of the copy."""
+        return self.network.state
+
+    def run(self, events: Sequence[Event]) -> dict[str, Answer]:
+        """Take events and whatever follows from them; the answers given on the way."""
+        waiting: deque[Event] = deque(events)
+        answers: dict[str, Answer] = {}
+        for _ in range(MOST_RESTS):
+            while waiting:
+                for action in self.network.handle(waiting.popleft()):
+                    match action:
+                        case Configure():
+                            waiting.append(self._outcome(action))
+                        case Answer(request_id=request_id):
+                            answers[request_id] = action
+                        case SetTimer(timer_id=timer_id, due_at=due_at) if _kind(timer_id) in _AWAITED:
+                            self._timers[timer_id] = due_at
+                        case CancelTimer(timer_id=timer_id):
+                            self._timers.pop(timer_id, None)
+                        case _:
+                            pass  # other timers do not run here, and nobody is told
+            if not self._timers:
+                break
+            due_at, timer_id = min((due, one) for one, due in self._timers.items())
+            del self._timers[timer_id]
+            self.at = max(self.at, due_at)
+            waiting.append(TimerFired(at=self.at, timer_id=timer_id))
+        return answers
+
+    def _outcome(self, action: Configure) -> Event:
+        node = self.network.nodes.get(action.node_id)
+        if node is not None and node.connected:
+            return StepSucceeded(at=self.at, step_id=action.step_id)
+        return StepFailed(at=self.at, step_id=action.step_id, reason="it cannot be reached", refused=True)
 
 
 def copied(state: NetworkState) -> NetworkState:
     """A copy that can be changed without a trace in `state`; requests under way are left out of it."""
-    return replace(
-        state,
-        configuring=None,
-        tenants=dict(state.tenants),
-        tenant_of=dict(state.tenant_of),
-        inventory=dict(state.inventory),
-        settling=set(),  # a question is answered by what is known now
-        nodes={one: replace(node, interfaces=dict(node.interfaces)) for one, node in state.nodes.items()},
-        links={
-            one: replace(
-                link,
-                ends={node_id: replace(end) for node_id, end in link.ends.items()},
-                claims={node_id: replace(end) for node_id, end in link.claims.items()},
-                reserved_bps=dict(link.reserved_bps),
-            )
-            for one, link in state.links.items()
-        },
-        associations={
-            one: replace(
-                association,
-                past_paths=dict(association.past_paths),
-                pending_steps=set(association.pending_steps),
-            )
-            for one, association in state.associations.items()
-        },
-        consumers=dict(state.consumers),
-        unreached=dict(state.unreached),
-        rejected=dict(state.rejected),
-        steps={one: replace(step) for one, step in state.steps.items()},
-        leftovers={
-            one: replace(leftover, links=set(leftover.links), applications=set(leftover.applications))
-            for one, leftover in state.leftovers.items()
-        },
-        # A move that waits to be tried again is tried at once.
-        timers={one: due_at for one, due_at in state.timers.items() if not one.startswith("retry:")},
-        parked=[],
-        requests={},
-        stranded=set(state.stranded),
-        awake=set(state.stranded),
+    own: NetworkState = _own(
+        replace(state, configuring=None, parked=[], requests={}, settling=set())  # answered by what is known
     )
+    # A move that waits to be tried again is tried at once.
+    own.timers = {one: due_at for one, due_at in own.timers.items() if _kind(one) != "retry"}
+    return own
+
+
+def _kind(timer_id: str) -> str:
+    return timer_id.partition(":")[0]
+
+
+def _own(value: Any) -> Any:
+    """The same value, where everything that can be changed is new."""
+    match value:
+        case None | str() | int() | float():
+            return value
+        case dict():
+            return {key: _own(inner) for key, inner in value.items()}
+        case tuple():
+            return tuple(_own(inner) for inner in value) if value else value
+        case list():
+            return [_own(inner) for inner in value]
+        case set():
+            return set(value)
+    if isinstance(value, Hashable) or not is_dataclass(value) or isinstance(value, type):
+        return value  # a frozen record, an enumeration
+    return replace(value, **{field.name: _own(getattr(value, field.name)) for field in fields(value)})

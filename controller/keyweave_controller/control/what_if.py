@@ -11,12 +11,11 @@ from enum import StrEnum
 
 from keyweave_controller.control import admission, supposing, topology
 from keyweave_controller.control.actions import Alternative, Answer
-from keyweave_controller.control.events import AssociationRequested, StepSucceeded
-from keyweave_controller.control.network import Network
-from keyweave_controller.control.service import DEFAULT_SERVICE, Service
-from keyweave_controller.control.shortfalls import lacks
+from keyweave_controller.control.events import AssociationRequested
+from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service
+from keyweave_controller.control.shortfalls import unprotected
 from keyweave_controller.control.state import Association, AssociationState, NetworkState
-from keyweave_controller.control.supposing import LinkRate
+from keyweave_controller.control.supposing import LinkRate, Trial
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
@@ -69,8 +68,8 @@ class Fate(StrEnum):
 class Outcome:
     """One association (`id` is its app id) or `demand`. `reasons` say why it is lost, or what it lacks.
 
-    Rates are bit/s: its fair share where one is reckoned, else what is reserved for it. `preempted_by` is the
-    id of a demand or an association.
+    Rates are bit/s: what is kept of its promise; of best effort its fair share. `preempted_by` is the id of a
+    demand or an association.
     """
 
     id: str
@@ -103,10 +102,11 @@ class LinkImpact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How an association stands before anything is supposed."""
+    """How an association stands before anything is supposed. `kept_bps`: what is kept of its promise."""
 
     ways: frozenset[tuple[LinkId, ...]] = frozenset()
     rate_bps: int = 0
+    kept_bps: int = 0
     hops: int = 0
     lacks: frozenset[str] = frozenset()
 
@@ -128,17 +128,14 @@ def what_if(state: NetworkState, question: Question, *, at: float) -> tuple[Outc
 
 def told(state: NetworkState, question: Question, *, at: float) -> Told:
     """What would happen. Links and nodes that are not known fail without effect; the caller checks names."""
-    trial_state = supposing.copied(state)
-    supposing.with_links(trial_state, question.link_rates, at)
-    trial = Network(trial_state)
-    supposing.run(trial, [StepSucceeded(at=at, step_id=step_id) for step_id in trial.state.steps], at)
+    trial = Trial(state, question.link_rates, at)
     before, loads = standing(trial.state), _loads(trial.state)
-    supposing.run(trial, supposing.rate_changes(trial.state, question.link_rates, at), at)
+    trial.run(supposing.rate_changes(trial.state, question.link_rates, trial.at))
     failing = supposing.failing_links(
         trial.state, question.fail_links, question.fail_nodes, question.fail_risks
     )
-    supposing.run(trial, supposing.failures(trial.state, failing, question.fail_nodes, at), at)
-    answers = _demands(trial, question, at)
+    trial.run(supposing.failures(trial.state, failing, question.fail_nodes, trial.at))
+    answers = _demands(trial, question)
     called = {answer.app_id: demand_id for demand_id, answer in answers.items() if answer and answer.app_id}
     fates = [
         fate_of(trial.state, app_id, stood, {one: name for one, name in called.items() if one not in before})
@@ -187,13 +184,15 @@ def counts(association: Association) -> bool:
 
 
 def _standing(state: NetworkState, one: Association) -> Standing:
-    rate_bps = one.share_bps if one.share_bps is not None else admission.wanted_bps(one.qos, state.policy)
+    promised = admission.promised_bps(one.qos, one.service, state.policy)
+    kept = promised if one.degraded_bps is None else one.degraded_bps
     placed = one.source_node == one.destination_node or one.path is not None
     return Standing(
         ways=frozenset(path.links for path in one.paths),
-        rate_bps=rate_bps if placed else 0,
+        rate_bps=(kept or one.share_bps or 0) if placed else 0,
+        kept_bps=kept if placed else 0,
         hops=one.path.hops if one.path else 0,
-        lacks=frozenset(lacks(state, one)),
+        lacks=frozenset(unprotected(state, one)),
     )
 
 
@@ -208,8 +207,8 @@ def _fate(
     if lost:
         return Fate.LOST, lost
     less = tuple(sorted(now.lacks - before.lacks))
-    if now.rate_bps < before.rate_bps:
-        less = (f"its rate falls from {before.rate_bps} bit/s to {now.rate_bps} bit/s", *less)
+    if now.kept_bps < before.kept_bps:
+        less = (f"of {before.kept_bps} bit/s that it is promised, {now.kept_bps} bit/s are kept", *less)
     if less:
         return Fate.DEGRADED, less
     return (Fate.CARRIED if now.ways == before.ways else Fate.MOVED), ()
@@ -221,7 +220,8 @@ def _why_lost(state: NetworkState, one: Association) -> tuple[str, ...]:
     if one.source_node == one.destination_node:
         obstacles = topology.node_obstacles(state.nodes.get(one.source_node))
         return tuple(f"node {state.node_name(one.source_node)} {obstacle}" for obstacle in obstacles)
-    if one.path is not None and not topology.broken_links(state, one.path):
+    needed = one.paths if one.service.protection is Protection.ONE_PLUS_ONE else one.paths[:1]
+    if one.path is not None and not any(topology.broken_links(state, path) for path in needed):
         return ()
     return one.reasons or ("it has no path",)
 
@@ -240,17 +240,17 @@ def _fate_of_demand(state: NetworkState, demand: Demand, answer: Answer | None) 
         )
     one = state.associations[answer.app_id]
     now = _standing(state, one)
-    found = fate_of(state, answer.app_id, Standing(ways=now.ways, rate_bps=now.rate_bps, lacks=now.lacks))
-    return replace(found, id=demand.id, before_bps=0, demand=True)
+    found = fate_of(state, answer.app_id, now)
+    return replace(found, id=demand.id, before_bps=0, hops_before=0, demand=True)
 
 
-def _demands(trial: Network, question: Question, at: float) -> dict[str, Answer | None]:
+def _demands(trial: Trial, question: Question) -> dict[str, Answer | None]:
     """The answer to each demand, by its id; they are made by priority."""
     answers: dict[str, Answer | None] = {}
     for demand in sorted(question.demands, key=lambda one: -one.priority):
         request_id = f"what-if {demand.id}"
         wish = AssociationRequested(
-            at=at,
+            at=trial.at,
             request_id=request_id,
             source=demand.source,
             destination=demand.destination,
@@ -259,7 +259,7 @@ def _demands(trial: Network, question: Question, at: float) -> dict[str, Answer 
             expires_at=demand.expires_at,
             service=demand.service,
         )
-        answers[demand.id] = supposing.run(trial, [wish], at).get(request_id)
+        answers[demand.id] = trial.run([wish]).get(request_id)
     return answers
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from keyweave_controller.control import admission, candidates, facts, placement, routing, topology
+from keyweave_controller.control import admission, candidates, facts, placement, refusals, routing, topology
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.routing import Route, RouteWish
@@ -93,7 +93,7 @@ class Why:
 def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
     """Why an association is as it is; KeyError when there is none of this id."""
     one = state.associations[app_id]
-    lost = () if one.state in RUNS else _why_none(state, mesh, one, at)
+    lost, would_fit = _why_none(state, mesh, one, at)
     short = lacks(state, one)
     reasons = tuple(dict.fromkeys((*one.reasons, *short, *lost)))
     wish = placement.wish_of(state, placement.as_it_is(one))
@@ -112,6 +112,7 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
         bottlenecks=tuple({load.link_id: load for load in tight if load}.values()),
         reasons=reasons,
         lacks=short,
+        would_fit=would_fit,
         waiting_for=tuple(_waits(state, one, at)),
     )
 
@@ -251,14 +252,17 @@ def _tightest(state: NetworkState, links: Sequence[LinkId], one: Association) ->
     return load_of(state, min(known, key=lambda link: admission.available_bps(link, state.policy, one.paths)))
 
 
-def _why_none(state: NetworkState, mesh: Mesh, one: Association, at: float) -> tuple[str, ...]:
-    """Why it could not be placed now; nothing when it could."""
-    if not one.live or one.state is AssociationState.CLOSING or one.source_node == one.destination_node:
-        return ()
+def _why_none(
+    state: NetworkState, mesh: Mesh, one: Association, at: float
+) -> tuple[tuple[str, ...], tuple[Alternative, ...]]:
+    """Why it could not be placed now, and what could; nothing when it runs, has ended, or could be placed."""
+    over = one.state in RUNS or one.state in (AssociationState.CLOSING, AssociationState.CLOSED)
+    if over or one.source_node == one.destination_node:
+        return (), ()
     wish = placement.wish_of(state, placement.as_it_is(one), beside=one.paths)
     if placement.find(state, mesh, wish, one.service, at=at):
-        return ()
-    return placement.explain(state, mesh, wish, one.service, at=at)
+        return (), ()
+    return refusals.nearest(state, mesh, wish, one.service, one.qos, at=at)
 
 
 def _waits(state: NetworkState, one: Association, at: float) -> Iterator[str]:

@@ -7,8 +7,9 @@ before, so that running says what deviates. Configuration of other modules is ca
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lxml import etree
 
@@ -21,14 +22,17 @@ from keyweave_controller.control.configuration import (
 )
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import QKD, found, found_all, found_number, kwn
+from keyweave_controller.northbound.service_tree import put_service, read_moment, read_service
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.protocol.messages import parse_xml
-from keyweave_core.runtime.clock import parse_date_and_time
 
 Named = TypeVar("Named", ConfiguredAssociation, Tenant)
 Value = TypeVar("Value")
+
+POLICY_PATH = "/keyweave-qkd-network:policy"
+"""The instance path of the policy."""
 
 _OWN = frozenset({kwn("policy"), kwn("tariff"), kwn("tenants"), kwn("key-associations")})
 
@@ -103,16 +107,18 @@ def _policy(element: etree._Element | None) -> Policy:
     usual = Policy()
     if element is None:
         return usual
+    values: dict[str, Any] = {}
+    for name, default in _defaults(usual):
+        # A bool is an int, so it is asked about first.
+        kind = markup.truth if isinstance(default, bool) else type(default)
+        values[name] = _read(element, name.replace("_", "-"), kind, default)
     with _refusals("policy"):
-        return Policy(
-            default_min_bandwidth_bps=_read(
-                element, "default-min-bandwidth-bps", int, usual.default_min_bandwidth_bps
-            ),
-            max_relay_hops=_read(element, "max-relay-hops", int, usual.max_relay_hops),
-            usable_share=_read(element, "usable-share", float, usual.usable_share),
-            wait_to_restore_s=_read(element, "wait-to-restore-s", float, usual.wait_to_restore_s),
-            closed_kept=_read(element, "closed-kept", int, usual.closed_kept),
-        )
+        return Policy(**values)
+
+
+def _defaults(usual: Policy) -> Iterator[tuple[str, bool | int | float | str]]:
+    """Name and default of every leaf of the policy."""
+    return ((one.name, getattr(usual, one.name)) for one in fields(usual))
 
 
 def _tariff(element: etree._Element | None) -> Tariff:
@@ -139,20 +145,27 @@ def _refusals(top: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise SchemaViolation(str(error), path=f"/keyweave-qkd-network:{top}") from error
+        # Values name the field that is wrong as the first word.
+        words = str(error)
+        leaf = words.partition(" ")[0].replace("_", "-")
+        path = f"/keyweave-qkd-network:{top}"
+        raise SchemaViolation(words, path=f"{path}/{leaf}" if " must be " in words else path) from error
 
 
 def _policy_tree(policy: Policy) -> etree._Element:
-    element, usual = markup.qkd_tree("policy"), Policy()
-    for name in ("default_min_bandwidth_bps", "max_relay_hops"):
-        if getattr(policy, name) != getattr(usual, name):
-            markup.number(element, _leaf(name), getattr(policy, name))
-    if policy.usable_share != usual.usable_share:
-        markup.decimal(element, kwn("usable-share"), policy.usable_share, 6)
-    if policy.wait_to_restore_s != usual.wait_to_restore_s:
-        markup.decimal(element, kwn("wait-to-restore-s"), policy.wait_to_restore_s)
-    if policy.closed_kept != usual.closed_kept:
-        markup.number(element, kwn("closed-kept"), policy.closed_kept)
+    element = markup.qkd_tree("policy")
+    for name, default in _defaults(Policy()):
+        value = getattr(policy, name)
+        if value == default:
+            continue
+        if isinstance(default, bool):
+            markup.flag(element, _leaf(name), value)
+        elif isinstance(default, int):
+            markup.number(element, _leaf(name), value)
+        elif isinstance(default, float):
+            markup.decimal(element, _leaf(name), value, 6 if name == "usable_share" else 3)
+        else:
+            markup.text(element, _leaf(name), value)
     return element
 
 
@@ -189,20 +202,16 @@ def _put_tenant(parent: etree._Element, tenant: Tenant) -> None:
 
 
 def _association(element: etree._Element) -> ConfiguredAssociation:
-    name, expires = found(element, kwn("name")) or "", found(element, kwn("expires-at"))
-    try:
-        expires_at = None if expires is None else parse_date_and_time(expires)
-    except ValueError as error:
-        raise SchemaViolation(
-            f"{expires!r} is no moment: {error}", path=f"{association_path(name)}/expires-at"
-        ) from error
+    name = found(element, kwn("name")) or ""
+    path = association_path(name)
     return ConfiguredAssociation(
         name=name,
         source=SaeId(found(element, kwn("source")) or ""),
         destination=SaeId(found(element, kwn("destination")) or ""),
         qos=_qos(element.find(kwn("qos"))),
         priority=found_number(element, kwn("priority")) or 0,
-        expires_at=expires_at,
+        service=read_service(element, path),
+        expires_at=read_moment(element, "expires-at", path),
         tenant=found(element, kwn("tenant")) or "",
     )
 
@@ -220,8 +229,12 @@ def _qos(element: etree._Element | None) -> AppQos:
     )
 
 
-def put_association(parent: etree._Element, one: ConfiguredAssociation) -> etree._Element:
-    """A new entry of the list of associations with all that can be configured of it."""
+def put_association(
+    parent: etree._Element, one: ConfiguredAssociation, *, names: bool = True
+) -> etree._Element:
+    """A new entry of the list of associations with all that can be configured of it; `names` as in
+    `put_service`.
+    """
     element = etree.SubElement(parent, kwn("association"))
     markup.text(element, kwn("name"), one.name)
     markup.text(element, kwn("source"), one.source)
@@ -238,6 +251,7 @@ def put_association(parent: etree._Element, one: ConfiguredAssociation) -> etree
             markup.flag(qos, kwn("shared-keys"), True)
     if one.priority:
         markup.number(element, kwn("priority"), one.priority)
+    put_service(element, one.service, names=names)
     markup.moment(element, kwn("expires-at"), one.expires_at)
     markup.text(element, kwn("tenant"), one.tenant)
     return element

@@ -113,6 +113,11 @@ def found_number(parent: etree._Element, tag: str) -> int | None:
     return None if value is None else int(value)
 
 
+def truth(text: str) -> bool:
+    """What a boolean of validated data says."""
+    return text in ("true", "1")
+
+
 def found_all(parent: etree._Element, tag: str) -> tuple[str, ...]:
     """The values of a leaf-list, in order."""
     return tuple(child.text or "" for child in parent.iterchildren(tag))

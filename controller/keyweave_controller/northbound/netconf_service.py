@@ -20,7 +20,7 @@ from lxml import etree
 from keyweave_controller.control.actions import Answer
 from keyweave_controller.control.configuration import OperatorConfiguration
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import configuration_tree
+from keyweave_controller.northbound import configuration_tree, naming
 from keyweave_controller.northbound.agents_view import AgentsView
 from keyweave_controller.northbound.alarm_calls import AlarmCalls
 from keyweave_controller.northbound.alarm_desk import AlarmDesk
@@ -46,7 +46,9 @@ from keyweave_yang.schema import ModelSchema, load_schema
 SYSTEM = "system"
 """Who asks for what nobody commits: what a roll back of a confirmed commit opens again."""
 
-_HARMLESS = tuple(("keyweave-qkd-network", name) for name in ("compute-paths", "what-if", "get-bill"))
+_HARMLESS = tuple(
+    ("keyweave-qkd-network", name) for name in ("compute-paths", "what-if", "explain", "get-bill")
+)
 """Operations that those may call who only read."""
 
 
@@ -81,13 +83,24 @@ class ControllerDevice:
             elements.append(initial_nacm(harmless=_HARMLESS))
         return elements
 
+    def says(self, one: Sequence[etree._Element], other: Sequence[etree._Element]) -> bool:
+        """Both configurations say the same, whether nodes and links go by their names or by their ids."""
+        state = self._engine.network.state
+        ours, theirs = (
+            naming.as_far_as_known(state, configuration_tree.decode(tops)) for tops in (one, other)
+        )
+        return ours == theirs
+
     async def state(self) -> Sequence[etree._Element]:
         """What is observed now; the elements are shared, they change with the network."""
         return self._tree.render()
 
     async def apply(self, old: Sequence[etree._Element], new: Sequence[etree._Element], user: str) -> None:
         """Have the network grant what differs, or raise RpcError naming each entry that it refuses."""
-        before, after = configuration_tree.decode(old), configuration_tree.decode(new)
+        state = self._engine.network.state
+        written, wanted_now = configuration_tree.decode(old), configuration_tree.decode(new)
+        after = naming.meant(state, written, wanted_now)
+        before = naming.as_far_as_known(state, written)
 
         def wanted(current: OperatorConfiguration) -> OperatorConfiguration:
             return configuration_tree.merged(current, before, after)
@@ -219,8 +232,7 @@ class NetconfNorthbound:
 
         def made(running: Sequence[etree._Element]) -> Sequence[etree._Element] | None:
             wanted = device.configuration()
-            same = configuration_tree.decode(wanted) == configuration_tree.decode(running)
-            return None if same else wanted
+            return None if device.says(running, wanted) else wanted
 
         try:
             await server.change_running(made)

@@ -1,9 +1,11 @@
 """Asking before wishing: which paths would do, and what would become of what runs."""
 
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
+from keyweave_controller.control import supposing
 from keyweave_controller.control.candidates import PathWish, compute_paths, place
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.mesh import Mesh
@@ -99,6 +101,21 @@ class TestPaths:
         assert [place(state, text) for text in ("sae:a", A, "A", "nobody")] == [A, A, A, None]
 
 
+def changeable(value: object) -> Iterator[object]:
+    """Every object inside a value that can be changed."""
+    inner: Iterable[object] = ()
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, (list, set, tuple, frozenset)):
+        inner = value
+    elif is_dataclass(value):
+        inner = [getattr(value, field.name) for field in fields(value)]
+    if not isinstance(value, Hashable):
+        yield value
+    for one in inner:
+        yield from changeable(one)
+
+
 class TestWhatIf:
     def ask(self, show: Rehearsal, **question: object):
         return {one.id: one for one in what_if(show.network.state, Question(**question), at=show.now)}
@@ -144,6 +161,15 @@ class TestWhatIf:
             demands=(Demand(id="1", source="sae:b", destination="sae:d"),),
         )
         assert show.network.to_snapshot() == before
+
+    def test_a_copy_shares_nothing_that_can_be_changed(self, show: Rehearsal) -> None:
+        open_one(show, "sae:a", "sae:d", 10_000)
+        state = show.network.state
+        assert supposing.copied(state) == replace(
+            state, configuring=None, parked=[], requests={}, settling=set()
+        )
+        shared = set(map(id, changeable(state))) & set(map(id, changeable(supposing.copied(state))))
+        assert not shared
 
     def test_what_is_on_its_way_counts_as_granted(self, show: Rehearsal) -> None:
         show.feed(

@@ -1,10 +1,10 @@
 """The operator's configuration in YANG: what goes out comes back; a commit changes what it says."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from keyweave_controller.control.configuration import (
@@ -14,9 +14,17 @@ from keyweave_controller.control.configuration import (
     Tariff,
     Tenant,
 )
+from keyweave_controller.control.service import (
+    Constraints,
+    Disjointness,
+    Protection,
+    Service,
+    ServiceClass,
+)
 from keyweave_controller.northbound.configuration_tree import decode, encode, entry_path, merged
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppQos
+from keyweave_core.model.link import Technology
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_yang.schema import load_schema
 
@@ -42,8 +50,64 @@ def qualities(draw: st.DrawFn) -> AppQos:
     )
 
 
+thousandths = st.integers(0, 3_600_000).map(lambda ms: ms / 1000)
+ids = st.sets(st.uuids().map(str), max_size=2).map(frozenset)
+texts = st.sets(names, max_size=2).map(frozenset)
+
+
+@st.composite
+def services(draw: st.DrawFn, starts_at: float | None = None) -> Service:
+    """Any service that makes sense."""
+    included = draw(st.booleans())
+    constraints = Constraints(
+        max_hops=draw(st.none() | st.integers(1, 256)),
+        max_latency_ms=draw(st.none() | thousandths),
+        min_trust=draw(st.integers(0, 100)),
+        exclude_links=draw(ids),
+        exclude_nodes=draw(ids),
+        include_links=draw(ids) if included else frozenset(),
+        include_nodes=draw(ids) if included else frozenset(),
+        exclude_risks=draw(texts),
+        technologies=draw(st.sets(st.sampled_from(Technology)).map(frozenset)),
+        domains=draw(texts),
+        min_stored_bits=draw(st.integers(0, 2**64 - 1)),
+        max_key_age_s=draw(st.none() | st.integers(0, 2**32 - 1)),
+        direct_only=draw(st.booleans()),
+    )
+    classes = [ServiceClass.SCHEDULED] if starts_at else [ServiceClass.GUARANTEED, ServiceClass.BEST_EFFORT]
+    wanted = Service(
+        service_class=draw(st.sampled_from(classes)),
+        protection=draw(st.just(Protection.RESTORATION) if included else st.sampled_from(Protection)),
+        disjointness=draw(st.sampled_from(Disjointness)),
+        ways=draw(st.integers(2, 8)),
+        preemptible=draw(st.booleans()),
+        key_bits=draw(st.integers(8, 8192)) * 8,
+        strategy=draw(st.sampled_from(("", "min-hop", "widest"))),
+        starts_at=starts_at,
+        constraints=constraints,
+    )
+    assume(not [*wanted.faults(None if starts_at is None else starts_at + 1)])
+    return wanted
+
+
 policies = st.builds(
     Policy,
+    guaranteed_strategy=st.sampled_from(("min-hop", "balanced")),
+    best_effort_strategy=st.sampled_from(("widest", "balanced")),
+    scheduled_strategy=st.sampled_from(("first-fit", "balanced")),
+    preemption=st.booleans(),
+    most_moves=st.integers(0, 64),
+    optimise_every_s=thousandths,
+    move_budget=st.integers(0, 10_000),
+    revert=st.booleans(),
+    rate_smoothing_s=thousandths,
+    overbooked_hold_s=thousandths,
+    damping_half_life_s=thousandths.map(lambda s: s + 1),
+    damping_suppress=st.integers(500_001, 1_000_000).map(lambda n: n / 1000),
+    damping_reuse=st.integers(10, 500_000).map(lambda n: n / 1000),
+    keys_per_batch=st.integers(1, 4_096),
+    share_spare_rate=st.booleans(),
+    path_validity_s=thousandths.map(lambda s: s + 1),
     default_min_bandwidth_bps=st.integers(0, 2**32 - 1),
     max_relay_hops=st.integers(1, 256),
     usable_share=st.integers(1, 10**6).map(lambda millionths: millionths / 10**6),
@@ -79,6 +143,7 @@ def configurations(draw: st.DrawFn) -> OperatorConfiguration:
         st.lists(st.tuples(names, names).filter(lambda pair: pair[0] != pair[1]), unique=True, max_size=4)
     )
     entries = draw(st.lists(names, unique=True, min_size=len(pairs), max_size=len(pairs)))
+    starts = draw(st.none() | st.integers(10**9, 2 * 10**9).map(float))
     return OperatorConfiguration(
         policy=draw(policies),
         tariff=draw(tariffs),
@@ -90,7 +155,12 @@ def configurations(draw: st.DrawFn) -> OperatorConfiguration:
                 destination=destination,
                 qos=draw(qualities()),
                 priority=draw(st.integers(0, 2**32 - 1)),
-                expires_at=draw(st.none() | st.integers(10**9, 4 * 10**9).map(float)),
+                service=draw(services(starts)),
+                expires_at=draw(
+                    st.none() | st.integers(10**9, 4 * 10**9).map(float)
+                    if starts is None
+                    else st.just(starts + 1)
+                ),
                 tenant=draw(st.sampled_from(("", *owners))),
             )
             for name, (source, destination) in zip(entries, pairs, strict=True)
@@ -142,6 +212,31 @@ def test_leaves_that_are_missing_have_the_defaults_of_the_module() -> None:
     assert encode(OperatorConfiguration(), Policy(), Tariff()) == []
     given = decode([parse_xml(f'<tariff xmlns="{KWN}"><per-key>0.10</per-key></tariff>'.encode())])
     assert given.tariff == Tariff(per_key=Decimal("0.10"))
+
+
+def test_every_leaf_of_the_policy_has_the_default_of_the_code() -> None:
+    tops = {view.name: view for view in load_schema("controller").children()}
+    told = {view.name.replace("-", "_"): view.default for view in tops["policy"].children()}
+    usual = Policy()
+    assert told.keys() == {one.name for one in fields(usual)}
+    for name, default in told.items():
+        value = getattr(usual, name)
+        text = str(value).lower() if isinstance(value, bool | str) else value
+        assert default is not None
+        assert (default if isinstance(text, str) else float(default)) == text, name
+
+
+@pytest.mark.parametrize(
+    ("inside", "where"),
+    [
+        ("<damping-reuse>5</damping-reuse>", "/damping-reuse"),
+        ("<damping-half-life-s>0</damping-half-life-s>", "/damping-half-life-s"),
+    ],
+)
+def test_a_policy_that_cannot_be_names_its_leaf(inside: str, where: str) -> None:
+    with pytest.raises(SchemaViolation) as caught:
+        decode([parse_xml(f'<policy xmlns="{KWN}">{inside}</policy>'.encode())])
+    assert caught.value.path == f"/keyweave-qkd-network:policy{where}"
 
 
 def test_a_moment_that_is_none_is_refused_with_its_path() -> None:
