@@ -239,10 +239,12 @@ class Relay:
             if hop not in record.keepers:
                 reason = self._send_on(record, payload, hop) or reason
         if route.delivers and not record.stored:
-            reason = self._hand_over(record, payload, now_s) or reason
+            here = self._hand_over(record, payload, now_s)
+            reason = reason or here
         if reason is None:
             return
-        self._stuck[record.key] = None
+        if reason is not Reason.SHARES_MISSING:  # the last share itself will make them keys
+            self._stuck[record.key] = None
         if not quiet:
             self._fail(record, reason, self._node_id, now_s)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agents.keys.network import APP, MASTER, SLAVE, Network, chain, uid
+from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, uid
 from tests.agents.keys.protected import (
     DESTINATION,
     LOWER,
@@ -173,6 +173,9 @@ def test_with_one_share_nothing_is_stored_nor_supplied() -> None:
     network = protected()
     through(network, UPPER)
     assert (ready(network), stored(network)) == (0, 0)
+    relay = network.planes[DESTINATION].relay
+    assert relay.open_batches == 2
+    assert not relay._stuck, "no new pool bits help it, so none make it try"
     through(network, UPPER)
     through(network, LOWER)
     assert stored(network) == 16
@@ -419,6 +422,17 @@ def test_shares_over_a_link_that_does_not_end_here_do_not_count() -> None:
     network.planes[3].sessions[link_id].seal(share(0x502), bytes(32))
     network.settle()
     assert stored(network) == 16
+
+
+def test_shares_for_which_there_is_no_room_yet_are_stored_when_there_is() -> None:
+    network = protected(limits=KeyLimits(stored_keys=20))
+    network.settle()
+    keys = network.draw(16)
+    network.wait(2)
+    assert stored(network) == 16
+    network.fetch(keys, at=DESTINATION)
+    network.wait(10)
+    agree(network, 16)
 
 
 def test_a_plan_with_too_many_links_or_one_twice_is_refused() -> None:
