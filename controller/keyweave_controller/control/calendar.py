@@ -17,7 +17,7 @@ Windows are known for so long ahead. A promise without an end is judged up to th
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import inf
+from math import inf, nextafter
 
 from keyweave_controller.control import facts
 from keyweave_controller.control.admission import usable_bps
@@ -88,11 +88,12 @@ def room_between(
 
     `ends_at` None: for ever. `at` is now; what lies before it does not count. `beside`: paths that the new
     promise replaces, which count as free; `without`: whose booking it replaces. Below 0 when more is promised
-    than the link makes; a link with windows says 0 then. ValueError when the times are not in order.
+    than the link makes; a link with windows says 0 then. A time that is over when it begins counts as its
+    first moment: at its very expiry an association is still looked at.
     """
     starts_at = max(starts_at, at)
     if ends_at is not None and ends_at <= starts_at:
-        raise ValueError(f"no time between {starts_at} s and {ends_at} s")
+        ends_at = nextafter(starts_at, inf)
     return _room(state, link, list(_loads(link, at, beside, expiry_of, without)), starts_at, ends_at, at)
 
 
