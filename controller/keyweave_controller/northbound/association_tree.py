@@ -4,7 +4,7 @@ Rule of this file: pure, one function a record. An association of the configurat
 entry, every other one by its app id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lxml import etree
 
@@ -32,8 +32,8 @@ def shown_names(state: NetworkState) -> dict[AppId, str]:
     return {app_id: by_app.get(app_id, app_id) for app_id in state.associations}
 
 
-def association(record: Association, name: str, names: Names) -> etree._Element:
-    """One association with what was asked for and what became of it."""
+def association(record: Association, name: str, names: Names, degraded: Iterable[str] = ()) -> etree._Element:
+    """One association with what was asked for and what became of it; `degraded`: what it lacks."""
     element = put_association(
         markup.qkd_tree("key-associations"),
         ConfiguredAssociation(
@@ -44,7 +44,10 @@ def association(record: Association, name: str, names: Names) -> etree._Element:
             priority=record.priority,
             expires_at=record.expires_at,
             tenant=record.tenant,
+            service=record.service,
         ),
+        # An entry has the links and nodes in the words of its operator; both ways would stand side by side.
+        names=name == record.app_id,
     )
     state = etree.SubElement(element, kwn("state"))
     markup.text(state, kwn("app-id"), record.app_id)
@@ -57,13 +60,27 @@ def association(record: Association, name: str, names: Names) -> etree._Element:
     markup.text(state, kwn("destination-node-id"), record.destination_node)
     markup.text(state, kwn("source-node"), names.get(record.source_node))
     markup.text(state, kwn("destination-node"), names.get(record.destination_node))
-    for tag, path in (("path", record.path), ("next-path", record.next_path)):
-        if path is not None:
+    past = sorted(record.past_paths.values(), key=lambda one: (one.since, one.link_id))
+    for tag, paths in (
+        ("path", (record.path,) if record.path else ()),
+        ("other-path", record.others),
+        ("next-path", (record.next_path,) if record.next_path else ()),
+        ("next-other-path", record.next_others),
+        ("past-path", past),
+    ):
+        for path in paths:
             _virtual_link(etree.SubElement(state, kwn(tag)), path, names)
-    for past in sorted(record.past_paths.values(), key=lambda one: (one.since, one.link_id)):
-        _virtual_link(etree.SubElement(state, kwn("past-path")), past, names)
     markup.moment(state, kwn("outage-since"), record.outage_since)
     markup.decimal(state, kwn("outage-s"), record.outage_s)
+    markup.number(state, kwn("share-bps"), record.share_bps)
+    markup.number(state, kwn("degraded-bps"), record.degraded_bps)
+    markup.texts(state, kwn("degraded"), degraded)
+    markup.text(state, kwn("preempted-by"), record.preempted_by)
+    for number, links in enumerate(record.booked, start=1):
+        booked = etree.SubElement(state, kwn("booked-path"))
+        markup.number(booked, kwn("number"), number)
+        markup.texts(booked, kwn("link-id"), links)
+    markup.text(state, kwn("trouble"), record.trouble)
     return element
 
 
@@ -72,6 +89,7 @@ def _virtual_link(element: etree._Element, path: PathRecord, names: Names) -> No
     put_way(element, path.nodes, names)
     markup.texts(element, kwn("link-id"), path.links)
     markup.number(element, kwn("bandwidth-bps"), path.bandwidth_bps)
+    markup.number(element, kwn("hop-bps"), path.hop_bps)
     markup.moment(element, kwn("since"), path.since)
 
 

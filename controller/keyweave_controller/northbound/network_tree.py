@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 
 from lxml import etree
 
-from keyweave_controller.control import admission
+from keyweave_controller.control import admission, topology
 from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.facts import KnownLink
 from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState, NodeRecord
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import NETWORK, QKD, TOPOLOGY, kwn, nt, nw
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import Interface
 from keyweave_core.model.node import NodeStatus
+from keyweave_core.model.units import UINT32_MAX
 
 NETWORK_ID = "qkd"
 """Name of the one network that the controller shows."""
@@ -35,8 +37,8 @@ def networks() -> tuple[etree._Element, etree._Element]:
     return top, network
 
 
-def node(record: NodeRecord) -> etree._Element:
-    """One node with its modules as termination points."""
+def node(record: NodeRecord, trust: int = 0, domain: str = "") -> etree._Element:
+    """One node with its modules as termination points, and what the operator says of the site."""
     element = markup.tree(nw("node"), _PREFIXES)
     markup.text(element, nw("node-id"), record.node_id)
     qkd = etree.SubElement(element, kwn("qkd"))
@@ -47,6 +49,8 @@ def node(record: NodeRecord) -> etree._Element:
     markup.text(qkd, kwn("location-id"), record.location_id)
     markup.text(qkd, kwn("version"), record.version)
     markup.member(qkd, kwn("trust-level"), record.trust_level)
+    markup.number(qkd, kwn("trust"), trust, most=100)
+    markup.text(qkd, kwn("domain"), domain)
     can = record.capabilities
     markup.flag(qkd, kwn("relays-keys"), can.key_relay_mode_enable)
     markup.flag(qkd, kwn("reports-link-statistics"), can.link_stats_support)
@@ -100,15 +104,19 @@ def _termination_point(parent: etree._Element, module: Interface) -> None:
     markup.decimal(qkd, kwn("max-absorption-db"), module.max_absorption_db)
 
 
-def links(record: LinkRecord, names: Names, policy: Policy) -> list[etree._Element]:
-    """Both directions of one physical link; `policy` says which share of its rate may be promised."""
+def links(record: LinkRecord, names: Names, policy: Policy, known: KnownLink) -> list[etree._Element]:
+    """Both directions of one physical link; `policy` says which share of its rate may be promised, `known`
+    what no agent tells.
+    """
     directions = (
         [(record.a, record.b)] if record.a == record.b else [(record.a, record.b), (record.b, record.a)]
     )
-    return [_direction(record, near, far, names, policy) for near, far in directions]
+    return [_direction(record, near, far, names, policy, known) for near, far in directions]
 
 
-def _direction(record: LinkRecord, near: NodeId, far: NodeId, names: Names, policy: Policy) -> etree._Element:
+def _direction(
+    record: LinkRecord, near: NodeId, far: NodeId, names: Names, policy: Policy, known: KnownLink
+) -> etree._Element:
     element = markup.tree(nt("link"), _PREFIXES)
     markup.text(element, nt("link-id"), f"{record.link_id}/{near}")
     for tag, node_tag, tp_tag, node_id in (
@@ -132,11 +140,35 @@ def _direction(record: LinkRecord, near: NodeId, far: NodeId, names: Names, poli
     pools = [end.pool for end in record.ends.values() if end.pool is not None]
     markup.number(qkd, kwn("stored-bits"), min((pool.stored_bits for pool in pools), default=None))
     markup.number(qkd, kwn("capacity-bits"), min((pool.capacity_bits for pool in pools), default=None))
+    markup.number(qkd, kwn("oldest-key-age-s"), known.oldest_age_s, most=UINT32_MAX)
+    for technology in sorted(known.technologies):
+        markup.member(qkd, kwn("technology"), technology)
+    markup.decimal(qkd, kwn("latency-ms"), _not_negative(known.latency_us / 1_000))
+    markup.texts(qkd, kwn("risk-group"), sorted(known.risk_groups))
     markup.number(qkd, kwn("reserved-bps"), admission.reserved_bps(record))
     markup.number(qkd, kwn("available-bps"), admission.available_bps(record, policy))
     markup.texts(qkd, kwn("fault"), record.faults)
     markup.moment(qkd, kwn("down-since"), record.down_since)
     markup.text(qkd, kwn("down-reason"), record.down_reason)
+    if record.penalty:
+        markup.decimal(qkd, kwn("penalty"), record.penalty)
+    markup.moment(qkd, kwn("shy-until"), topology.shy_until(record, policy) or None)
+    if record.suppressed_until:
+        markup.flag(qkd, kwn("suppressed"), True)
+    markup.moment(qkd, kwn("overbooked-since"), record.overbooked_since)
+    for app_id, booking in sorted(record.bookings.items()):
+        entry = etree.SubElement(qkd, kwn("booking"))
+        markup.text(entry, kwn("app-id"), app_id)
+        markup.number(entry, kwn("bandwidth-bps"), booking.rate_bps)
+        markup.moment(entry, kwn("starts-at"), booking.starts_at)
+        markup.moment(entry, kwn("ends-at"), booking.ends_at)
+    if known.windows is not None:
+        markup.flag(qkd, kwn("limited-in-time"), True)
+        for window in known.windows:
+            entry = etree.SubElement(qkd, kwn("window"))
+            markup.moment(entry, kwn("starts-at"), window.starts_at)
+            markup.moment(entry, kwn("ends-at"), window.ends_at)
+            markup.number(entry, kwn("rate-bps"), window.rate_bps)
     for holder, rate_bps in sorted(record.reserved_bps.items()):
         entry = etree.SubElement(qkd, kwn("reservation"))
         markup.text(entry, kwn("virtual-link-id"), holder)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from lxml import etree
 
 from keyweave_controller.control.actions import Changed
+from keyweave_controller.control.shortfalls import lacks
 from keyweave_controller.control.state import Association, LinkRecord, NetworkState, NodeRecord
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity
@@ -63,7 +64,7 @@ class Notices:
                 # Its entry comes with the commit at work, or has gone; unless the name is another's by now.
                 known = opening.get(app_id) or record.configured_as or before.get(app_id, app_id)
                 name = known if known not in self._shown.values() else app_id
-            yield _association_changed(record, name)
+            yield _association_changed(record, name, lacks(state, record))
 
     def _alarm_news(self, running: Iterable[etree._Element]) -> Iterator[etree._Element]:
         before, now = self._alarms, self._lasting()
@@ -141,7 +142,14 @@ def _link(record: LinkRecord) -> object:
 
 
 def _app(record: Association) -> object:
-    return (record.state, record.reasons, record.path.link_id if record.path else None)
+    return (
+        record.state,
+        record.reasons,
+        tuple(path.link_id for path in record.paths),
+        record.preempted_by,
+        record.degraded_bps is None,
+        len(record.booked),
+    )
 
 
 def _node_changed(node_id: NodeId, record: NodeRecord | None) -> etree._Element:
@@ -170,10 +178,13 @@ def _link_changed(link_id: LinkId, record: LinkRecord | None) -> etree._Element:
     return element
 
 
-def _association_changed(record: Association, name: str) -> etree._Element:
+def _association_changed(record: Association, name: str, degraded: Iterable[str]) -> etree._Element:
     element = markup.qkd_tree("association-changed")
     markup.text(element, kwn("name"), name)
     markup.text(element, kwn("app-id"), record.app_id)
     markup.member(element, kwn("status"), record.state)
     markup.texts(element, kwn("reason"), record.reasons)
+    markup.texts(element, kwn("virtual-link-id"), (path.link_id for path in record.paths))
+    markup.text(element, kwn("preempted-by"), record.preempted_by)
+    markup.texts(element, kwn("degraded"), degraded)
     return element

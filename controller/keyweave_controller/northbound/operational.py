@@ -10,15 +10,16 @@ from dataclasses import replace
 
 from lxml import etree
 
-from keyweave_controller.control import tenants
+from keyweave_controller.control import facts, tenants
 from keyweave_controller.control.actions import Changed
 from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.shortfalls import lacks
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.management.alarms import Alarm
 from keyweave_controller.northbound import alarm_tree, association_tree, markup, network_tree
 from keyweave_controller.northbound.agents_view import AgentsView
-from keyweave_core.model.ids import AppId, NodeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 
 class _Entries:
@@ -61,6 +62,7 @@ class OperationalTree:
         self._usage = _Entries(markup.qkd_tree("accounting"))
         self._names: dict[NodeId, str] = {}
         self._shown: dict[AppId, str] = {}
+        self._lacking: dict[LinkId, object] = {}
         self._alarms: dict[str, tuple[Alarm, etree._Element]] = {}
 
     def render(self) -> Sequence[etree._Element]:
@@ -94,8 +96,9 @@ class OperationalTree:
         state = self._engine.network.state
         renamed = self._refresh_nodes(state, changed)
         self._refresh_links(state, changed, renamed)
-        if changed.app_ids or changed.configuration or renamed:
-            self._refresh_associations(state, changed, renamed)
+        app_ids = changed.app_ids | self._hurt(state, changed.link_ids)
+        if app_ids or changed.configuration or renamed:
+            self._refresh_associations(state, set(app_ids), renamed)
             for name, use in (uses := tenants.uses(state)).items():
                 self._tenants.put(name, [association_tree.tenant_state(name, use)])
             self._tenants.keep_only(uses)
@@ -109,7 +112,8 @@ class OperationalTree:
         renamed: set[NodeId] = set()
         for node_id in changed.node_ids:
             record = state.nodes.get(node_id)
-            self._nodes.put(node_id, [network_tree.node(record)] if record else [])
+            told = facts.of_node(state, node_id)
+            self._nodes.put(node_id, [network_tree.node(record, *told)] if record else [])
             name = record.name if record else None
             if self._names.get(node_id) != name:
                 renamed.add(node_id)
@@ -128,19 +132,39 @@ class OperationalTree:
                 link_ids |= {one.link_id for one in state.links.values() if renamed & {one.a, one.b}}
         for link_id in link_ids:
             link = state.links.get(link_id)
-            self._links.put(link_id, network_tree.links(link, self._names, state.policy) if link else [])
+            if link is None:
+                self._links.put(link_id, ())
+            else:
+                known = facts.of_link(state, link)
+                self._links.put(link_id, network_tree.links(link, self._names, state.policy, known))
 
-    def _refresh_associations(self, state: NetworkState, changed: Changed, renamed: set[NodeId]) -> None:
+    def _hurt(self, state: NetworkState, link_ids: Iterable[LinkId]) -> set[AppId]:
+        """The associations over links that began or ceased to lack something: what they lack is shown."""
+        owners, found = self._engine.network.mesh.owners, set[AppId]()
+        for link_id in link_ids:
+            link = state.links.get(link_id)
+            now = link and (link.down_since is not None, link.overbooked_since is not None)
+            if self._lacking.get(link_id) == now:
+                continue
+            self._lacking[link_id] = now
+            if link is not None:
+                found |= {owners[holder] for holder in link.reserved_bps if holder in owners}
+        return found
+
+    def _refresh_associations(self, state: NetworkState, app_ids: set[AppId], renamed: set[NodeId]) -> None:
         shown = association_tree.shown_names(state)
-        app_ids = set(changed.app_ids)
         app_ids |= {app_id for app_id in shown | self._shown if shown.get(app_id) != self._shown.get(app_id)}
         if renamed:
             app_ids |= shown.keys()
         self._shown = shown
         for app_id in app_ids:
             record = state.associations.get(app_id)
-            elements = [association_tree.association(record, shown[app_id], self._names)] if record else []
-            self._associations.put(app_id, elements)
+            if record is None:
+                self._associations.put(app_id, ())
+            else:
+                short = lacks(state, record)
+                element = association_tree.association(record, shown[app_id], self._names, short)
+                self._associations.put(app_id, [element])
 
     def _alarm_tree(self) -> etree._Element:
         values = alarm_tree.newest(self._engine.management.alarms(cleared=True))
