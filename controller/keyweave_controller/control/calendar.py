@@ -52,6 +52,15 @@ class Pool:
     capacity_bits: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A promise that is to be made now: so much on each of these links, until then (None: for ever)."""
+
+    links: tuple[LinkId, ...]
+    rate_bps: int
+    ends_at: float | None
+
+
 def never(_link_id: LinkId) -> float | None:
     """Nothing expires."""
     return None
@@ -117,6 +126,38 @@ def _room(
     ]
     pool = Pool(at=at, stored_bits=known.stored_bits, capacity_bits=known.capacity_bits)
     return _room_of_windows(makes, loads, pool, starts_at, ends_at)
+
+
+def fit_together(
+    state: NetworkState,
+    taken: Iterable[Taken],
+    leaving: Sequence[PathRecord],
+    *,
+    at: float,
+    expiry_of: ExpiryOf = never,
+) -> bool:
+    """Whether all of `taken` can be promised now when `leaving` are given back, as far as time matters.
+
+    Looks at links with times only: the others are a matter of the ledger of now. Each is asked for the sum of
+    what is taken there until the last of it ends.
+    """
+    needs: dict[LinkId, tuple[int, float]] = {}
+    for one in taken:
+        for link_id in one.links:
+            rate_bps, until = needs.get(link_id, (0, at))
+            needs[link_id] = (
+                rate_bps + one.rate_bps,
+                max(until, inf if one.ends_at is None else one.ends_at),
+            )
+    for link_id, (rate_bps, until) in needs.items():
+        link = state.links.get(link_id)
+        if link is None or not is_timed(state, link):
+            continue
+        ends_at = None if until == inf else until
+        room = room_between(state, link, at, ends_at, at=at, beside=leaving, expiry_of=expiry_of)
+        if room < rate_bps:
+            return False
+    return True
 
 
 def book(state: NetworkState, booking: Booking, links: Iterable[LinkId]) -> None:

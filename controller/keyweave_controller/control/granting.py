@@ -7,13 +7,16 @@ Making room is for demands with one path that begin now; what is booked ahead or
 
 from collections.abc import Sequence
 
-from keyweave_controller.control import holders, making_room, placement, routing
+from keyweave_controller.control import calendar, holders, making_room, placement, routing
+from keyweave_controller.control.calendar import Taken
 from keyweave_controller.control.making_room import Room
+from keyweave_controller.control.mesh import Way
 from keyweave_controller.control.placement import Placement, Wanted
 from keyweave_controller.control.routing import RouteWish
 from keyweave_controller.control.service import Protection, ServiceClass
 from keyweave_controller.control.state import Move, PathRecord
 from keyweave_controller.control.turn import Turn
+from keyweave_core.model.ids import LinkId
 
 
 def grant(
@@ -66,4 +69,26 @@ def _room(turn: Turn, wanted: Wanted, wish: RouteWish) -> Room | None:
         room = making_room.make_room(mesh, strategy, ask, who, most_moves=state.policy.most_moves)
         if room is None and state.policy.preemption:
             room = making_room.displace(mesh, strategy, ask, who, priority=wanted.priority)
-    return room
+    return room if room is None or _keeps_bookings(turn, wish, room) else None
+
+
+def _keeps_bookings(turn: Turn, wish: RouteWish, room: Room) -> bool:
+    """What is promised for later stands, too: who leaves now might have left by then anyway."""
+    state, mesh = turn.state, turn.mesh
+    if not mesh.timed:
+        return True
+
+    def links(way: Way) -> tuple[LinkId, ...]:
+        return tuple(mesh.link_ids[link] for link in way)
+
+    taken = [Taken(links=links(room.way), rate_bps=wish.rate_bps, ends_at=wish.ends_at)]
+    leaving = list(wish.beside)
+    for app_id, way in room.moves:
+        mover = state.associations[app_id]
+        leaving += mover.paths
+        rate_bps = mover.path.hop_bps if mover.path else 0
+        taken.append(Taken(links=links(way), rate_bps=rate_bps, ends_at=mover.expires_at))
+    for app_id in room.evicted:
+        leaving += state.associations[app_id].paths
+    expiry_of = calendar.expiries(state, mesh.owners)
+    return calendar.fit_together(state, taken, leaving, at=turn.at, expiry_of=expiry_of)

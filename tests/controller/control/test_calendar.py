@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, calendar
 from keyweave_controller.control.actions import Alternative
-from keyweave_controller.control.calendar import expiries, is_timed, next_time_that_fits, room_between
+from keyweave_controller.control.calendar import (
+    Taken,
+    expiries,
+    fit_together,
+    is_timed,
+    next_time_that_fits,
+    room_between,
+)
 from keyweave_controller.control.configuration import LinkFacts, Policy
 from keyweave_controller.control.network import Network
 from keyweave_controller.control.optical.windows import Window
@@ -116,6 +123,25 @@ def test_a_link_without_times_is_the_ledger_of_now() -> None:
     assert is_timed(state, link)
     assert room_between(state, link, 8, 8, at=0) == -50  # the moment itself
     assert room_between(state, link, 8, 9, at=9) == -40
+
+
+def test_what_leaves_now_makes_no_room_for_later() -> None:
+    state, link = network()
+    link.reserved_bps["v"] = 60
+    calendar.book(state, Booking(app_id="a", rate_bps=80, starts_at=20, ends_at=30), ["l"])
+    leaving = [PathRecord(link_id="v", nodes=("x", "y"), links=("l",), bandwidth_bps=60, hop_bps=60, since=0)]
+
+    def fits(rate: int, ends_at: float | None, *more: Taken) -> bool:
+        taken = Taken(links=("l", "gone"), rate_bps=rate, ends_at=ends_at)
+        return fit_together(state, [taken, *more], leaving, at=0, expiry_of=lambda _: 10)
+
+    assert fits(100, 20)
+    assert not fits(100, 21)
+    assert fits(20, None)
+    assert not fits(21, None)
+    assert not fits(10, 5, Taken(links=("l",), rate_bps=11, ends_at=None))
+    link.bookings.clear()
+    assert fits(1_000, None)  # without times it is the ledger's affair
 
 
 def test_a_snapshot_keeps_what_is_booked_and_what_was_offered() -> None:
