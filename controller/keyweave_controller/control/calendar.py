@@ -15,41 +15,21 @@ Windows are known for so long ahead. A promise without an end is judged up to th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from math import inf, nextafter
 
 from keyweave_controller.control import facts
 from keyweave_controller.control.admission import usable_bps
 from keyweave_controller.control.optical.windows import Window
+from keyweave_controller.control.reservoir import Load, Pool, most_that_keeps
 from keyweave_controller.control.state import Booking, LinkRecord, NetworkState, PathRecord
 from keyweave_core.model.ids import AppId, LinkId
 
 MOST_MOMENTS = 256
 """Most moments that `next_time_that_fits` tries."""
 
-_SLACK_BITS = 1.0  # times are floats of some 1e-7 s: less than a bit missing is none
-
 ExpiryOf = Callable[[LinkId], float | None]
 """When what a virtual link reserves ends; None: never."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """So much is promised from a moment until before another."""
-
-    rate_bps: int
-    starts_at: float
-    ends_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """What is stored now, and how much can be."""
-
-    at: float
-    stored_bits: int
-    capacity_bits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +105,7 @@ def _room(
         if one.ends_at > at
     ]
     pool = Pool(at=at, stored_bits=known.stored_bits, capacity_bits=known.capacity_bits)
-    return _room_of_windows(makes, loads, pool, starts_at, ends_at)
+    return most_that_keeps(makes, loads, pool, starts_at, ends_at)
 
 
 def fit_together(
@@ -254,53 +234,3 @@ def _peak(loads: Iterable[Load], starts_at: float, ends_at: float) -> int:
         running += change
         highest = max(highest, running)
     return highest
-
-
-def _room_of_windows(
-    makes: Sequence[Load], loads: Sequence[Load], pool: Pool, starts_at: float, ends_at: float | None
-) -> int:
-    """The volume rule: the largest rate with which the pool never runs dry, found by halving."""
-    known_until = max((one.ends_at for one in makes), default=pool.at)
-    ends_at = known_until if ends_at is None else ends_at
-    if ends_at <= starts_at:
-        return 0  # no window is known in which a promise for ever could be kept
-    drawn = [replace(one, ends_at=known_until) if one.ends_at == inf else one for one in loads]
-    spans = _spans(makes, drawn, {pool.at, starts_at, ends_at})
-
-    def keeps(rate_bps: int) -> bool:
-        level = float(pool.stored_bits)
-        for moment, duration_s, spare_bps in spans:
-            if starts_at <= moment < ends_at:
-                spare_bps -= rate_bps
-            level = min(level + spare_bps * duration_s, pool.capacity_bits)
-            if level < -_SLACK_BITS:
-                return False
-        return True
-
-    if not keeps(0):
-        return 0
-    made = sum(
-        (min(one.ends_at, ends_at) - one.starts_at) * one.rate_bps for one in makes if one.starts_at < ends_at
-    )
-    low, high = 0, int((pool.stored_bits + made + _SLACK_BITS) / (ends_at - starts_at)) + 1
-    while high - low > 1:  # `low` can be kept, `high` cannot: it would draw more than there is in all
-        middle = (low + high) // 2
-        low, high = (middle, high) if keeps(middle) else (low, middle)
-    return low
-
-
-def _spans(
-    makes: Iterable[Load], drawn: Iterable[Load], moments: set[float]
-) -> list[tuple[float, float, int]]:
-    """The time cut where anything changes: (from, for so long, bit/s made above what is drawn)."""
-    changes = dict.fromkeys(moments, 0)
-    for sign, group in ((1, makes), (-1, drawn)):
-        for one in group:
-            if one.ends_at > one.starts_at:
-                changes[one.starts_at] = changes.get(one.starts_at, 0) + sign * one.rate_bps
-                changes[one.ends_at] = changes.get(one.ends_at, 0) - sign * one.rate_bps
-    spans, running = [], 0
-    for moment, then in pairwise(sorted(changes)):
-        running += changes[moment]
-        spans.append((moment, then - moment, running))
-    return spans
