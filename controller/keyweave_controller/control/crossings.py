@@ -50,15 +50,23 @@ class Crossings:
         self._left: dict[LinkId, set[AppId]] = {}
         self._blocked: dict[LinkId, set[AppId]] = {}
         self._noted: dict[AppId, _Noted] = {}
+        self._stamps: dict[AppId, tuple[object, ...]] = {}  # what `_noted` is made from
         for app_id, association in associations.items():
             self.note(app_id, association)
 
     def note(self, app_id: AppId, association: Association | None) -> None:
         """The association looks like this now; None: it is no more."""
+        stamp = _stamp(association)
+        if stamp == self._stamps.get(app_id):
+            return
         before = self._noted.get(app_id, _NOTHING)
         now = _noted(association)
         if now == before:
             return
+        if now is _NOTHING:
+            self._stamps.pop(app_id, None)
+        else:
+            self._stamps[app_id] = stamp
         if now is _NOTHING:
             del self._noted[app_id]
         else:
@@ -89,6 +97,22 @@ class Crossings:
     def blocked(self, link_id: LinkId) -> frozenset[AppId]:
         """Those stranded for whom a way may open when this link does."""
         return frozenset(self._blocked.get(link_id, ()))
+
+
+def _stamp(association: Association | None) -> tuple[object, ...]:
+    """Everything that `_noted` looks at, compared in no time as long as nothing of it is replaced."""
+    if association is None or association.state in _GONE:
+        return ()
+    return (
+        association.path,
+        association.next_path,
+        association.others,
+        association.next_others,
+        association.left_links,
+        association.blocked_by,
+        association.degraded_bps is None,
+        association.service,
+    )
 
 
 def _noted(association: Association | None) -> _Noted:

@@ -20,6 +20,9 @@ from keyweave_core.model.ids import AppId, LinkId, NodeId
 CLOSED = -1
 """`room` of a link that carries no new path; smaller than any rate."""
 
+_RECOUNT = 50
+"""Hops are counted again when this part of all links has closed since."""
+
 Way = tuple[int, ...]
 """Places of links, from the source to the destination."""
 
@@ -73,7 +76,11 @@ class Mesh:
         self.owners: Mapping[LinkId, AppId] = {}  # whose virtual links hold what is promised
         self._up = [False] * size
         self._lists: dict[str, PriceList] = {}
+        self._shy: set[int] = set()
         self._hops: dict[int, list[int]] = {}
+        self._least: dict[int, tuple[int, list[int]]] = {}
+        self._closed = 0  # links that closed since the mesh was made
+        self._loose = 0  # questions under way for which closed links are open
 
     @classmethod
     def of(cls, state: NetworkState, owners: Mapping[LinkId, AppId] | None = None) -> "Mesh":
@@ -99,15 +106,18 @@ class Mesh:
         if place is None:
             return
         known = facts.of_link(state, link)
-        self._up[place] = topology.usable(link)
+        self._set_up(place, topology.usable(link))
         self.shy_until[place] = topology.shy_until(link, state.policy)
+        if self.shy_until[place]:
+            self._shy.add(place)
+        else:
+            self._shy.discard(place)
         self.km[place] = link.distance_km or 0.0
         self.latency_us[place] = known.latency_us
         self.stored[place], self.capacity[place] = known.stored_bits, known.capacity_bits
-        if calendar.is_timed(state, link):
-            self.timed.add(place)
-        else:
-            self.timed.discard(place)
+        if calendar.is_timed(state, link) != (place in self.timed):
+            self.timed ^= {place}
+            self._least.clear()
         self.usable[place] = admission.usable_bps(link, state.policy)
         self.reserved[place] = admission.reserved_bps(link)
         self._changed(place)
@@ -142,7 +152,8 @@ class Mesh:
 
     def open(self, link: int, *, usable_bps: int, up: bool = True) -> None:
         """Set what a link may promise, for a mesh that stands for no state (benchmarks, trials)."""
-        self.usable[link], self._up[link] = usable_bps, up
+        self.usable[link] = usable_bps
+        self._set_up(link, up)
         self._changed(link)
 
     def prices(self, name: str, price: Callable[["Mesh", int], float], floor: float) -> PriceList:
@@ -172,6 +183,40 @@ class Mesh:
             self._hops[target] = found
         return found
 
+    def least_hops_to(self, target: int) -> list[int]:
+        """The same over what could be open now, for searches: at least `hops_to`, and no more than it takes.
+
+        Kept while links close, because less than it takes is no error, until so many have that it pays to
+        count again.
+        """
+        if self._loose:
+            return self.hops_to(target)
+        known = self._least.get(target)
+        if known is not None and self._closed - known[0] <= len(self.link_ids) // _RECOUNT:
+            return known[1]
+        found, up, timed = [-1] * len(self.node_ids), self._up, self.timed
+        found[target] = 0
+        reached = [target]
+        for here in reached:
+            further = found[here] + 1
+            for link, there in self.around[here]:
+                if found[there] < 0 and (up[link] or link in timed):
+                    found[there] = further
+                    reached.append(there)
+        self._least[target] = (self._closed, found)
+        return found
+
+    def shy(self, at: float) -> list[int]:
+        """Links that are used only when nothing else fits, at a moment."""
+        return sorted(link for link in self._shy if self.shy_until[link] > at)
+
+    def _set_up(self, link: int, up: bool) -> None:
+        if up and not self._up[link]:
+            self._least.clear()
+        elif self._up[link] and not up:
+            self._closed += 1
+        self._up[link] = up
+
     @contextmanager
     def apart(
         self, rooms: Mapping[int, int], barred: Iterable[int] = (), *, relaying: bool = False
@@ -182,8 +227,11 @@ class Mesh:
         """
         room, inside = self.room, self.inside
         before = [(link, room[link]) for link in rooms]
+        up, timed, opened = self._up, self.timed, False
         for link, other in rooms.items():
             room[link] = other
+            opened = opened or (other >= 0 and not up[link] and link not in timed)
+        self._loose += opened
         if relaying or barred:
             self.inside = [True] * len(inside) if relaying else inside.copy()
             for node in barred:
@@ -191,6 +239,7 @@ class Mesh:
         try:
             yield
         finally:
+            self._loose -= opened
             self.inside = inside
             for link, kept in before:
                 room[link] = kept

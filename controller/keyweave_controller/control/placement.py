@@ -146,7 +146,7 @@ def find(
     rooms, barred = routing.restrictions(state, mesh, wish, at=at)
     prices = routing.strategy_of(wish).prices(mesh).prices
     number = paths_of(service)
-    shy = {link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at}
+    shy = dict.fromkeys(mesh.shy(at), CLOSED)
     for closed in ({**rooms, **shy}, rooms) if shy else (rooms,):
         with mesh.apart(closed, barred):
             costs = [

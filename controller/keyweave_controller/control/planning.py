@@ -9,6 +9,7 @@ is an INTERNAL application, and the CLIENT application stands at both ends; the 
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from keyweave_controller.control.actions import NodeEdit
@@ -33,6 +34,7 @@ def virtual_link_id(app_id: AppId, generation: int) -> LinkId:
     return LinkId(str(uuid5(_NAMESPACE, f"link\n{app_id}\n{generation}")))
 
 
+@lru_cache(maxsize=4_096)
 def reservation_id(link_id: LinkId) -> AppId:
     """The id of the INTERNAL application that stands for a virtual link's reservation."""
     return AppId(str(uuid5(_NAMESPACE, f"reservation\n{link_id}")))

@@ -43,7 +43,7 @@ STORM_LONGEST_S = 1.0
 """Reports that never cease postpone a review by no more than this."""
 
 EXPLAINED_MOST = 8
-"""Associations for which one review explains at length why they found no way; that is slow work."""
+"""While more are stranded, none is told at length why it found no way: that is slow work."""
 
 _SETTLED = frozenset({AssociationState.ACTIVE, AssociationState.SUSPENDED})
 _PLAIN = Constraints()
@@ -101,10 +101,10 @@ def review(turn: Turn) -> None:
         return
     looked_at = in_order(state.associations, awake & state.stranded)
     awake.clear()
-    explained = 0
+    brief = len(state.stranded) > EXPLAINED_MOST
     for association in looked_at:
         if association.state in _SETTLED:
-            explained += _review_one(turn, association, brief=explained >= EXPLAINED_MOST)
+            _review_one(turn, association, brief=brief)
         elif not association.live or association.state is AssociationState.CLOSING:
             state.stranded.discard(association.app_id)
 
@@ -165,30 +165,31 @@ def _in_storm(turn: Turn) -> bool:
     return False
 
 
-def _review_one(turn: Turn, association: Association, *, brief: bool) -> bool:
-    """Look at one; True when it was explained at length why it has no way."""
+def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
+    """Look at one; `brief`: say no more than that it has no way."""
     state, app_id = turn.state, association.app_id
-    broken, wants = _broken(turn, association), _wants(turn, association)
+    broken = _broken(turn, association)
+    wants = () if broken else _wants(turn, association)
     if not broken and not wants:
         state.stranded.discard(app_id)
         turn.cancel_timer(f"retry:{app_id}")
         if association.state is AssociationState.SUSPENDED or association.reasons:
             changes.active(turn, association)
-        return False
-    explained = False
+        return
     if f"retry:{app_id}" not in state.timers:
         if broken and changes.switch_to_standby(turn, association):
-            return False
+            return
         routes = placement.place_again(turn, association)
         if routes and not _same(association, routes) and not _too_soon(turn, association, routes):
             reverting.left(turn, association)
             changes.begin(turn, association, routes, association.qos, association.priority)
-            return False
+            return
         association.blocked_by = _blocked_by(turn, association)
         turn.renote_app(app_id)
-        explained = broken and not brief
-        reasons = placement.why_not_again(turn, association) if explained else wants
-        _tell(turn, association, reasons or _in_brief(turn, association))
+        if broken and not brief:
+            _tell(turn, association, placement.why_not_again(turn, association))
+        elif wants or not association.reasons:
+            _tell(turn, association, wants or _in_brief(turn, association))
     if not broken and association.state is AssociationState.SUSPENDED:
         reasons = association.reasons
         changes.active(turn, association)
@@ -198,7 +199,6 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> bool:
         association.changed_at = turn.at
         association.outage_since = turn.at
         turn.touch_app(app_id)
-    return explained
 
 
 def _broken(turn: Turn, association: Association) -> bool:

@@ -91,9 +91,7 @@ def find_routes(
     if must_links is None:
         return
     rooms, barred = restrictions(state, mesh, wish, at=at)
-    shy = {
-        link: CLOSED for link, until in enumerate(mesh.shy_until) if until > at and rooms.get(link) != CLOSED
-    }
+    shy = {link: CLOSED for link in mesh.shy(at) if rooms.get(link) != CLOSED}
     for closed in ({**rooms, **shy}, rooms) if shy else (rooms,):
         found: Iterable[Way]
         with mesh.apart(closed, barred):

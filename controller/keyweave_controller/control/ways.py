@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from keyweave_controller.control.mesh import Mesh, PriceList, Way
+from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def _within(mesh: Mesh, ask: Ask, way: Way) -> bool:
 def _best(mesh: Mesh, priced: PriceList, ask: Ask) -> Way | None:
     """Without bounds. The heap breaks ties by node place, the comparison of equals by the links taken."""
     source, target, rate = ask.source, ask.target, ask.rate_bps
-    hops, floor, prices = mesh.hops_to(target), priced.floor, priced.prices
+    hops, floor, prices = _hops(mesh, ask), priced.floor, priced.prices
     room, around, inside = mesh.room, mesh.around, mesh.inside
     if hops[source] < 0:
         return None
@@ -77,6 +77,11 @@ def _best(mesh: Mesh, priced: PriceList, ask: Ask) -> Way | None:
     return None
 
 
+def _hops(mesh: Mesh, ask: Ask) -> list[int]:
+    """Links from every node to the target, at least; an ask that closed links fit counts those, too."""
+    return mesh.hops_to(ask.target) if ask.rate_bps <= CLOSED else mesh.least_hops_to(ask.target)
+
+
 def _links(before: dict[int, tuple[int, int]], source: int, target: int) -> Way:
     way = []
     here = target
@@ -94,7 +99,7 @@ def _spur(
     Labels that no other label of the same node beats in price, links and time together; the links still
     needed at least kill the hopeless ones early.
     """
-    target, hops, room, latency = ask.target, mesh.hops_to(ask.target), mesh.room, mesh.latency_us
+    target, hops, room, latency = ask.target, _hops(mesh, ask), mesh.room, mesh.latency_us
     most_us = ask.max_latency_us
     met = frozenset(mesh.nodes_of(ask.source, root)[:-1])
     spent_us = sum(latency[link] for link in root)
@@ -119,7 +124,7 @@ def _spur(
             left = hops[there]
             if left < 0 or len(root) + links + 1 + left > ask.max_hops:
                 continue
-            then_us = us + latency[link]
+            then_us = 0 if most_us is None else us + latency[link]
             if most_us is not None and then_us > most_us:
                 continue
             step = (

@@ -261,7 +261,7 @@ def test_an_emptied_pool_makes_a_passive_link_off() -> None:
     link = show.network.links[AB]
     assert link.status == LinkStatus.PASSIVE
     for stored, status in ((5, LinkStatus.PASSIVE), (0, LinkStatus.OFF)):
-        pool = KeyPool(stored_bits=stored, capacity_bits=10)
+        pool = KeyPool(stored_bits=stored, capacity_bits=8_000_000)
         measure = LinkMeasure(link_id=AB, pool=pool)
         event = LinksMeasured(at=show.now, node_id=A, links=(measure,))
         assert show.network.is_light(event) == (stored > 0)
