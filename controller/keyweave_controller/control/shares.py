@@ -11,7 +11,7 @@ So that a network at rest is left alone and a busy one is not written to all the
 raised only when the share is a good deal more (`RISE`), or when there is room to spare for the whole wish.
 """
 
-from keyweave_controller.control import admission, calendar, planning
+from keyweave_controller.control import admission, calendar, facts, planning, topology
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.service import ServiceClass
@@ -82,12 +82,15 @@ def _claim(state: NetworkState, mesh: Mesh, association: Association) -> Claim |
 
 
 def _spare(turn: Turn, mesh: Mesh, link: int) -> int:
-    if link in mesh.timed and mesh.is_up(link):
-        state, ends_at = turn.state, turn.at + AHEAD_S
-        expiry_of = calendar.expiries(state, mesh.owners)
-        record = state.links[mesh.link_ids[link]]
-        return max(0, calendar.room_between(state, record, turn.at, ends_at, at=turn.at, expiry_of=expiry_of))
-    return max(0, mesh.room[link])
+    """What is not promised on a link; where times matter, what is not for a while."""
+    record = turn.state.links[mesh.link_ids[link]]
+    passes = link in mesh.timed and facts.windows_of(turn.state, record) is not None
+    if link not in mesh.timed or not (mesh.is_up(link) or (passes and topology.between_passes(record))):
+        return max(0, mesh.room[link])
+    expiry_of = calendar.expiries(turn.state, mesh.owners)
+    ends_at = turn.at + AHEAD_S
+    room = calendar.room_between(turn.state, record, turn.at, ends_at, at=turn.at, expiry_of=expiry_of)
+    return max(0, room)
 
 
 def _settle(turn: Turn, association: Association, extra_bps: int, left_bps: int) -> None:

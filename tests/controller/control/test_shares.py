@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keyweave_controller.control import admission, planning
 from keyweave_controller.control.actions import Configure
-from keyweave_controller.control.configuration import OperatorConfiguration, Policy
+from keyweave_controller.control.configuration import LinkFacts, OperatorConfiguration, Policy
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
@@ -16,13 +16,14 @@ from keyweave_controller.control.events import (
     LinksMeasured,
     OperatorConfigured,
 )
+from keyweave_controller.control.optical.windows import Window
 from keyweave_controller.control.service import Service, ServiceClass
-from keyweave_controller.control.shares import DELAY_S, TIMER
+from keyweave_controller.control.shares import AHEAD_S, DELAY_S, TIMER
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.link import LinkPerformance
+from keyweave_core.model.link import KeyPool, LinkPerformance
 
 A, B = simulated_id("A"), simulated_id("B")
 AB = simulated_link_id("A", "B")
@@ -192,6 +193,18 @@ def test_a_node_out_of_reach_is_compared_when_it_is_back(show: Rehearsal) -> Non
     show.connect(B)
     show.advance(DELAY_S + 1)
     assert entry(show, 1).max_bandwidth_bps == held[A]
+
+
+def test_on_a_link_of_passes_what_lasts_an_hour_is_shared(show: Rehearsal) -> None:
+    ask(show, 1, None, None, BEST_EFFORT)
+    passing = Window(starts_at=show.now - 10, ends_at=show.now + 3_600, rate_bps=10_000)
+    state, link = show.network.state, show.network.links[AB]
+    state.link_facts[AB] = LinkFacts(link=AB, windows=(passing,))
+    for end in link.ends.values():
+        end.counted_pool = KeyPool(stored_bits=3_600_000, capacity_bits=10**9)
+    measure(show, 100_000)  # whatever it tells of this moment
+    made = 9_000 + 1_000 * 3_600 / (AHEAD_S + DELAY_S)
+    assert opened(show, 1).share_bps == pytest.approx(made / 1.0625, rel=0.01)
 
 
 @given(st.integers(0, 2**32))
