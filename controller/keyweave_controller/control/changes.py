@@ -129,6 +129,7 @@ def evict(turn: Turn, association: Association, by: AppId, reason: str) -> None:
         admission.release(turn.state, path)
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
+        turn.lookups.held.pop(path.link_id, None)
     association.path, association.others = None, ()
     association.preempted_by, association.reasons = by, (reason,)
     if association.outage_since is None:
@@ -173,6 +174,7 @@ def _complete(turn: Turn, association: Association) -> None:
             turn.touch_promises(*path.links)
         for path in old:
             association.past_paths[path.link_id] = path
+            turn.lookups.held.pop(path.link_id, None)
         for node_id, edit in planning.path_removals(old).items():
             cleanup.remove(turn, node_id, edit, association.app_id)
         association.path, association.others = new[0], new[1:]

@@ -56,6 +56,7 @@ def close(turn: Turn, association: Association) -> None:
         admission.release(turn.state, path)
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
+        turn.lookups.held.pop(path.link_id, None)
     scheduling.unbook(turn, association)
     reverting.forget(turn, association)
     for timer in ("expire", "retry", "trouble", "degraded"):

@@ -11,6 +11,7 @@ from typing import TypeVar
 from keyweave_controller.control.crossings import Crossings
 from keyweave_controller.control.mesh import Mesh, owners_of
 from keyweave_controller.control.state import AssociationState, LinkRecord, NetworkState
+from keyweave_controller.control.trial import Held
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 Item = TypeVar("Item", LinkId, NodeId, SaeId)
@@ -108,6 +109,7 @@ class Lookups:
         self._mesh: Mesh | None = None
         # Associations by virtual link and by pair of applications, and those that ended, the oldest first.
         self.owners = owners_of(state)
+        self.held: dict[LinkId, Held] = {}  # paths as those who make room see them; dies with the mesh
         self.pairs: dict[tuple[SaeId, SaeId], AppId] = {}
         self.refused: dict[AppId, None] = {}
         self.closed: dict[AppId, None] = {}
@@ -131,6 +133,7 @@ class Lookups:
         """The mesh of the state, made anew when nodes or links came or went."""
         if self._mesh is None:
             self._mesh = Mesh.of(state, self.owners)
+            self.held.clear()
         return self._mesh
 
     def note(self, state: NetworkState, nodes: Iterable[NodeId], link_ids: Iterable[LinkId]) -> None:

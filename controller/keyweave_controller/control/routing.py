@@ -119,8 +119,11 @@ def ask_of(state: NetworkState, mesh: Mesh, wish: RouteWish) -> Ask | None:
             return None
         if next(topology.node_obstacles(state.nodes.get(node_id)), None) is not None:
             return None
-    if wish.source == wish.destination:
-        return None
+    return None if wish.source == wish.destination else bounds_of(state, mesh, wish)
+
+
+def bounds_of(state: NetworkState, mesh: Mesh, wish: RouteWish) -> Ask:
+    """The same, whatever the state of its ends; both are known."""
     bounds = wish.constraints
     most = 1 if bounds.direct_only else min(bounds.max_hops or 256, state.policy.max_relay_hops)
     return Ask(
