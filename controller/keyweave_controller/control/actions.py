@@ -8,6 +8,7 @@ as events.
 from dataclasses import dataclass, field
 
 from keyweave_controller.control.service import ServiceClass
+from keyweave_controller.control.problem import PlacementProblem
 from keyweave_core.model.application import Application
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Link
@@ -85,6 +86,14 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Optimise:
+    """Seek a better placement; it comes back as PlacementProposed of this id. Lost, it is asked again later."""
+
+    problem_id: str
+    problem: PlacementProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The outcome of a northbound request: granted (with the association, if it is one), or refused.
 
@@ -114,4 +123,4 @@ class Changed:
     configuration: bool = False
 
 
-Action = Configure | RefuseApplication | ReadNode | SetTimer | CancelTimer | Answer | Changed
+Action = Configure | RefuseApplication | ReadNode | SetTimer | CancelTimer | Optimise | Answer | Changed

@@ -116,7 +116,9 @@ class _Search:
 
     def _eligible(self, link: int) -> list[Held]:
         return [
-            held for held in self.trial.holders(link) if held.preemptible and held.priority < self.priority
+            held
+            for held in self.trial.holders(link)
+            if held.preemptible and held.priority < self.priority and held.ask.rate_bps > 0
         ]
 
     def victims(self, way: Way) -> list[Held] | None:

@@ -225,6 +225,27 @@ class StepFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedMove:
+    """An association would be better placed over `links` than over `present`, which are its links now."""
+
+    app_id: AppId
+    present: tuple[LinkId, ...]
+    links: tuple[LinkId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementProposed:
+    """What the solver made of an `Optimise`: moves, each of which fits once those before it are made.
+
+    None: nothing is better, or the solver failed.
+    """
+
+    at: float
+    problem_id: str
+    moves: tuple[ProposedMove, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
     """A timer set by `SetTimer` ran out."""
 
@@ -249,5 +270,6 @@ Event = (
     | AlarmsPurged
     | StepSucceeded
     | StepFailed
+    | PlacementProposed
     | TimerFired
 )

@@ -248,7 +248,7 @@ def _able(
     holders: Sequence[Held], lacks: dict[int, int], gone: frozenset[AppId], left: int
 ) -> list[tuple[tuple[bool, int], Held]]:
     """Who may move off the first of these links: enough alone before too little, then freeing most links."""
-    able = [held for held in holders if held.movable and held.key not in gone]
+    able = [held for held in holders if held.movable and held.key not in gone and held.ask.rate_bps > 0]
     worst = next(iter(lacks.values()))
     if left * max((held.ask.rate_bps for held in able), default=0) < worst:
         return []

@@ -18,6 +18,7 @@ from keyweave_controller.control import (
     entries,
     intents,
     measures,
+    optimising,
     readmission,
     recovery,
     reports,
@@ -44,6 +45,7 @@ from keyweave_controller.control.events import (
     NodeRejected,
     Notified,
     OperatorConfigured,
+    PlacementProposed,
     StepFailed,
     StepSucceeded,
     TimerFired,
@@ -132,6 +134,8 @@ class Network:
                 steps.succeeded(turn, event)
             case StepFailed():
                 steps.failed(turn, event)
+            case PlacementProposed():
+                optimising.proposed(turn, event)
             case TimerFired():
                 self._timer_fired(turn, event)
             case unreachable:
@@ -145,6 +149,7 @@ class Network:
         entries.review(turn)
         recovery.review(turn)
         readmission.review(turn)
+        optimising.review(turn)
         if turn.capacity_grew:
             closing.forget_oldest(turn)
         shares.review(turn)
@@ -191,6 +196,8 @@ class Network:
                 entries.keep(turn)
             case "shares":
                 shares.reckon(turn)
+            case optimising.TIMER:
+                optimising.due(turn)
             case "retry":
                 turn.touch_app(AppId(of))
             case "review":

@@ -15,7 +15,7 @@ from keyweave_controller.control.configuration import (
     Policy,
     Tenant,
 )
-from keyweave_controller.control.events import AssociationRequested, InventoryNode
+from keyweave_controller.control.events import AssociationRequested, InventoryNode, ProposedMove
 from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
@@ -364,6 +364,9 @@ class NetworkState:
     awake: set[AppId] = field(default_factory=set)  # of the stranded: those to be looked at
     failures: tuple[float, ...] = ()  # when links failed last; many at once are a storm (`recovery`)
     storm_since: float | None = None
+    optimising: str = ""  # the problem that a solver works at
+    optimised: tuple[int, int] = (0, 0)  # how the network looked when it was given (`optimising`)
+    proposed_moves: tuple[ProposedMove, ...] = ()  # of its answer: those still to be begun, in order
     serial: int = 0
 
     def node_name(self, node_id: NodeId) -> str:

@@ -14,6 +14,7 @@ from keyweave_controller.control.actions import (
     Changed,
     Configure,
     NodeEdit,
+    Optimise,
     ReadNode,
     RefuseApplication,
     SetTimer,
@@ -21,6 +22,7 @@ from keyweave_controller.control.actions import (
 from keyweave_controller.control.crossings import Crossings
 from keyweave_controller.control.lookups import Lookups
 from keyweave_controller.control.mesh import Mesh
+from keyweave_controller.control.problem import PlacementProblem
 from keyweave_controller.control.state import NetworkState, Phase, RequestRecord, Step
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
@@ -180,6 +182,10 @@ class Turn:
         """Forget a timer, when it is set."""
         if self.state.timers.pop(timer_id, None) is not None:
             self._actions.append(CancelTimer(timer_id=timer_id))
+
+    def optimise(self, problem_id: str, problem: PlacementProblem) -> None:
+        """Have a better placement sought."""
+        self._actions.append(Optimise(problem_id=problem_id, problem=problem))
 
     def finish(self) -> list[Action]:
         """All actions in order, closed by one `Changed` when anything looks different."""

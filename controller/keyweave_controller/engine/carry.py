@@ -7,6 +7,7 @@ unreachable.
 
     Configure, ReadNode, RefuseApplication --> a queue and a task for each node --> StepSucceeded/StepFailed
     SetTimer, CancelTimer                  --> a task for each timer            --> TimerFired
+    Optimise                               --> a task, its work in a thread     --> PlacementProposed
 """
 
 import asyncio
@@ -19,12 +20,20 @@ from keyweave_controller.control.actions import (
     CancelTimer,
     Changed,
     Configure,
+    Optimise,
     ReadNode,
     RefuseApplication,
     SetTimer,
 )
-from keyweave_controller.control.events import Event, StepFailed, StepSucceeded, TimerFired
-from keyweave_controller.engine.ports import Agents
+from keyweave_controller.control.events import (
+    Event,
+    PlacementProposed,
+    ProposedMove,
+    StepFailed,
+    StepSucceeded,
+    TimerFired,
+)
+from keyweave_controller.engine.ports import Agents, Optimiser
 from keyweave_core.errors import KeyweaveError, Unavailable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.runtime.clock import Clock
@@ -39,12 +48,18 @@ class Carrier:
     """The hands of the engine. Lives inside one TaskGroup."""
 
     def __init__(
-        self, agents: Agents, clock: Clock, submit: Callable[[Event], None], tasks: asyncio.TaskGroup
+        self,
+        agents: Agents,
+        clock: Clock,
+        submit: Callable[[Event], None],
+        tasks: asyncio.TaskGroup,
+        optimiser: Optimiser,
     ) -> None:
         self._agents = agents
         self._clock = clock
         self._submit = submit
         self._tasks = tasks
+        self._optimiser = optimiser
         self._queues: dict[NodeId, asyncio.Queue[_ForNode]] = {}
         self._timers: dict[str, asyncio.Task[None]] = {}
         self._log = get_logger("carry")
@@ -59,6 +74,8 @@ class Carrier:
                 self._timers[timer_id] = self._tasks.create_task(self._fire(timer_id, due_at))
             case CancelTimer(timer_id=timer_id):
                 self._cancel(timer_id)
+            case Optimise():
+                self._tasks.create_task(self._optimise(action))
             case Answer() | Changed():
                 pass  # the engine's own affair
             case unreachable:
@@ -111,6 +128,17 @@ class Carrier:
             self._log.exception("agent call broke", call=what, node_id=node_id)
             return error
         return None
+
+    async def _optimise(self, action: Optimise) -> None:
+        """A solver that fails has proposed nothing."""
+        moves: tuple[ProposedMove, ...] = ()
+        try:
+            moves = await self._optimiser.propose(action.problem)
+        except KeyweaveError as error:
+            self._log.warning("no placement found", problem_id=action.problem_id, reason=str(error))
+        except Exception:  # noqa: BLE001 - a defect of the solver must not stop the network
+            self._log.exception("optimiser broke", problem_id=action.problem_id)
+        self._submit(PlacementProposed(at=self._clock.now(), problem_id=action.problem_id, moves=moves))
 
     async def _fire(self, timer_id: str, due_at: float) -> None:
         await self._clock.sleep(due_at - self._clock.now())

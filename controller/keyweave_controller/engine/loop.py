@@ -31,7 +31,8 @@ from keyweave_controller.engine import codec
 from keyweave_controller.engine.carry import Carrier
 from keyweave_controller.engine.journal import Entry, Journal
 from keyweave_controller.engine.lease import Fenced
-from keyweave_controller.engine.ports import Agents, Request
+from keyweave_controller.engine.optimiser import SolverThread
+from keyweave_controller.engine.ports import Agents, Optimiser, Request
 from keyweave_controller.engine.watch import Collected, Watchers
 from keyweave_controller.management.alarms import AlarmChanged
 from keyweave_controller.management.manager import Management, ManagementChange, UsageChanged
@@ -63,12 +64,14 @@ class ControllerEngine:
         holder: str = "controller",
         ask_limit_s: float = 30.0,
         snapshot_every: int = 5_000,
+        optimiser: Optimiser | None = None,
     ) -> None:
         """Open the store, take the lease and replay. SettingsError and Unavailable name the store."""
         self._clock = clock
         self._policy, self._tariff, self._inventory = policy, tariff or Tariff(), inventory
         self._link_facts = link_facts
         self._ask_limit_s, self._snapshot_every = ask_limit_s, snapshot_every
+        self._optimiser = optimiser or SolverThread()
         self._log = get_logger("engine")
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._asked: dict[str, list[asyncio.Future[Answer]]] = {}
@@ -169,7 +172,7 @@ class ControllerEngine:
     async def _run(self, agents: Agents, thread: ThreadPoolExecutor) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                carrier = Carrier(agents, self._clock, self.submit, tasks)
+                carrier = Carrier(agents, self._clock, self.submit, tasks, self._optimiser)
                 while True:
                     await self._take([await self._queue.get(), *self._take_batch()], carrier, thread)
         except BaseExceptionGroup as group:

@@ -16,8 +16,10 @@ from keyweave_controller.control.events import (
     ConfigurationKept,
     Event,
     OperatorConfigured,
+    ProposedMove,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.problem import PlacementProblem
 from keyweave_controller.engine.watch import Collected
 from keyweave_controller.management.manager import Management
 from keyweave_core.model.ids import NodeId, SaeId
@@ -49,6 +51,17 @@ class Agents(Protocol):
 
     async def read(self, node_id: NodeId) -> None:
         """Read the node's tree again and submit it as NodeRead."""
+        ...
+
+
+class Optimiser(Protocol):
+    """Whoever seeks better placements."""
+
+    async def propose(self, problem: PlacementProblem) -> tuple[ProposedMove, ...]:
+        """The moves to a better placement, in order; each fits once those before it are made.
+
+        Raises Unavailable when the solver fails.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from keyweave_controller.control.actions import (
     CancelTimer,
     Changed,
     Configure,
+    Optimise,
     ReadNode,
     RefuseApplication,
     SetTimer,
@@ -25,11 +26,13 @@ from keyweave_controller.control.events import (
     InventoryNode,
     NodeLost,
     NodeRead,
+    PlacementProposed,
     StepFailed,
     StepSucceeded,
     TimerFired,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.engine import optimiser
 from keyweave_controller.engine.simulation import SimulatedNode
 from keyweave_controller.management.manager import Management
 from keyweave_core.model.ids import NodeId
@@ -47,6 +50,7 @@ class Rehearsal:
     actions: list[Action] = field(default_factory=list)
     waiting: dict[NodeId, deque[Configure | ReadNode]] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)
+    problems: deque[Optimise] = field(default_factory=deque)
 
     def start(self, policy: Policy | None = None, *, connect: bool = True) -> None:
         """Start the controller; with `connect` every reachable node is read."""
@@ -88,6 +92,8 @@ class Rehearsal:
                     self.nodes[action.node_id].refused.append(
                         (action.server_app_id, action.client_app_ids, action.reasons)
                     )
+                case Optimise():
+                    self.problems.append(action)
                 case Answer() | Changed():
                     pass
         return actions
@@ -114,10 +120,18 @@ class Rehearsal:
             self.feed(StepFailed(at=self.now, step_id=action.step_id, reason="no answer", refused=False))
 
     def settle(self) -> None:
-        """Nodes work, in turns, until nothing is asked of any (timers do not run)."""
-        while any(self.waiting.values()):
+        """Nodes and the optimiser work, in turns, until nothing is asked of any (timers do not run)."""
+        while any(self.waiting.values()) or self.problems:
             for node_id in list(self.waiting):
                 self.work(node_id)
+            if self.problems:
+                self.optimise()
+
+    def optimise(self) -> None:
+        """The optimiser answers what it was asked first."""
+        asked = self.problems.popleft()
+        moves = optimiser.solve(asked.problem)
+        self.feed(PlacementProposed(at=self.now, problem_id=asked.problem_id, moves=moves))
 
     def advance(self, duration_s: float) -> None:
         """Move time; timers fire in order, and the nodes work between them."""
