@@ -49,13 +49,15 @@ def risk(state: NetworkState, path: str, text: str) -> str:
     return text
 
 
-def service(state: NetworkState, path: str, wanted: Service, expires_at: float | None) -> Service:
-    """The same with ids for names; `path` is that of the container. Raises SchemaViolation, also for what
-    contradicts itself.
+def service(
+    state: NetworkState, path: str, wanted: Service, expires_at: float | None, *, inside: str = ""
+) -> Service:
+    """The same with ids for names; `path` is that of the container, `inside` that of its constraints when
+    they lie elsewhere. Raises SchemaViolation, also for what contradicts itself.
     """
     if wanted.strategy:
         _strategy(f"{path}/strategy", wanted.strategy)
-    bounds, inside = wanted.constraints, f"{path}/constraints"
+    bounds, inside = wanted.constraints, inside or f"{path}/constraints"
 
     def links(leaf: str, texts: Iterable[str]) -> frozenset[LinkId]:
         return frozenset(link(state, f"{inside}/{leaf}", text) for text in sorted(texts))

@@ -20,15 +20,17 @@ from lxml import etree
 from keyweave_controller.control.actions import Answer
 from keyweave_controller.control.configuration import OperatorConfiguration
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import configuration_tree, naming
+from keyweave_controller.northbound import configuration_tree, naming, remedies
 from keyweave_controller.northbound.agents_view import AgentsView
 from keyweave_controller.northbound.alarm_calls import AlarmCalls
 from keyweave_controller.northbound.alarm_desk import AlarmDesk
+from keyweave_controller.northbound.answer_tree import alternatives_told
 from keyweave_controller.northbound.configuring import Configurator
 from keyweave_controller.northbound.following import changes_of
 from keyweave_controller.northbound.notices import Notices
 from keyweave_controller.northbound.operational import OperationalTree
 from keyweave_controller.northbound.question_calls import QuestionCalls
+from keyweave_controller.northbound.remedies import Remedies
 from keyweave_core.errors import InternalFault, InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.netconf.protocol.rpc_errors import RpcError, qualify_path
 from keyweave_core.netconf.server.entrances import Ports, read_entrances
@@ -66,6 +68,7 @@ class ControllerDevice:
         new_id: Callable[[], str],
     ) -> None:
         self._engine = engine
+        self._clock = clock
         self._schema = schema
         self._configurator = configurator
         self._tree = OperationalTree(engine, agents)
@@ -107,7 +110,11 @@ class ControllerDevice:
 
         answer = await self._configurator.change(wanted, requester=user or SYSTEM, kept=False)
         if answer.reasons:
-            raise refusal(answer)
+            network = self._engine.network
+            instead = remedies.of_entries(
+                network.state, network.mesh, after, answer.about, at=self._clock.now()
+            )
+            raise refusal(answer, instead)
 
     async def keep(self, config: Sequence[etree._Element] | None) -> None:
         """What was applied last outlives the process. It is the journal that keeps it."""
@@ -240,9 +247,13 @@ class NetconfNorthbound:
             self._log.error("running does not take what is configured", reason=str(error))
 
 
-def refusal(answer: Answer) -> RpcError:
-    """The errors of a commit that was not granted, one for each reason, with the path of its entry."""
+def refusal(answer: Answer, instead: Remedies) -> RpcError:
+    """The errors of a commit that was not granted, one for each reason, with the path of its entry.
+
+    The first error of an entry tells in error-info what would have been granted.
+    """
     errors: list[RpcError] = []
+    told: set[str] = set()
     for place, reason in enumerate(answer.reasons):
         about = answer.about[place] if place < len(answer.about) else ""
         path, namespaces = qualify_path(configuration_tree.entry_path(about), configuration_tree.NAMESPACES)
@@ -253,9 +264,11 @@ def refusal(answer: Answer) -> RpcError:
                 reason.removeprefix(f"{about}: "),
                 path=path,
                 namespaces=namespaces,
+                structures=() if about in told else alternatives_told(instead.get(about, ())),
                 others=tuple(errors) if place == len(answer.reasons) - 1 else (),
             )
         )
+        told.add(about)
     return errors[-1]
 
 
