@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keyweave_lab import cli_ask, cli_conform
+from keyweave_lab import cli_ask, cli_conform, cli_open, cli_plan
 from keyweave_lab.cli_frame import DEFAULT_LAB, FAILED, Form, LabDir, Output, group, told
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ app.add_typer(controller_app, name="controller")
 app.add_typer(agent_app, name="agent")
 app.add_typer(cli_conform.conform_app, name="conform")
 cli_ask.add_verbs(app)
+cli_open.add_verbs(app)
+cli_plan.add_verbs(app)
 
 Topology = Annotated[
     str, typer.Argument(metavar="TOPOLOGY", help="A topology file, or the name of a shipped one.")

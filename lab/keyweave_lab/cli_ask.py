@@ -1,4 +1,4 @@
-"""The verbs that ask a controller: get, open, close, watch."""
+"""The verbs that look at a controller, and close: get, close, watch."""
 
 from typing import Annotated
 
@@ -138,52 +138,6 @@ def bill(
     show_answer("bill", answer, output)
 
 
-def open_association(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Application (SAE id) that asks for keys.")],
-    destination: Annotated[str, typer.Argument(metavar="DST", help="Application that fetches them by id.")],
-    min_bandwidth_bps: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="Reserved on every hop, bit/s.")
-    ] = None,
-    max_bandwidth_bps: Annotated[
-        int | None, typer.Option(min=1, max=2**32 - 1, help="Above it requests are refused, bit/s.")
-    ] = None,
-    jitter_ms: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
-    ttl_s: Annotated[
-        int | None, typer.Option(min=1, max=2**32 - 1, help="Longest stay of an unused key, s.")
-    ] = None,
-    priority: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Larger goes first.")] = 0,
-    lifetime_s: Annotated[float | None, typer.Option(min=1, help="Close it by itself after, s.")] = None,
-    request_id: Annotated[str, typer.Option(help="The same id again asks for the same thing once.")] = "",
-    lab: LabDir = DEFAULT_LAB,
-    address: Address = "",
-    ca: Ca = None,
-    cert: Cert = None,
-    key: Key = None,
-    output: Form = Output.TABLE,
-) -> None:
-    """Ask for keys between two applications; waits until both key managers hold the path."""
-    with dialled(lab, address, ca, cert, key) as controller:
-        from keyweave_core.runtime.clock import SystemClock
-        from keyweave_proto.v1 import keyweave_pb2 as pb
-
-        request = pb.OpenAssociationRequest(
-            request_id=request_id,
-            source=source,
-            destination=destination,
-            qos=pb.Qos(
-                min_bandwidth_bps=min_bandwidth_bps,
-                max_bandwidth_bps=max_bandwidth_bps,
-                jitter_ms=jitter_ms,
-                ttl_s=ttl_s,
-            ),
-            priority=priority,
-        )
-        if lifetime_s is not None:
-            request.expires_at.FromMilliseconds(round((SystemClock().now() + lifetime_s) * 1000))
-        answer = controller.associations.Open(request, timeout=CALL_TIMEOUT_S)
-    show_answer("association", answer.association, output)
-
-
 def close_association(
     app_id: AppId,
     lab: LabDir = DEFAULT_LAB,
@@ -220,6 +174,5 @@ def watch(
 def add_verbs(app: typer.Typer) -> None:
     """Give the root command the verbs of this file."""
     app.add_typer(get_app, name="get")
-    app.command("open")(open_association)
     app.command("close")(close_association)
     app.command("watch")(watch)

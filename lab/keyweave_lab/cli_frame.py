@@ -97,9 +97,10 @@ def dialled(
 
 def show_answer(what: str, answer: "Message", form: Output) -> None:
     """Write an answer on standard output."""
-    from keyweave_lab import show
+    from keyweave_lab import show, show_plan
 
     if form is Output.JSON:
         typer.echo(show.as_json(answer))
     else:
-        show.print_table(show.TABLES[what](answer))
+        tables = {**show.TABLES, **show_plan.TABLES}
+        show.print_table(tables[what](answer))

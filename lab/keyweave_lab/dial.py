@@ -6,7 +6,7 @@ Refused with the controller's own sentences: it answered no).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -26,6 +26,7 @@ from keyweave_core.errors import (
 )
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import read_inventory
+from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 
 _GONE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
@@ -59,6 +60,7 @@ class Controller:
         self.associations = pb_grpc.AssociationsStub(self._channel)
         self.alarms = pb_grpc.AlarmsStub(self._channel)
         self.accounting = pb_grpc.AccountingStub(self._channel)
+        self.planning = pb_grpc.PlanningStub(self._channel)
 
     def __enter__(self) -> "Controller":
         return self
@@ -98,22 +100,65 @@ def _ours(error: grpc.RpcError, address: str) -> KeyweaveError:
     call = cast("grpc.Call", error)  # what a failed call raises is both, which its types cannot say
     code, text = call.code(), call.details() or ""
     if code in _GONE:
-        return PeerUnreachable(f"controller at {address} does not answer: {_first_line(text)}")
+        return PeerUnreachable(
+            f"controller at {address} does not answer: {_first_line(text)}; keyweave lab inspect tells"
+        )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineExceeded(f"controller at {address}: {_first_line(text)}")
+        return DeadlineExceeded(
+            f"controller at {address}: {_first_line(text)}; the same --request-id tells the outcome later"
+        )
     if code in _OURS:
         return Unavailable(f"controller at {address} failed ({code.name}): {_first_line(text)}")
-    return Refused(*(_sentences(call) or (text,)))
+    found = _Details.of(call)
+    reasons = tuple(violation.description for violation in found.failure.violations) or (text,)
+    return Refused(*reasons, *_next_steps(found))
 
 
-def _sentences(call: grpc.Call) -> tuple[str, ...]:
-    """What a PreconditionFailure of the status says, sentence by sentence."""
-    status = rpc_status.from_call(call)
-    for detail in status.details if status is not None else ():
-        failure = error_details_pb2.PreconditionFailure()
-        if detail.Unpack(failure):
-            return tuple(violation.description for violation in failure.violations)
-    return ()
+@dataclass(slots=True)
+class _Details:
+    """What a status carries besides its text; what it does not carry is empty."""
+
+    info: error_details_pb2.ErrorInfo = field(default_factory=error_details_pb2.ErrorInfo)
+    failure: error_details_pb2.PreconditionFailure = field(
+        default_factory=error_details_pb2.PreconditionFailure
+    )
+    resource: error_details_pb2.ResourceInfo = field(default_factory=error_details_pb2.ResourceInfo)
+    instead: pb.Alternatives = field(default_factory=pb.Alternatives)
+    fresh: pb.ComputePathsResponse = field(default_factory=pb.ComputePathsResponse)
+
+    @classmethod
+    def of(cls, call: grpc.Call) -> "_Details":
+        found = cls()
+        status = rpc_status.from_call(call)
+        for detail in status.details if status is not None else ():
+            for shape in (found.info, found.failure, found.resource, found.instead, found.fresh):
+                detail.Unpack(shape)
+        return found
+
+
+def _next_steps(found: _Details) -> list[str]:
+    """What the caller may do next, where that is known."""
+    steps = [f"would fit: {one.note}" for one in found.instead.alternatives]
+    if found.fresh.paths:
+        told = [f"{one.path_id} ({' > '.join(one.node_names)})" for one in found.fresh.paths]
+        steps.append(f"deploy one of these: {', '.join(told)}")
+    match found.info.reason:
+        case "NOT_KNOWN" if found.resource.resource_type in _NAMED_BY:
+            steps.append(f"{_NAMED_BY[found.resource.resource_type]} names those there are")
+        case "CAPACITY_LACKS" if not steps:
+            steps.append("keyweave path compute shows what is left")
+        case "NOT_ALLOWED":
+            steps.append("call with the certificate of an operator (--cert, --key)")
+    return steps
+
+
+_NAMED_BY = {
+    "application": "keyweave get nodes",
+    "application or node": "keyweave get nodes",
+    "link": "keyweave get links",
+    "association": "keyweave get associations --all",
+    "shared-risk group": "[[links]] in the controller's settings",
+}
 
 
 def _first_line(text: str) -> str:

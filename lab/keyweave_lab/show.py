@@ -7,17 +7,17 @@ their names, so that a script written today reads tomorrow's output.
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from keyweave_core.model.units import show_bits, show_rate
+from keyweave_lab.show_words import service_text, when, word
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
 WIDTH = 100
@@ -68,7 +68,7 @@ def json_line(message: Message) -> str:
     return json.dumps(plain(message), ensure_ascii=False)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: RenderableType) -> None:
     """Write a table on standard output, within 100 columns."""
     console = Console(highlight=False)
     if not console.is_terminal or console.width > WIDTH:
@@ -78,19 +78,19 @@ def print_table(table: Table) -> None:
 
 def nodes(answer: pb.ListNodesResponse) -> Table:
     """Nodes, one a row."""
-    return _table(
+    return table_of(
         ("node", "status", "session", "modules", "relays", "applications"),
         [
             (
                 item.name,
-                _word(pb.NodeStatus.Name(item.status)),
+                word(pb.NodeStatus.Name(item.status)),
                 "up" if item.connected else f"down: {item.lost_reason or 'not reached yet'}",
                 str(len(item.interfaces)),
                 "yes" if item.relays_keys and item.trust_level != pb.TRUST_LEVEL_UNTRUSTED else "no",
                 ", ".join(item.consumers),
             )
             if not item.faults
-            else (item.name, _word(pb.NodeStatus.Name(item.status)), "; ".join(item.faults), "", "", "")
+            else (item.name, word(pb.NodeStatus.Name(item.status)), "; ".join(item.faults), "", "", "")
             for item in answer.nodes
         ],
         right=("modules",),
@@ -99,12 +99,12 @@ def nodes(answer: pb.ListNodesResponse) -> Table:
 
 def links(answer: pb.ListLinksResponse) -> Table:
     """Physical links, one a row."""
-    return _table(
+    return table_of(
         ("link", "status", "km", "loss dB", "QBER", "key rate", "reserved", "stored key"),
         [
             (
                 f"{item.a_name} - {item.b_name}",
-                _word(pb.LinkStatus.Name(item.status))
+                word(pb.LinkStatus.Name(item.status))
                 + (f" ({'; '.join(item.faults)})" if item.faults else ""),
                 _number(item, "distance_km", "{:.1f}"),
                 _number(item, "loss_db", "{:.1f}"),
@@ -121,15 +121,15 @@ def links(answer: pb.ListLinksResponse) -> Table:
 
 def associations(answer: pb.ListAssociationsResponse) -> Table:
     """Associations, one a row."""
-    return _table(
+    return table_of(
         ("association", "from", "to", "state", "path", "reserved"),
         [
             (
                 item.app_id,
                 item.source,
                 item.destination,
-                state_word(item.state) + (f": {'; '.join(item.reasons)}" if item.reasons else ""),
-                path_text(item.path.node_names),
+                _state_of(item),
+                "\n".join(path_text(path.node_names) for path in (item.path, *item.others)),
                 show_rate(item.path.bandwidth_bps) if item.HasField("path") else "",
             )
             for item in answer.associations
@@ -149,7 +149,11 @@ def association(item: pb.Association) -> Table:
         ("to", f"{item.destination} at {item.destination_node}"),
         ("state", state_word(item.state)),
         ("reasons", "; ".join(item.reasons)),
+        ("lacks", "; ".join(item.degraded)),
+        ("service", service_text(item.service) + (f", priority {item.priority}" if item.priority else "")),
         ("path", path_text(item.path.node_names)),
+        *(("beside", path_text(path.node_names)) for path in item.others),
+        ("share", show_rate(item.share_bps) if item.HasField("share_bps") else ""),
         ("reserved", show_rate(item.path.bandwidth_bps) if item.HasField("path") else ""),
         ("asked by", item.requested_by),
         ("since", when(item.created_at)),
@@ -163,12 +167,12 @@ def association(item: pb.Association) -> Table:
 
 def alarms(answer: pb.ListAlarmsResponse) -> Table:
     """Alarms, one a row."""
-    return _table(
+    return table_of(
         ("raised", "severity", "what", "where", "why", "affected", "cleared"),
         [
             (
                 when(item.raised_at),
-                _word(pb.AlarmSeverity.Name(item.severity)),
+                word(pb.AlarmSeverity.Name(item.severity)),
                 item.type,
                 item.resource_name or item.resource,
                 item.text,
@@ -183,7 +187,7 @@ def alarms(answer: pb.ListAlarmsResponse) -> Table:
 
 def usage(answer: pb.ListUsageResponse) -> Table:
     """Usage records, one a row."""
-    return _table(
+    return table_of(
         ("from", "to", "path", "hops", "keys", "delivered", "until"),
         [
             (
@@ -204,7 +208,7 @@ def usage(answer: pb.ListUsageResponse) -> Table:
 def bill(answer: pb.Bill) -> Table:
     """The bill, with its total as the last row."""
     amount = f"amount {answer.currency}"
-    table = _table(
+    table = table_of(
         ("from", "to", "path", "hops", "keys", "delivered", amount),
         [
             (
@@ -230,28 +234,21 @@ def path_text(names: Iterable[str]) -> str:
     return " > ".join(names)
 
 
+def _state_of(item: pb.Association) -> str:
+    """The state, and in short what is wrong with it; `keyweave why` tells more."""
+    if item.degraded:
+        return f"{state_word(item.state)}, degraded"
+    return state_word(item.state) + (f": {'; '.join(item.reasons)}" if item.reasons else "")
+
+
 def state_word(state: "pb.AssociationState") -> str:
     """'active' for ASSOCIATION_STATE_ACTIVE."""
-    return _word(pb.AssociationState.Name(state))
+    return word(pb.AssociationState.Name(state))
 
 
 def link_word(status: "pb.LinkStatus") -> str:
     """'active' for LINK_STATUS_ACTIVE."""
-    return _word(pb.LinkStatus.Name(status))
-
-
-def when(moment: Timestamp) -> str:
-    """A moment in the reader's time, to the second."""
-    return moment.ToDatetime(tzinfo=UTC).astimezone().strftime("%m-%d %H:%M:%S")
-
-
-_PREFIXES = ("NODE_STATUS_", "LINK_STATUS_", "ASSOCIATION_STATE_", "ALARM_SEVERITY_")
-
-
-def _word(name: str) -> str:
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return "not said" if name == "UNSPECIFIED" else name.lower().replace("_", " ")
+    return word(pb.LinkStatus.Name(status))
 
 
 def _number(message: Message, field: str, form: str) -> str:
@@ -265,7 +262,8 @@ def _pool(item: pb.Link) -> str:
     return show_bits(item.stored_bits) + share
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    """A plain table: `heads` name the columns, those in `right` hold figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(head, justify="right" if head in right else "left", overflow="fold")

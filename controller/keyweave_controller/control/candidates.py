@@ -122,7 +122,7 @@ def compute_paths(
         groups = list(islice(_groups(state, mesh, priced, asked, wish.service, at), number))
     if not groups:
         return (), placement.explain(state, mesh, asked, wish.service, at=at)
-    found = tuple(_group(state, mesh, priced, group) for group in groups)
+    found = tuple(_group(state, mesh, priced, group, disjoint=True) for group in groups)
     return found, () if len(found) >= number else (f"there are no more than {len(found)} such paths",)
 
 
@@ -218,7 +218,9 @@ def _cost(mesh: Mesh, priced: PriceList, ways: Sequence[Sequence[LinkId]]) -> fl
     return sum(priced.prices[place] for place in sorted(crossed)) / SCALE
 
 
-def _group(state: NetworkState, mesh: Mesh, priced: PriceList, group: Sequence[Route]) -> Candidate:
+def _group(
+    state: NetworkState, mesh: Mesh, priced: PriceList, group: Sequence[Route], *, disjoint: bool = False
+) -> Candidate:
     first, *others = (_candidate(state, mesh, priced, route) for route in group)
     ways = [route.links for route in group]
     groups = [
@@ -231,7 +233,7 @@ def _group(state: NetworkState, mesh: Mesh, priced: PriceList, group: Sequence[R
         id=path_id(group[0].nodes[0], ways),
         others=tuple(others),
         total_cost=_cost(mesh, priced, ways),
-        shared_risks=tuple(sorted(shared)),
+        shared_risks=tuple(sorted(shared)) if disjoint else (),
     )
 
 

@@ -13,62 +13,37 @@ from itertools import islice
 
 from keyweave_controller.control import admission, candidates, facts, placement, refusals, routing, topology
 from keyweave_controller.control.actions import Alternative
+from keyweave_controller.control.holdings import LinkLoad, tightest
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.shortfalls import RUNS, lacks, role_of
 from keyweave_controller.control.state import (
     Association,
     AssociationState,
-    LinkRecord,
     NetworkState,
     PathRecord,
 )
 from keyweave_controller.control.strategies import SCALE
-from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 MOST_ALTERNATIVES = 4
 """Most other paths, or groups of paths, of one answer."""
 
-MOST_HOLDERS = 20
-"""Most holders told of one link; who has the highest priority is told first."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedPath:
-    """One path. `cost` 1 is a hop over an empty link; `verdict`: in use, stands by, or why it is not taken.
+    """One path. `verdict`: in use, stands by, or why it is not taken.
 
+    `cost` 1 is a hop over an empty link; None when a link of it makes no key, which has no price then.
     `bottleneck_bps` is what the tightest link may promise, what the association holds there counted as free.
     """
 
     nodes: tuple[NodeId, ...]
     links: tuple[LinkId, ...]
-    cost: float
+    cost: float | None
     bottleneck_bps: int
     latency_ms: float
     verdict: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """What an association holds of a link."""
-
-    app_id: AppId
-    source: SaeId
-    destination: SaeId
-    priority: int
-    reserved_bps: int
-    preemptible: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkLoad:
-    """What is promised on a link, and to whom: highest priority first, then who holds most."""
-
-    link_id: LinkId
-    skr_bps: int
-    usable_bps: int
-    reserved_bps: int
-    holders: tuple[Holder, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +75,9 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
     with _released(state, mesh, one.paths):
         paths = tuple(_own(state, mesh, one, wish))
         others = tuple(_others(state, mesh, one, wish, at)) if one.source_node != one.destination_node else ()
-        closest = () if one.paths else tuple(islice(_ways_anyhow(state, mesh, wish, at), 1))
+        closest = () if one.paths else _ways_anyhow(state, mesh, wish, at, 1)
     ways = [path.links for path in one.paths] or [route.links for route in closest]
-    tight = [_tightest(state, links, one) for links in ways]
+    tight = [tightest(state, links, one) for links in ways]
     return Why(
         summary=_summary(state, one, paths, others),
         since=one.outage_since or (one.path.since if one.path and one.state in RUNS else one.changed_at),
@@ -114,32 +89,6 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
         lacks=short,
         would_fit=would_fit,
         waiting_for=tuple(_waits(state, one, at)),
-    )
-
-
-def load_of(state: NetworkState, link: LinkRecord) -> LinkLoad:
-    """What is promised on a link, and to whom."""
-    holders = []
-    for one in state.associations.values():
-        held = sum(link.reserved_bps.get(path.link_id, 0) for path in (*one.paths, *one.next_paths))
-        if held:
-            holders.append(
-                Holder(
-                    app_id=one.app_id,
-                    source=one.source,
-                    destination=one.destination,
-                    priority=one.priority,
-                    reserved_bps=held,
-                    preemptible=one.service.preemptible,
-                )
-            )
-    holders.sort(key=lambda each: (-each.priority, -each.reserved_bps, each.app_id))
-    return LinkLoad(
-        link_id=link.link_id,
-        skr_bps=link.skr_bps,
-        usable_bps=admission.usable_bps(link, state.policy),
-        reserved_bps=admission.reserved_bps(link),
-        holders=tuple(holders[:MOST_HOLDERS]),
     )
 
 
@@ -193,7 +142,7 @@ def _others(
                 _compared(state, one, way.links, dearer, at) if place == 0 else "together with the former"
             )
             yield _priced(state, mesh, one, wish, Route(nodes=way.nodes, links=way.links), verdict)
-    for route in islice(_ways_anyhow(state, mesh, wish, at), MOST_ALTERNATIVES):
+    for route in _ways_anyhow(state, mesh, wish, at, MOST_ALTERNATIVES):
         obstacles = tuple(routing.obstacles_on(state, mesh, route, replace(wish, beside=one.paths), at))
         if route.links not in told and obstacles:
             yield _priced(state, mesh, one, wish, route, "; ".join(obstacles))
@@ -218,20 +167,23 @@ def _compared(
     )
 
 
-def _ways_anyhow(state: NetworkState, mesh: Mesh, wish: RouteWish, at: float) -> Iterator[Route]:
-    """The shortest ways that keep the constraints, whatever rate they have left."""
-    yield from routing.find_routes(state, mesh, replace(wish, rate_bps=0, strategy="min-hop"), at=at)
+def _ways_anyhow(state: NetworkState, mesh: Mesh, wish: RouteWish, at: float, most: int) -> tuple[Route, ...]:
+    """The shortest ways that keep the constraints, whatever their links make or have left."""
+    shortest = replace(wish, rate_bps=0, strategy="min-hop")
+    with mesh.apart(dict.fromkeys(range(len(mesh.link_ids)), 0)):
+        return tuple(islice(routing.find_routes(state, mesh, shortest, at=at), most))
 
 
 def _priced(
     state: NetworkState, mesh: Mesh, one: Association, wish: RouteWish, route: Route, verdict: str
 ) -> PricedPath:
     known = [state.links[link_id] for link_id in route.links if link_id in state.links]
+    dark = len(known) < len(route.links) or any(link.down_since is not None for link in known)
     rooms = [admission.available_bps(link, state.policy, one.paths) for link in known]
     return PricedPath(
         nodes=route.nodes,
         links=route.links,
-        cost=_total(mesh, wish, [route.links]),
+        cost=None if dark else _total(mesh, wish, [route.links]),
         bottleneck_bps=max(0, min(rooms, default=0)),
         latency_ms=sum(facts.of_link(state, link).latency_us for link in known) / 1_000,
         verdict=verdict,
@@ -243,13 +195,6 @@ def _total(mesh: Mesh, wish: RouteWish, ways: Sequence[Sequence[LinkId]]) -> flo
     prices = routing.strategy_of(wish).prices(mesh).prices
     crossed = {mesh.link_place[link] for links in ways for link in links if link in mesh.link_place}
     return sum(prices[place] for place in sorted(crossed)) / SCALE
-
-
-def _tightest(state: NetworkState, links: Sequence[LinkId], one: Association) -> LinkLoad | None:
-    known = [state.links[link_id] for link_id in links if link_id in state.links]
-    if not known:
-        return None
-    return load_of(state, min(known, key=lambda link: admission.available_bps(link, state.policy, one.paths)))
 
 
 def _why_none(
@@ -302,6 +247,10 @@ def _summary(
     if one.state not in RUNS:
         return f"it is {one.state}" + (f": {'; '.join(one.reasons)}" if one.reasons else "")
     way = " and ".join(" > ".join(state.node_name(node) for node in path.nodes) for path in paths)
+    costs = [path.cost for path in paths if path.cost is not None]
+    if len(costs) < len(paths):
+        dark = {state.link_name(link) for path in one.paths for link in topology.broken_links(state, path)}
+        return f"it is {one.state} over {way}, and {', '.join(sorted(dark))} makes no key"
     cheaper = any("cheaper" in other.verdict for other in others)
     free = any(other.verdict.startswith(("free", "as cheap")) for other in others)
     rest = (
@@ -311,7 +260,7 @@ def _summary(
         if free
         else "no other way is free"
     )
-    return f"it is {one.state} over {way} at a cost of {sum(path.cost for path in paths):.3g}; {rest}"
+    return f"it is {one.state} over {way} at a cost of {sum(costs):.3g}; {rest}"
 
 
 def _moment(at_s: float) -> str:

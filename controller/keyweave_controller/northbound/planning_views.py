@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.candidates import Candidate
+from keyweave_controller.control.holdings import LinkLoad
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.what_if import LinkImpact, Outcome
-from keyweave_controller.control.why import LinkLoad, PricedPath
+from keyweave_controller.control.why import PricedPath
 from keyweave_controller.northbound import views
 from keyweave_core.model.ids import LinkId
 from keyweave_proto.v1 import keyweave_pb2 as pb
