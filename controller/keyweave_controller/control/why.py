@@ -6,7 +6,6 @@ would say if it were asked now.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -72,10 +71,10 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
     short = lacks(state, one)
     reasons = tuple(dict.fromkeys((*one.reasons, *short, *lost)))
     wish = placement.wish_of(state, placement.as_it_is(one))
-    with _released(state, mesh, one.paths):
-        paths = tuple(_own(state, mesh, one, wish))
-        others = tuple(_others(state, mesh, one, wish, at)) if one.source_node != one.destination_node else ()
-        closest = () if one.paths else _ways_anyhow(state, mesh, wish, at, 1)
+    free = _without(state, one.paths)
+    paths = tuple(_own(state, free, one, wish))
+    others = tuple(_others(state, free, one, wish, at)) if one.source_node != one.destination_node else ()
+    closest = () if one.paths else _ways_anyhow(state, free, wish, at, 1)
     ways = [path.links for path in one.paths] or [route.links for route in closest]
     tight = [tightest(state, links, one) for links in ways]
     return Why(
@@ -92,21 +91,13 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
     )
 
 
-@contextmanager
-def _released(state: NetworkState, mesh: Mesh, paths: Sequence[PathRecord]) -> Iterator[None]:
-    """For the length of a question the mesh looks as if `paths` held nothing."""
-    held = {
-        mesh.link_place[link_id]: rate_bps
-        for link_id, rate_bps in admission.holdings(state, paths).items()
-        if link_id in mesh.link_place
-    }
-    for place, rate_bps in held.items():
-        mesh.take((place,), -rate_bps)
-    try:
-        yield
-    finally:
-        for place, rate_bps in held.items():
-            mesh.take((place,), rate_bps)
+def _without(state: NetworkState, paths: Sequence[PathRecord]) -> Mesh:
+    """The network as if `paths` held nothing: a mesh of its own, so that no decision notices the question."""
+    mesh = Mesh.of(state)
+    for link_id, rate_bps in admission.holdings(state, paths).items():
+        if link_id in mesh.link_place:
+            mesh.take((mesh.link_place[link_id],), -rate_bps)
+    return mesh
 
 
 def _own(state: NetworkState, mesh: Mesh, one: Association, wish: RouteWish) -> Iterator[PricedPath]:
@@ -123,7 +114,8 @@ def _others(
 ) -> Iterator[PricedPath]:
     """What it could have instead, the best first; then what would be nearer and cannot be had."""
     told = {path.links for path in one.paths}
-    own = _total(mesh, wish, [path.links for path in one.paths])
+    whole = not any(topology.broken_links(state, path) for path in one.paths)
+    own = _total(mesh, wish, [path.links for path in one.paths]) if one.paths and whole else None
     asked = candidates.PathWish(
         source=one.source_node,
         destination=one.destination_node,
@@ -135,12 +127,10 @@ def _others(
         ways = [group, *group.others]
         if {way.links for way in ways} == {path.links for path in one.paths}:
             continue
-        dearer = group.total_cost - own
+        dearer = None if own is None else group.total_cost - own
         for place, way in enumerate(ways):
             told.add(way.links)
-            verdict = (
-                _compared(state, one, way.links, dearer, at) if place == 0 else "together with the former"
-            )
+            verdict = _compared(state, way.links, dearer, at) if place == 0 else "together with the former"
             yield _priced(state, mesh, one, wish, Route(nodes=way.nodes, links=way.links), verdict)
     for route in _ways_anyhow(state, mesh, wish, at, MOST_ALTERNATIVES):
         obstacles = tuple(routing.obstacles_on(state, mesh, route, replace(wish, beside=one.paths), at))
@@ -148,9 +138,8 @@ def _others(
             yield _priced(state, mesh, one, wish, route, "; ".join(obstacles))
 
 
-def _compared(
-    state: NetworkState, one: Association, links: tuple[LinkId, ...], dearer: float, at: float
-) -> str:
+def _compared(state: NetworkState, links: tuple[LinkId, ...], dearer: float | None, at: float) -> str:
+    """Why a free way is not the one it has; `dearer` than its own by so much, None: it has none that works."""
     shy = [
         state.link_name(link_id)
         for link_id in links
@@ -158,7 +147,7 @@ def _compared(
     ]
     if shy:
         return f"used only at need: {', '.join(shy)} failed lately"
-    if not one.paths:
+    if dearer is None:
         return "free"
     if dearer > 0:
         return f"free, and dearer by {dearer:.3g}"
