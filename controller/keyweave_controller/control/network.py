@@ -159,6 +159,10 @@ class Network:
         """These figures only refresh what is shown: `show` them, no journal entry is needed."""
         return isinstance(event, LinksMeasured) and measures.light(self._state, self._lookups, event)
 
+    def weighed(self, event: Event) -> Event:
+        """The event with the average rates that decisions are to use; asked before it is journaled."""
+        return measures.weighed(self._state, event)
+
     def show(self, event: LinksMeasured) -> list[Action]:
         """Refresh what is shown by figures that are `is_light`; at most a `Changed` comes out."""
         turn = Turn(self._state, self._lookups, event.at)

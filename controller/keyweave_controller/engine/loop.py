@@ -8,7 +8,7 @@ Rule of this file: an event is in the journal before it is handled, and handled 
 
 Restart: newest snapshot, then the journal's tail, both without carrying anything out; then
 `ControllerStarted` takes up what was unfinished. Figures that only refresh what is shown are not journaled
-(`Network.is_light`).
+(`Network.is_light`); those that are carry the average that was counted of them (`Network.weighed`).
 """
 
 import asyncio
@@ -33,6 +33,7 @@ from keyweave_controller.engine.journal import Entry, Journal
 from keyweave_controller.engine.lease import Fenced
 from keyweave_controller.engine.optimiser import SolverThread
 from keyweave_controller.engine.ports import Agents, Optimiser, Request
+from keyweave_controller.engine.settling import Settling
 from keyweave_controller.engine.watch import Collected, Watchers
 from keyweave_controller.management.alarms import AlarmChanged
 from keyweave_controller.management.manager import Management, ManagementChange, UsageChanged
@@ -173,8 +174,11 @@ class ControllerEngine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 carrier = Carrier(agents, self._clock, self.submit, tasks, self._optimiser)
+                settling = Settling(self._clock, self.submit)
+                tasks.create_task(settling.run(lambda: self._network.state))
                 while True:
-                    await self._take([await self._queue.get(), *self._take_batch()], carrier, thread)
+                    batch = [await self._queue.get(), *self._take_batch()]
+                    await self._take(batch, carrier, settling, thread)
         except BaseExceptionGroup as group:
             # The body is the only task that ends by itself; its error is the one worth telling.
             raise group.exceptions[0] from group
@@ -185,16 +189,20 @@ class ControllerEngine:
             batch.append(self._queue.get_nowait())
         return batch
 
-    async def _take(self, batch: list[Event], carrier: Carrier, thread: ThreadPoolExecutor) -> None:
+    async def _take(
+        self, batch: list[Event], carrier: Carrier, settling: Settling, thread: ThreadPoolExecutor
+    ) -> None:
         # Lightness is judged against the state as it is, so only what no waiting event precedes can be light.
         while batch:
-            first = batch[0]
+            first = self._network.weighed(batch[0])
             if not isinstance(first, LinksMeasured) or not self._network.is_light(first):
                 break
             self._deliver(self._network.show(first), carrier)
+            settling.follow(first, self._network.state)
             del batch[0]
         if not batch:
             return
+        batch = [self._network.weighed(event) for event in batch]
         entries = []
         for seq, event in enumerate(batch, start=self._seq + 1):
             kind, body = codec.encode(event)
@@ -203,6 +211,7 @@ class ControllerEngine:
         for seq, event in enumerate(batch, start=self._seq + 1):
             self._seq = seq
             self._deliver(self._step(event), carrier)
+            settling.follow(event, self._network.state)
         if self._seq - self._snapshot_seq >= self._snapshot_every:
             await self._snapshot(thread)
 

@@ -63,8 +63,9 @@ def madrid() -> dict[NodeId, SimulatedNode]:
 
 def engine_for(path: Path, nodes: dict[NodeId, SimulatedNode], clock, **more) -> ControllerEngine:
     inventory = tuple(InventoryNode(name=node.name) for node in nodes.values())
+    policy = more.pop("policy", Policy())
     return ControllerEngine(
-        store_url=f"sqlite:///{path}", clock=clock, policy=Policy(), inventory=inventory, **more
+        store_url=f"sqlite:///{path}", clock=clock, policy=policy, inventory=inventory, **more
     )
 
 
@@ -303,7 +304,7 @@ async def test_watchers_get_changes_merged_and_end_with_the_engine(tmp_path: Pat
 
 async def test_figures_that_say_nothing_new_are_shown_and_not_journaled(tmp_path: Path) -> None:
     clock, nodes = SystemClock(), madrid()
-    engine = engine_for(tmp_path / "s.db", nodes, clock)
+    engine = engine_for(tmp_path / "s.db", nodes, clock, policy=Policy(rate_smoothing_s=0.0))
     link_id, source = simulated_link_id("Quiron", "Quijote"), simulated_id("Quiron")
 
     def figures(skr_bps: int, stored_bits: int) -> LinksMeasured:
