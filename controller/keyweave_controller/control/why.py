@@ -139,7 +139,7 @@ def _others(
 
 
 def _compared(state: NetworkState, links: tuple[LinkId, ...], dearer: float | None, at: float) -> str:
-    """Why a free way is not the one it has; `dearer` than its own by so much, None: it has none that works."""
+    """Why a free way is not the one it has; `dearer` than its own by so much, None: its own is broken."""
     shy = [
         state.link_name(link_id)
         for link_id in links
