@@ -5,7 +5,7 @@ is `changes`, trouble on the way is `recovery`, the end is `closing`. Whatever i
 whoever asked hears them. Asking twice for the same pair makes one association.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from keyweave_controller.control import (
     admission,
@@ -13,11 +13,12 @@ from keyweave_controller.control import (
     granting,
     placement,
     planning,
+    refusals,
     scheduling,
     tenants,
     waiting,
 )
-from keyweave_controller.control.actions import NodeEdit
+from keyweave_controller.control.actions import Alternative, NodeEdit
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
 from keyweave_controller.control.routing import Route
@@ -30,6 +31,14 @@ from keyweave_core.model.notifications import ApplicationNew, ApplicationQosUpda
 
 _PARKED_MOST = 10_000
 _COMING = frozenset({AssociationState.WAITING, AssociationState.PREPARING, AssociationState.ACTIVATING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why nothing was opened. `wanted`: what did not fit, when it was room that lacked."""
+
+    reasons: tuple[str, ...]
+    wanted: Wanted | None = None
 
 
 def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
@@ -48,7 +57,7 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
             _asked_again(turn, existing, node_id)
             continue
         one = replace(wish, client_app_ids=(client,))
-        reasons = open_between(
+        refused = open_between(
             turn,
             source=server,
             destination=client,
@@ -58,8 +67,9 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
             app_id=wish.app_id,
             asking_node=node_id,
         )
-        if reasons and not _parked(turn, Parked(node_id=node_id, application=one)):
-            turn.refuse_application(node_id, server, (client,), reasons)
+        if refused and not _parked(turn, Parked(node_id=node_id, application=one)):
+            notes = tuple(f"instead, it {other.note}" for other in _instead(turn, refused))
+            turn.refuse_application(node_id, server, (client,), (*refused.reasons, *notes))
 
 
 def _agent_faults(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> tuple[str, ...]:
@@ -89,13 +99,13 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
     """The northbound asks for keys between two applications."""
     answered = turn.state.requests.get(wish.request_id)
     if answered is not None:
-        turn.answer(wish.request_id, answered.app_id, answered.reasons)
+        turn.answer(wish.request_id, answered.app_id, answered.reasons, alternatives=answered.alternatives)
         return
     existing = live_between(turn, wish.source, wish.destination)
     if existing is not None:
         _join(turn, existing, wish)
         return
-    reasons = open_between(
+    refused = open_between(
         turn,
         source=wish.source,
         destination=wish.destination,
@@ -108,8 +118,12 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
         path_links=wish.path_links,
         other_links=wish.other_links,
     )
-    if reasons and not _parked(turn, Parked(request=wish)):
-        turn.answer(wish.request_id, reasons=reasons)
+    if refused and not _parked(turn, Parked(request=wish)):
+        turn.answer(wish.request_id, reasons=refused.reasons, alternatives=_instead(turn, refused))
+
+
+def _instead(turn: Turn, refused: Refusal) -> tuple[Alternative, ...]:
+    return refusals.instead(turn, refused.wanted) if refused.wanted is not None else ()
 
 
 def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None:
@@ -151,8 +165,10 @@ def open_between(
     service: Service = DEFAULT_SERVICE,
     path_links: tuple[LinkId, ...] = (),
     other_links: tuple[tuple[LinkId, ...], ...] = (),
-) -> tuple[str, ...]:
-    """Admit, route and begin; the reasons when that cannot be. The newest association is the one opened."""
+) -> Refusal | None:
+    """Admit, route and begin; what speaks against it if anything does. The newest association is the one
+    opened.
+    """
     state = turn.state
     reasons = [*admission.qos_faults(qos), *service.faults(expires_at)]
     if source == destination:
@@ -166,7 +182,7 @@ def open_between(
     if past and (past.live or (past.source, past.destination) != (source, destination)):
         reasons.append(f"application id {app_id} belongs to another association")
     if reasons:
-        return tuple(reasons)
+        return Refusal(reasons=tuple(reasons))
     near, far = state.consumers[source], state.consumers[destination]
     wanted = Wanted(
         source=near,
@@ -181,10 +197,10 @@ def open_between(
     rate_bps = admission.promised_bps(qos, service, state.policy)
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
-        return beyond
+        return Refusal(reasons=beyond)
     placed = granting.grant(turn, wanted)
     if not isinstance(placed, Placement):
-        return placed
+        return Refusal(reasons=placed, wanted=wanted)
     state.serial += 1
     association = Association(
         app_id=app_id or planning.application_id(source, destination, state.serial),
@@ -220,7 +236,7 @@ def open_between(
         association.waiting_requests = ()
     else:
         _go(turn, association, placed)
-    return ()
+    return None
 
 
 def _go(turn: Turn, association: Association, placed: Placement) -> None:

@@ -225,7 +225,7 @@ def _begin_one(
 
 
 def _open(turn: Turn, one: ConfiguredAssociation, requester: str) -> tuple[str, ...]:
-    return associations.open_between(
+    refused = associations.open_between(
         turn,
         source=one.source,
         destination=one.destination,
@@ -236,6 +236,7 @@ def _open(turn: Turn, one: ConfiguredAssociation, requester: str) -> tuple[str, 
         tenant=one.tenant,
         service=one.service,
     )
+    return refused.reasons if refused else ()
 
 
 def _change(

@@ -61,7 +61,7 @@ def test_a_node_that_names_no_path_used_the_one_of_that_time() -> None:
     association.past_paths[association.path.link_id] = association.path
     nodes = (association.source_node, association.destination_node)
     association.path = PathRecord(
-        link_id="v9", nodes=nodes, links=("x",), bandwidth_bps=1, since=1_700_000_100.0
+        link_id="v9", nodes=nodes, links=("x",), bandwidth_bps=1, hop_bps=1, since=1_700_000_100.0
     )
     report(show, association, period(50, 10), period(200, 7))
     assert [(record.link_id, record.bits) for record in show.management.usage()] == [
