@@ -17,10 +17,10 @@ from keyweave_controller.control.mesh import Mesh, Way
 from keyweave_controller.control.strategies import Strategy
 from keyweave_controller.control.ways import Ask
 
-WARM_UP = 3.0
-"""Mean stays that pass before anything counts; the network starts empty."""
+WARM_UP = 8.0
+"""Mean stays that pass before anything counts: the network starts empty, and nobody knows the demands."""
 
-MEASURED = 12.0
+MEASURED = 20.0
 """Mean stays that count."""
 
 
@@ -30,6 +30,7 @@ class Placed:
 
     ask: Ask
     way: Way
+    since: float
 
 
 @dataclass(slots=True)
@@ -56,8 +57,8 @@ class Result:
 class Play:
     """A mesh under demands. `live` are those carried now, by number.
 
-    `on_blocked(play, ask)` is asked when the strategy takes no way; it may `move` live demands and returns the
-    way that fits then, or None. `on_time(play)` is called every `period` mean stays.
+    `on_blocked(play, ask)` is asked when the strategy takes no way; it may `move` live demands and returns
+    the way that fits then, or None. `on_time(play)` is called every `period` mean stays.
     """
 
     def __init__(
@@ -114,16 +115,19 @@ class Play:
 
     def _release(self, number: int) -> None:
         placed = self.live.pop(number)
+        self.mesh.estimates.left(self.now - placed.since)
         self.mesh.take(placed.way, -placed.ask.rate_bps)
 
     def _admit(self, number: int, one: Arrival) -> bool:
+        self.mesh.estimates.demanded(one.units * UNIT_BPS, one.at)
+        self.mesh.watch(one.at)
         ask = Ask(source=one.source, target=one.target, rate_bps=one.units * UNIT_BPS, max_hops=ANY_HOPS)
         way = self.strategy.choose(self.mesh, ask)
         if way is None and self._on_blocked is not None:
             way = self._on_blocked(self, ask)
         if way is not None:
             self.mesh.take(way, ask.rate_bps)
-            self.live[number] = Placed(ask, way)
+            self.live[number] = Placed(ask, way, one.at)
         if self._measuring:
             self.result.offered += one.units
             self.result.demands += 1

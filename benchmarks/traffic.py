@@ -1,13 +1,13 @@
 """Networks and demands of the routing benchmarks, and the exact bound that results are held against.
 
-A network is a lab topology. A link longer than 80 km is ceil(km/80) equal spans in a row with one rate, hence one
-link here; its capacity goes with 10^(-0.02 km of a span) and all are scaled so that the mean link holds
+A network is a lab topology. A link longer than 80 km is ceil(km/80) equal spans in a row with one rate, hence
+one link here; its capacity goes with 10^(-0.02 km of a span) and all are scaled so that the mean link holds
 `MEAN_HELD` mean requests, in whole units of rate. Demands are uniform over all ordered pairs of sites. Load
 `rho` is what is offered, as a share of the maximum concurrent flow: the most that all pairs can have alike.
 
-Bound: the maximum multi-commodity flow with no more for a pair than it offers, by linear programming over edges
-(HiGHS), demands of one source in one commodity, which is exact. Nothing that routes and splits as it likes, and
-knows all demands, carries more on average.
+Bound: the maximum multi-commodity flow with no more for a pair than it offers, by linear programming over
+edges (HiGHS), demands of one source in one commodity, which is exact. Nothing that routes and splits as it
+likes, and knows all demands, carries more on average.
 """
 
 import math
@@ -103,8 +103,8 @@ def most_carried(net: Net, offered_pair: float) -> float:
 def _solve(net: Net, *, alike: bool, offered: float) -> float:
     """The most that can be carried: of each pair alike, or up to `offered` units of each ordered pair.
 
-    Links carry both directions together, so a pair and its reverse are one demand of twice the size. Variables:
-    flow of each source on each arc, then the rates of the pairs (one for all when they are alike).
+    Links carry both directions together, so a pair and its reverse are one demand of twice the size.
+    Variables: flow of each source on each arc, then the rates of the pairs (one for all when alike).
     """
     size, arcs = len(net.sites), [*net.links, *((b, a) for a, b in net.links)]
     flows = (size - 1) * len(arcs)

@@ -11,9 +11,12 @@ comparison decides whether a link fits. Lengths are kilometres, times microsecon
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import inf
 
 from keyweave_controller.control import admission, calendar, facts, topology
+from keyweave_controller.control.estimates import Estimates, Shadow
 from keyweave_controller.control.state import LinkRecord, NetworkState
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 
@@ -38,11 +41,46 @@ def owners_of(state: NetworkState) -> dict[LinkId, AppId]:
 
 @dataclass(slots=True)
 class PriceList:
-    """Prices of all links under one pricing, kept current; `floor` is the least price of any link."""
+    """Prices of all links under one pricing, kept current; `floor` is the least price of any link.
+
+    `least`: what each link costs at least, where the pricing knows better than `floor`. `learnt`: the prices
+    depend on `Mesh.estimates` too.
+    """
 
     price: Callable[["Mesh", int], float]
     floor: float
     prices: list[float]
+    least: list[float] | None = None
+    learnt: bool = False
+    _ahead: dict[int, list[float]] = field(default_factory=dict)
+
+    def ahead(self, mesh: "Mesh", target: int) -> list[float]:
+        """What it costs at least from every node to `target`, whatever the links hold now; inf: no chain."""
+        found = self._ahead.get(target)
+        if found is None:
+            found = self._ahead[target] = self._look_ahead(mesh, target)
+        return found
+
+    def change(self, link: int, price: float) -> None:
+        """A link costs this now."""
+        self.prices[link] = price
+        if self.least is not None and price < self.least[link]:
+            self.least[link] = price
+            self._ahead.clear()
+
+    def _look_ahead(self, mesh: "Mesh", target: int) -> list[float]:
+        if self.least is None:
+            return [inf if hops < 0 else hops * self.floor for hops in mesh.hops_to(target)]
+        found = [inf] * len(mesh.node_ids)
+        waiting = [(0.0, target)]
+        while waiting:
+            so_far, here = heappop(waiting)
+            if so_far < found[here]:
+                found[here] = so_far
+                for link, there in mesh.around[here]:
+                    if so_far + self.least[link] < found[there]:
+                        heappush(waiting, (so_far + self.least[link], there))
+        return found
 
 
 class Mesh:
@@ -74,6 +112,8 @@ class Mesh:
         self.inside = [False] * len(self.node_ids)  # may stand inside a path
         self.timed: set[int] = set()  # what these may promise depends on when
         self.owners: Mapping[LinkId, AppId] = {}  # whose virtual links hold what is promised
+        self.estimates = Estimates()  # what was learnt of the demands
+        self._shadows: list[Shadow | None] = [None] * size
         self._up = [False] * size
         self._lists: dict[str, PriceList] = {}
         self._shy: set[int] = set()
@@ -87,6 +127,7 @@ class Mesh:
         """The mesh of a state. `owners`: whose each virtual link is, when the caller keeps that."""
         mesh = cls(state.nodes, ((link.link_id, link.a, link.b) for link in state.links.values()))
         mesh.owners = owners_of(state) if owners is None else owners
+        mesh.estimates = state.estimates
         for node_id in state.nodes:
             mesh.note_node(state, node_id)
         for link in state.links.values():
@@ -156,12 +197,41 @@ class Mesh:
         self._set_up(link, up)
         self._changed(link)
 
-    def prices(self, name: str, price: Callable[["Mesh", int], float], floor: float) -> PriceList:
+    def store(self, link: int, *, stored: int, capacity: int) -> None:
+        """Set the key in the pool of a link and what the pool holds at most, like `open`."""
+        self.stored[link], self.capacity[link] = stored, capacity
+        self._changed(link)
+
+    def watch(self, at: float) -> None:
+        """Time has come to `at`: learn from what links carry now, and price anew when enough was learnt."""
+        if self.estimates.watch(self.link_ids, self.usable, self.reserved, at):
+            self._shadows = [None] * len(self.link_ids)
+            for name in [name for name, one in self._lists.items() if one.learnt]:
+                del self._lists[name]
+
+    def shadow(self, link: int) -> Shadow:
+        """The shadow prices of a link."""
+        found = self._shadows[link]
+        if found is None or found.usable_bps != self.usable[link]:
+            found = self._shadows[link] = self.estimates.shadow(self.link_ids[link], self.usable[link])
+        return found
+
+    def prices(
+        self,
+        name: str,
+        price: Callable[["Mesh", int], float],
+        floor: float,
+        *,
+        least: Callable[["Mesh", int], float] | None = None,
+        learnt: bool = False,
+    ) -> PriceList:
         """The price list of a pricing, made when first asked for and kept current from then on."""
         found = self._lists.get(name)
         if found is None:
-            every = [price(self, link) for link in range(len(self.link_ids))]
-            found = self._lists[name] = PriceList(price, floor, every)
+            places = range(len(self.link_ids))
+            lowest = None if least is None else [least(self, link) for link in places]
+            every = [price(self, link) for link in places]
+            found = self._lists[name] = PriceList(price, floor, every, lowest, learnt)
         return found
 
     def reprice(self, name: str) -> None:
@@ -254,4 +324,4 @@ class Mesh:
     def _changed(self, link: int) -> None:
         self.room[link] = self.usable[link] - self.reserved[link] if self._up[link] else CLOSED
         for one in self._lists.values():
-            one.prices[link] = one.price(self, link)
+            one.change(link, one.price(self, link))

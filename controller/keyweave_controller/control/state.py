@@ -15,6 +15,7 @@ from keyweave_controller.control.configuration import (
     Policy,
     Tenant,
 )
+from keyweave_controller.control.estimates import Estimates
 from keyweave_controller.control.events import AssociationRequested, InventoryNode, ProposedMove
 from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos
@@ -368,6 +369,7 @@ class NetworkState:
     optimised: tuple[int, int] = (0, 0)  # how the network looked when it was given (`optimising`)
     proposed_moves: tuple[ProposedMove, ...] = ()  # of its answer: those still to be begun, in order
     serial: int = 0
+    estimates: Estimates = field(default_factory=Estimates)  # of the demands; strategies price by them
 
     def node_name(self, node_id: NodeId) -> str:
         """What people call a node; its id when the controller never read it."""

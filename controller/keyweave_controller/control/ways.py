@@ -6,12 +6,13 @@ so sums are exact below 2**53) of at least `floor` a link, so the least number o
 places, so the same network gives the same way whatever the machine.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import count
+from math import inf
 
-from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
+from keyweave_controller.control.mesh import Mesh, PriceList, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +26,9 @@ class Ask:
     max_latency_us: int | None = None
 
 
-def cheapest(mesh: Mesh, priced: PriceList, ask: Ask) -> Way | None:
-    """The cheapest way that fits and keeps its bounds; None when there is none."""
-    way = _best(mesh, priced, ask)
-    if way is None or _within(mesh, ask, way):
-        return way
-    return _spur(mesh, priced.prices, ask, (), ask.source, frozenset())
+def cheapest(mesh: Mesh, priced: PriceList, ask: Ask, *, cap: float = inf) -> Way | None:
+    """The cheapest way that fits and keeps its bounds, when it costs no more than `cap`; else None."""
+    return _spur(mesh, priced, ask, (), ask.source, frozenset(), cap)
 
 
 def price_of(priced: PriceList, way: Way) -> float:
@@ -39,79 +37,131 @@ def price_of(priced: PriceList, way: Way) -> float:
     return sum(prices[link] for link in way)
 
 
+def _spur(
+    mesh: Mesh,
+    priced: PriceList,
+    ask: Ask,
+    root: Way,
+    start: int,
+    banned: frozenset[int],
+    cap: float = inf,
+) -> Way | None:
+    """The cheapest way on from `start`, the end of `root`: meets none of its nodes, begins with no `banned`.
+
+    Most often the cheapest of all keeps the bounds; only when it does not they are looked at on the way.
+    """
+    met = mesh.nodes_of(ask.source, root)[:-1] if root else []
+    way = _best(mesh, priced, ask, start, met, banned, cap)
+    if way is None or _within(mesh, ask, root + way):
+        return way
+    return _bounded(mesh, priced, ask, root, start, met, banned, cap)
+
+
 def _within(mesh: Mesh, ask: Ask, way: Way) -> bool:
     if len(way) > ask.max_hops:
         return False
     return ask.max_latency_us is None or sum(mesh.latency_us[link] for link in way) <= ask.max_latency_us
 
 
-def _best(mesh: Mesh, priced: PriceList, ask: Ask) -> Way | None:
+def _best(
+    mesh: Mesh,
+    priced: PriceList,
+    ask: Ask,
+    start: int,
+    met: Sequence[int],
+    banned: frozenset[int],
+    cap: float,
+) -> Way | None:
     """Without bounds. The heap breaks ties by node place, the comparison of equals by the links taken."""
-    source, target, rate = ask.source, ask.target, ask.rate_bps
-    hops, floor, prices = _hops(mesh, ask), priced.floor, priced.prices
+    target, rate = ask.target, ask.rate_bps
+    ahead, prices = priced.ahead(mesh, target), priced.prices
     room, around, inside = mesh.room, mesh.around, mesh.inside
-    if hops[source] < 0:
-        return None
-    reached: dict[int, float] = {source: 0.0}
-    before: dict[int, tuple[int, int]] = {}
-    done: set[int] = set()
-    waiting = [(hops[source] * floor, 0.0, source)]
+    reached, before = [inf] * len(inside), [-1] * len(inside)
+    for node in met:
+        reached[node] = -1.0  # nothing is cheaper, so it is never entered
+    reached[start] = 0.0
+    waiting = [(ahead[start], 0.0, start)]
     while waiting:
-        _, so_far, here = heapq.heappop(waiting)
-        if here in done:
-            continue
+        least, so_far, here = heappop(waiting)
+        if least > cap or least == inf:
+            return None
         if here == target:
-            return _links(before, source, target)
-        done.add(here)
-        if here != source and not inside[here]:
+            break
+        if so_far > reached[here] or not (inside[here] or here == ask.source):
             continue
         for link, there in around[here]:
-            if there in done or room[link] < rate:
-                continue
-            further = so_far + prices[link]
-            known = reached.get(there)
-            if known is None or further < known:
-                reached[there] = further
-                before[there] = (here, link)
-                heapq.heappush(waiting, (further + hops[there] * floor, further, there))
-    return None
-
-
-def _hops(mesh: Mesh, ask: Ask) -> list[int]:
-    """Links from every node to the target, at least; an ask that closed links fit counts those, too."""
-    return mesh.hops_to(ask.target) if ask.rate_bps <= CLOSED else mesh.least_hops_to(ask.target)
-
-
-def _links(before: dict[int, tuple[int, int]], source: int, target: int) -> Way:
+            if room[link] >= rate and not (here == start and link in banned):
+                further = so_far + prices[link]
+                if further < reached[there]:
+                    reached[there] = further
+                    before[there] = link
+                    heappush(waiting, (further + ahead[there], further, there))
+    else:
+        return None
     way = []
-    here = target
-    while here != source:
-        here, link = before[here]
+    while here != start:
+        link = before[here]
         way.append(link)
+        here = mesh.a[link] if mesh.b[link] == here else mesh.b[link]
     return tuple(reversed(way))
 
 
-def _spur(
-    mesh: Mesh, prices: Sequence[float], ask: Ask, root: Way, start: int, banned: frozenset[int]
-) -> Way | None:
-    """The cheapest way on from `start`, the end of `root`: meets none of its nodes, begins with no `banned`.
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A way from the start of a search: its last link and node, what it costs and takes so far."""
 
-    Labels that no other label of the same node beats in price, links and time together; the links still
-    needed at least kill the hopeless ones early.
+    node: int
+    link: int
+    price: float
+    links: int
+    us: int
+    before: "_Label | None"
+
+    def meets(self, node: int) -> bool:
+        """The way passes there already."""
+        label: _Label | None = self
+        while label is not None:
+            if label.node == node:
+                return True
+            label = label.before
+        return False
+
+    def way(self) -> Way:
+        """All its links."""
+        links, label = [], self
+        while label.before is not None:
+            links.append(label.link)
+            label = label.before
+        return tuple(reversed(links))
+
+
+def _bounded(
+    mesh: Mesh,
+    priced: PriceList,
+    ask: Ask,
+    root: Way,
+    start: int,
+    met: Sequence[int],
+    banned: frozenset[int],
+    cap: float,
+) -> Way | None:
+    """Within the bounds: labels that no other label of the same node beats in price, links and time together.
+
+    The links still needed at least kill the hopeless ones early.
     """
-    target, hops, room, latency = ask.target, _hops(mesh, ask), mesh.room, mesh.latency_us
-    most_us = ask.max_latency_us
-    met = frozenset(mesh.nodes_of(ask.source, root)[:-1])
-    spent_us = sum(latency[link] for link in root)
+    target, hops, room, latency = ask.target, mesh.hops_to(ask.target), mesh.room, mesh.latency_us
+    ahead, prices, most_us = priced.ahead(mesh, target), priced.prices, ask.max_latency_us
     settled: dict[int, list[tuple[int, int]]] = {}
     order = count()
-    waiting: list[tuple[float, int, int, int, int, Way, frozenset[int]]] = [
-        (0.0, 0, spent_us, next(order), start, (), met | {start})
-    ]
+    first = _Label(start, -1, 0.0, len(root), sum(latency[link] for link in root), None)
+    waiting = [(ahead[start], 0.0, first.links, first.us, next(order), first)]
     while waiting:
-        price, links, us, _, here, way, seen = heapq.heappop(waiting)
+        least, _, links, us, _, label = heappop(waiting)
+        if least > cap:
+            return None
+        here = label.node
         if here == target:
-            return way
+            return label.way()
         beaten = settled.setdefault(here, [])
         if any(fewer <= links and sooner <= us for fewer, sooner in beaten):
             continue
@@ -119,24 +169,20 @@ def _spur(
         if here != ask.source and not mesh.inside[here]:
             continue
         for link, there in mesh.around[here]:
-            if there in seen or room[link] < ask.rate_bps or (not way and link in banned):
+            left, then_us = hops[there], us + latency[link]
+            if (
+                room[link] < ask.rate_bps
+                or left < 0
+                or links + 1 + left > ask.max_hops
+                or (most_us is not None and then_us > most_us)
+                or (here == start and link in banned)
+                or there in met
+                or label.meets(there)
+            ):
                 continue
-            left = hops[there]
-            if left < 0 or len(root) + links + 1 + left > ask.max_hops:
-                continue
-            then_us = 0 if most_us is None else us + latency[link]
-            if most_us is not None and then_us > most_us:
-                continue
-            step = (
-                price + prices[link],
-                links + 1,
-                then_us,
-                next(order),
-                there,
-                (*way, link),
-                seen | {there},
-            )
-            heapq.heappush(waiting, step)
+            price = label.price + prices[link]
+            further = _Label(there, link, price, links + 1, then_us, label)
+            heappush(waiting, (price + ahead[there], price, links + 1, then_us, next(order), further))
     return None
 
 
@@ -151,17 +197,17 @@ def ranked(mesh: Mesh, priced: PriceList, ask: Ask) -> Iterator[Way]:
     waiting: list[tuple[float, Way]] = [(price_of(priced, first), first)]
     known, past = {first}, []
     while waiting:
-        _, way = heapq.heappop(waiting)
+        _, way = heappop(waiting)
         yield way
         past.append(way)
         nodes = mesh.nodes_of(ask.source, way)
         for turn in range(len(way)):
             root = way[:turn]
             banned = frozenset(one[turn] for one in past if one[:turn] == root)
-            spur = _spur(mesh, priced.prices, ask, root, nodes[turn], banned)
+            spur = _spur(mesh, priced, ask, root, nodes[turn], banned)
             if spur is not None and (found := root + spur) not in known:
                 known.add(found)
-                heapq.heappush(waiting, (price_of(priced, found), found))
+                heappush(waiting, (price_of(priced, found), found))
 
 
 def widest(mesh: Mesh, priced: PriceList, ask: Ask) -> Way | None:
