@@ -152,6 +152,20 @@ class ModelSchema:
         """
         self._check_tree(element, self._operations, "operation")
 
+    def validate_rpc_output(self, operation: str, output: etree._Element) -> None:
+        """Check what answers the operation of this Clark name: the children of `output`.
+
+        Raises SchemaViolation; unknown-element when there is no such operation.
+        """
+        view = self._operations.get(operation)
+        if view is None:
+            raise SchemaViolation(f"there is no operation {operation[:200]}", tag="unknown-element")
+        answer = NodeView(view.origin.parent.get_child("output", view.module), self._naming)
+        path = f"/{view.module}:{operation.rpartition('}')[2]}"
+        members = Reader(self._naming).read(answer.child, output, path)
+        whole = ObjectValue({answer.member: members}, members.timestamp)
+        self._check_below(whole, answer.origin.parent, path, f"/{answer.module}:output")
+
     def with_defaults(self, data: Sequence[etree._Element]) -> list[etree._Element]:
         """A copy of `data` with the defaults in use that it lacks; see `ports.Schema`."""
         return completed(

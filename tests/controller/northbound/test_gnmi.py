@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.controller.northbound.test_netconf_service import Site
+from tests.controller.northbound.netconf_site import Site
 
 from keyweave_core.errors import KeyweaveError
 from keyweave_gnmi.client import GnmiClient
