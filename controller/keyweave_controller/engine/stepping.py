@@ -3,7 +3,8 @@
 Rule of this file: a commodity is put on the way that has most of it in the relaxation, if that fits beside
 those put before it. Of the moves wanted then, the one that relieves the network most is made first, then the
 best of the rest as things are by then, as long as one gains and the budget lasts; a move that does not fit
-while its old way still stands is passed over until others have made room.
+while its old way still stands is passed over until others have made room; when nobody gains by moving alone,
+someone moves who makes room for one who then does.
 """
 
 from collections.abc import Sequence
@@ -65,21 +66,36 @@ class Stepping:
         waiting = {place: way for place, way in self.targets.items() if commodities[place].way is not None}
         made: list[ProposedMove] = []
         while waiting and len(made) < self.problem.most_moves:
-            gains = [
-                (self._gain(commodities[place], way), -place)
-                for place, way in waiting.items()
-                if self._fits(commodities[place], way)
-            ]
-            gain, least = max(gains, default=(0.0, 0))
-            if gain <= 0:
+            place = self._next(waiting)
+            if place is None:
                 break
-            commodity, way = commodities[-least], waiting.pop(-least)
-            made.append(self._make(commodity, way))
+            made.append(self._make(commodities[place], waiting.pop(place)))
         return tuple(made)
 
-    def _fits(self, commodity: Commodity, way: Way) -> bool:
-        present = commodity.way or ()
-        return all(self.rooms[link] >= commodity.rate_bps for link in way if link not in present)
+    def _next(self, waiting: dict[int, Way]) -> int | None:
+        """Who moves next: who gains most of those that fit, or gets out of the way of one that gains more."""
+        commodities = self.problem.commodities
+        gains = {place: self._gain(commodities[place], way) for place, way in waiting.items()}
+        lacks = {place: self._lacks(commodities[place], way) for place, way in waiting.items()}
+        chances = [(gains[place], -place, place) for place in waiting if not lacks[place]]
+        best = max(chances, default=(0.0, 0, 0))
+        if best[0] > 0:
+            return best[2]
+        for blocked in sorted(waiting, key=lambda place: (-gains[place], place)):
+            helpers = [
+                (gains[blocked] + gains[place], -place, place)
+                for _, _, place in chances
+                if lacks[blocked] & set(commodities[place].way or ()).difference(waiting[place])
+            ]
+            best = max(helpers, default=(0.0, 0, 0))
+            if best[0] > 0:
+                return best[2]
+        return None
+
+    def _lacks(self, commodity: Commodity, way: Way) -> frozenset[int]:
+        """The links that have no room for a new way while the present one still stands."""
+        present, rate = commodity.way or (), commodity.rate_bps
+        return frozenset(link for link in way if link not in present and self.rooms[link] < rate)
 
     def _gain(self, commodity: Commodity, way: Way) -> float:
         """How much cheaper the network's load gets by a move, above what a move must gain."""
