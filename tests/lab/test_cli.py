@@ -110,10 +110,41 @@ def test_a_refusal_is_one_line_with_the_reason_and_status_3(lab):
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
     result = keyweave("open", "sae-a", "nobody", lab=lab)
-    assert (result.exit_code, result.stderr) == (3, "keyweave: refused: application not known: nobody\n")
+    told = "application not known: nobody; keyweave get nodes names those there are"
+    assert (result.exit_code, result.stderr) == (3, f"keyweave: refused: {told}\n")
     result = keyweave("close", "not-an-id", lab=lab)
     assert result.exit_code == 3
     assert "app_id" in result.stderr
+
+
+def test_paths_are_computed_deployed_explained_and_doubted(lab):
+    wish = ("sae-b", "sae-c", "--rate", "5000")
+    paths = json.loads(good("path", "compute", *wish, "--json", lab=lab))["paths"]
+    assert [path["node_names"] for path in paths] == [["B", "C"], ["B", "A", "C"]]
+    detour = paths[1]["path_id"]
+    made = json.loads(good("path", "deploy", detour, *wish, "--json", lab=lab))
+    assert made["path"]["node_names"] == ["B", "A", "C"]
+    text = good("why", "sae-b", "sae-c", lab=lab)
+    assert "cheaper" in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+    told = json.loads(good("whatif", "--cut", "A-B", "--demand", "sae-c sae-a 1000", "--json", lab=lab))
+    fates = {outcome["id"]: (outcome["fate"], outcome["node_names"]) for outcome in told["outcomes"]}
+    assert fates[made["app_id"]] == ("FATE_MOVED", ["B", "C"])
+    assert fates["d1"][0] == "FATE_CARRIED"
+    assert "1 moved" in good("whatif", "--cut", "A-B", lab=lab)
+    result = keyweave("path", "deploy", "0" * 16, "sae-c", "sae-b", lab=lab)
+    assert result.exit_code == 3
+    assert "deploy one of these: " in result.stderr
+    good("close", made["app_id"], lab=lab)
+
+
+def test_open_takes_a_service(lab):
+    opened = json.loads(good("open", "sae-c", "sae-a", "--protection", "1+1", "--json", lab=lab))
+    assert opened["service"]["protection"] == "PROTECTION_ONE_PLUS_ONE"
+    assert len(opened["others"]) == 1
+    good("close", opened["app_id"], lab=lab)
+    result = keyweave("open", "sae-c", "sae-b", "--exclude", "Nowhere", lab=lab)
+    assert (result.exit_code, "service.constraints.exclude_links" in result.stderr) == (3, True)
 
 
 def test_cut_and_repair_are_seen_and_watched(lab):
