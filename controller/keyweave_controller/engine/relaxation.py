@@ -61,10 +61,11 @@ class Relaxation:
     def solve(self) -> list[Choices]:
         """Every commodity with its shares. Raises Unavailable when HiGHS finds nothing within the time."""
         self._more_ways([1.0] * len(self.capacity), [float("inf")] * len(self.choices))
-        for _ in range(MOST_ROUNDS):
-            prices, worth = self._program()
+        prices, worth = self._program()
+        for _ in range(MOST_ROUNDS - 1):
             if self._expired() or not self._more_ways(prices, worth):
                 break
+            prices, worth = self._program()
         return self.choices
 
     def _program(self) -> tuple[list[float], list[float]]:
