@@ -12,8 +12,6 @@ comparison decides whether a link fits. Lengths are kilometres, times microsecon
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from math import inf
 
 from keyweave_controller.control import admission, calendar, facts, topology
 from keyweave_controller.control.estimates import Estimates, Shadow
@@ -44,7 +42,7 @@ class PriceList:
     """Prices of all links under one pricing, kept current; `floor` is the least price of any link.
 
     `least`: what each link costs at least, where the pricing knows better than `floor`. `learnt`: the prices
-    depend on `Mesh.estimates` too.
+    depend on `Mesh.estimates` too. `ahead` is for `ways`: what is left to a node at least, by `least`.
     """
 
     price: Callable[["Mesh", int], float]
@@ -52,35 +50,14 @@ class PriceList:
     prices: list[float]
     least: list[float] | None = None
     learnt: bool = False
-    _ahead: dict[int, list[float]] = field(default_factory=dict)
-
-    def ahead(self, mesh: "Mesh", target: int) -> list[float]:
-        """What it costs at least from every node to `target`, whatever the links hold now; inf: no chain."""
-        found = self._ahead.get(target)
-        if found is None:
-            found = self._ahead[target] = self._look_ahead(mesh, target)
-        return found
+    ahead: dict[int, list[float]] = field(default_factory=dict)
 
     def change(self, link: int, price: float) -> None:
         """A link costs this now."""
         self.prices[link] = price
         if self.least is not None and price < self.least[link]:
             self.least[link] = price
-            self._ahead.clear()
-
-    def _look_ahead(self, mesh: "Mesh", target: int) -> list[float]:
-        if self.least is None:
-            return [inf if hops < 0 else hops * self.floor for hops in mesh.hops_to(target)]
-        found = [inf] * len(mesh.node_ids)
-        waiting = [(0.0, target)]
-        while waiting:
-            so_far, here = heappop(waiting)
-            if so_far < found[here]:
-                found[here] = so_far
-                for link, there in mesh.around[here]:
-                    if so_far + self.least[link] < found[there]:
-                        heappush(waiting, (so_far + self.least[link], there))
-        return found
+            self.ahead.clear()
 
 
 class Mesh:

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from keyweave_controller.control.mesh import Mesh, PriceList, Way
+from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +74,18 @@ def _best(
 ) -> Way | None:
     """Without bounds. The heap breaks ties by node place, the comparison of equals by the links taken."""
     target, rate = ask.target, ask.rate_bps
-    ahead, prices = priced.ahead(mesh, target), priced.prices
-    room, around, inside = mesh.room, mesh.around, mesh.inside
+    ahead, unit = _ahead(mesh, priced, ask)
+    if ahead[start] < 0:
+        return None
+    prices, room, around, inside = priced.prices, mesh.room, mesh.around, mesh.inside
     reached, before = [inf] * len(inside), [-1] * len(inside)
     for node in met:
         reached[node] = -1.0  # nothing is cheaper, so it is never entered
     reached[start] = 0.0
-    waiting = [(ahead[start], 0.0, start)]
+    waiting = [(ahead[start] * unit, 0.0, start)]
     while waiting:
         least, so_far, here = heappop(waiting)
-        if least > cap or least == inf:
+        if least > cap:
             return None
         if here == target:
             break
@@ -95,7 +97,7 @@ def _best(
                 if further < reached[there]:
                     reached[there] = further
                     before[there] = link
-                    heappush(waiting, (further + ahead[there], further, there))
+                    heappush(waiting, (further + ahead[there] * unit, further, there))
     else:
         return None
     way = []
@@ -104,6 +106,30 @@ def _best(
         way.append(link)
         here = mesh.a[link] if mesh.b[link] == here else mesh.b[link]
     return tuple(reversed(way))
+
+
+def _hops(mesh: Mesh, ask: Ask) -> Sequence[int]:
+    """Links from every node to the target, at least; an ask that closed links fit counts those, too."""
+    return mesh.hops_to(ask.target) if ask.rate_bps <= CLOSED else mesh.least_hops_to(ask.target)
+
+
+def _ahead(mesh: Mesh, priced: PriceList, ask: Ask) -> tuple[Sequence[float], float]:
+    """What is left from every node to the target at least, in units of this price; below 0: no chain."""
+    if priced.least is None:
+        return _hops(mesh, ask), priced.floor
+    target, least = ask.target, priced.least
+    found = priced.ahead.get(target)
+    if found is None:
+        found = priced.ahead[target] = [-1.0] * len(mesh.inside)
+        waiting = [(0.0, target)]
+        while waiting:
+            so_far, here = heappop(waiting)
+            if found[here] < 0:
+                found[here] = so_far
+                for link, there in mesh.around[here]:
+                    if found[there] < 0:
+                        heappush(waiting, (so_far + least[link], there))
+    return found, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +175,12 @@ def _bounded(
 
     The links still needed at least kill the hopeless ones early.
     """
-    target, hops, room, latency = ask.target, mesh.hops_to(ask.target), mesh.room, mesh.latency_us
-    ahead, prices, most_us = priced.ahead(mesh, target), priced.prices, ask.max_latency_us
+    target, hops, room, latency = ask.target, _hops(mesh, ask), mesh.room, mesh.latency_us
+    (ahead, unit), prices, most_us = _ahead(mesh, priced, ask), priced.prices, ask.max_latency_us
     settled: dict[int, list[tuple[int, int]]] = {}
     order = count()
     first = _Label(start, -1, 0.0, len(root), sum(latency[link] for link in root), None)
-    waiting = [(ahead[start], 0.0, first.links, first.us, next(order), first)]
+    waiting = [(ahead[start] * unit, 0.0, first.links, first.us, next(order), first)]
     while waiting:
         least, _, links, us, _, label = heappop(waiting)
         if least > cap:
@@ -169,7 +195,7 @@ def _bounded(
         if here != ask.source and not mesh.inside[here]:
             continue
         for link, there in mesh.around[here]:
-            left, then_us = hops[there], us + latency[link]
+            left, then_us = hops[there], 0 if most_us is None else us + latency[link]
             if (
                 room[link] < ask.rate_bps
                 or left < 0
@@ -182,7 +208,7 @@ def _bounded(
                 continue
             price = label.price + prices[link]
             further = _Label(there, link, price, links + 1, then_us, label)
-            heappush(waiting, (price + ahead[there], price, links + 1, then_us, next(order), further))
+            heappush(waiting, (price + ahead[there] * unit, price, links + 1, then_us, next(order), further))
     return None
 
 
