@@ -29,7 +29,22 @@ WAY = (
 )
 VIRTUAL = (
     f"<virtual-link-id>{PATH}</virtual-link-id>{WAY}<link-id>{FIBRE}</link-id>"
-    "<bandwidth-bps>2048</bandwidth-bps><since>2026-11-21T08:00:00Z</since>"
+    "<bandwidth-bps>2048</bandwidth-bps><hop-bps>2112</hop-bps><since>2026-11-21T08:00:00Z</since>"
+)
+
+
+START = "start-of-unscheduled"
+SCHEDULED = "<class>scheduled</class><starts-at>2027-01-01T00:00:00Z</starts-at>"
+END = "<expires-at>2027-01-02T00:00:00Z</expires-at>"
+BOTH = "<include-link>A-B</include-link><exclude-link>A-B</exclude-link>"
+SERVICE = (
+    f"<service>{SCHEDULED}<protection>1+1</protection><disjointness>risks</disjointness><ways>3</ways>"
+    "<preemptible>false</preemptible><key-bits>1024</key-bits><strategy>least-km</strategy><constraints>"
+    "<max-hops>6</max-hops><max-latency-ms>1.5</max-latency-ms><min-trust>50</min-trust>"
+    f"<exclude-link>{FIBRE}</exclude-link><exclude-link>A-B</exclude-link><exclude-node>A</exclude-node>"
+    "<exclude-risk>duct</exclude-risk><technology>dv-qkd-2ws</technology><domain>north</domain>"
+    "<min-stored-bits>1</min-stored-bits><max-key-age-s>9</max-key-age-s>"
+    "<direct-only>true</direct-only></constraints></service>"
 )
 
 
@@ -41,6 +56,7 @@ def schema() -> ModelSchema:
 def test_a_whole_configuration_is_valid(schema: ModelSchema) -> None:
     schema.validate(CONFIGURATION)
     schema.validate([])
+    schema.validate([associations(association(SERVICE + END))])
 
 
 @pytest.mark.parametrize(
@@ -83,6 +99,60 @@ def test_a_whole_configuration_is_valid(schema: ModelSchema) -> None:
             "data-missing",
             "",
         ),
+        *(
+            ([associations(association(f"<service>{service}</service>{more}"))], where, tag, app_tag)
+            for service, more, where, tag, app_tag in (
+                ("<starts-at>2027-01-01T00:00:00Z</starts-at>", "", ":service", "operation-failed", START),
+                ("<class>scheduled</class>", END, ":service", "operation-failed", "scheduled-without-start"),
+                (SCHEDULED, "", "association", "operation-failed", "scheduled-without-expiry"),
+                (
+                    "<class>best-effort</class><protection>1:1</protection>",
+                    "",
+                    ":service",
+                    "operation-failed",
+                    "standby-of-best-effort",
+                ),
+                (
+                    "<protection>1+1</protection><constraints><include-node>B</include-node></constraints>",
+                    "",
+                    ":service",
+                    "operation-failed",
+                    "protection-with-includes",
+                ),
+                (
+                    f"<constraints>{BOTH}</constraints>",
+                    "",
+                    ":constraints",
+                    "operation-failed",
+                    "included-and-excluded",
+                ),
+                ("<key-bits>1001</key-bits>", "", "key-bits", "operation-failed", "part-of-a-byte"),
+                ("<key-bits>56</key-bits>", "", "key-bits", "invalid-value", ""),
+                ("<ways>1</ways>", "", "ways", "invalid-value", ""),
+                ("<strategy>Best</strategy>", "", "strategy", "invalid-value", ""),
+                (
+                    "<constraints><min-trust>101</min-trust></constraints>",
+                    "",
+                    "min-trust",
+                    "invalid-value",
+                    "",
+                ),
+                (
+                    "<constraints><technology>qkd</technology></constraints>",
+                    "",
+                    "technology",
+                    "invalid-value",
+                    "",
+                ),
+            )
+        ),
+        (
+            [kwn("policy", "<damping-reuse>2</damping-reuse><damping-suppress>2</damping-suppress>")],
+            "policy",
+            "operation-failed",
+            "reuse-above-suppress",
+        ),
+        ([kwn("policy", "<most-moves>65</most-moves>")], "most-moves", "invalid-value", ""),
         ([kwn("policy", "<usable-share>0</usable-share>")], "usable-share", "invalid-value", ""),
         ([kwn("policy", "<max-relay-hops>257</max-relay-hops>")], "max-relay-hops", "invalid-value", ""),
         ([kwn("tariff", "<per-key>-1</per-key>")], "per-key", "invalid-value", ""),
@@ -120,7 +190,7 @@ def test_operational_state_of_everything(schema: ModelSchema) -> None:
         node_facts=(
             f"<node-id>{ALPHA}</node-id><name>Alpha</name><connected>true</connected>"
             "<status>operating</status><location-id>cellar</location-id><version>1</version>"
-            "<trust-level>trusted</trust-level><relays-keys>true</relays-keys>"
+            "<trust-level>trusted</trust-level><trust>90</trust><domain>north</domain><relays-keys>true</relays-keys>"
             "<reports-link-statistics>true</reports-link-statistics>"
             "<reports-application-statistics>true</reports-application-statistics>"
             "<consumer>sae-a</consumer><lost-reason>none</lost-reason><fault>says too much</fault>"
@@ -131,7 +201,14 @@ def test_operational_state_of_everything(schema: ModelSchema) -> None:
             "<status>active</status><distance-km>21.5</distance-km><loss-db>4.2</loss-db>"
             "<qber>0.0213</qber><skr-bps>24000</skr-bps><stored-bits>5</stored-bits>"
             "<capacity-bits>68719476736</capacity-bits><reserved-bps>2048</reserved-bps>"
-            "<available-bps>19000</available-bps><fault>none</fault>"
+            "<available-bps>19000</available-bps><fault>none</fault><oldest-key-age-s>4</oldest-key-age-s>"
+            "<technology>cv-qkd</technology><latency-ms>0.1</latency-ms><risk-group>duct</risk-group>"
+            "<penalty>1.5</penalty><shy-until>2026-11-21T08:00:00Z</shy-until><suppressed>true</suppressed>"
+            "<overbooked-since>2026-11-21T08:00:00Z</overbooked-since>"
+            f"<booking><app-id>{STREAM}</app-id><bandwidth-bps>7</bandwidth-bps>"
+            "<starts-at>2027-01-01T00:00:00Z</starts-at><ends-at>2027-01-02T00:00:00Z</ends-at></booking>"
+            "<limited-in-time>true</limited-in-time><window><starts-at>2027-01-01T00:00:00Z</starts-at>"
+            "<ends-at>2027-01-02T00:00:00Z</ends-at><rate-bps>7</rate-bps></window>"
             "<down-since>2026-11-21T08:00:00Z</down-since><down-reason>cut</down-reason>"
             f"<reservation><virtual-link-id>{PATH}</virtual-link-id>"
             "<bandwidth-bps>2048</bandwidth-bps></reservation>"
@@ -153,8 +230,12 @@ def test_operational_state_of_everything(schema: ModelSchema) -> None:
         "<changed-at>2026-11-21T08:00:00Z</changed-at>"
         f"<source-node-id>{ALPHA}</source-node-id><destination-node-id>{BETA}</destination-node-id>"
         "<source-node>A</source-node><destination-node>B</destination-node>"
-        f"<path>{VIRTUAL}</path><next-path>{VIRTUAL}</next-path><past-path>{VIRTUAL}</past-path>"
-        "<outage-since>2026-11-21T08:00:00Z</outage-since><outage-s>1.5</outage-s></state>"
+        f"<path>{VIRTUAL}</path><other-path>{VIRTUAL}</other-path><next-path>{VIRTUAL}</next-path>"
+        f"<next-other-path>{VIRTUAL}</next-other-path><past-path>{VIRTUAL}</past-path>"
+        "<outage-since>2026-11-21T08:00:00Z</outage-since><outage-s>1.5</outage-s>"
+        "<share-bps>9</share-bps><degraded-bps>8</degraded-bps><degraded>its path is broken</degraded>"
+        f"<preempted-by>{STREAM}</preempted-by><trouble>too hot</trouble>"
+        f"<booked-path><number>1</number><link-id>{FIBRE}</link-id></booked-path></state>"
     )
     inventory = (
         "<agent><name>a</name><host>127.0.0.1</host><port>830</port><protocol>netconf-call-home</protocol>"
@@ -192,7 +273,19 @@ def test_rpcs(schema: ModelSchema) -> None:
     schema.validate_rpc_input(
         kwn(
             "compute-paths",
-            f"{ends}<max-hops>4</max-hops><exclude-link>{FIBRE}</exclude-link><number>16</number>",
+            f"{ends}<max-hops>4</max-hops><exclude-link>{FIBRE}</exclude-link><number>16</number>"
+            f"<more-destination>B</more-destination>{SERVICE}",
+        )
+    )
+    way = f"{ends}<link>A-B</link><other><number>1</number><link>A-C</link></other>"
+    schema.validate_rpc_input(kwn("deploy-path", f"{way}{SERVICE}{END}<priority>2</priority>"))
+    schema.validate_rpc_input(kwn("deploy-path", f"{ends}<path-id>0123456789abcdef</path-id>"))
+    schema.validate_rpc_input(kwn("explain", "<association>backup</association>"))
+    schema.validate_rpc_input(
+        kwn(
+            "what-if",
+            "<fail-risk>duct</fail-risk><link-rate><link>A-B</link><rate-bps>0</rate-bps></link-rate>"
+            f"<add-demand><id>1</id>{ends}<max-bandwidth-bps>7</max-bandwidth-bps>{SERVICE}{END}</add-demand>",
         )
     )
     schema.validate_rpc_input(
@@ -204,15 +297,44 @@ def test_rpcs(schema: ModelSchema) -> None:
         (kwn("compute-paths", "<source>sae-a</source>"), "data-missing"),
         (kwn("compute-paths", f"{ends}<number>17</number>"), "invalid-value"),
         (kwn("what-if", f"<add-demand>{ends}</add-demand>"), "missing-element"),
+        (kwn("what-if", f"<add-demand><id>1</id>{ends}{SERVICE}</add-demand>"), "operation-failed"),
+        (kwn("what-if", "<link-rate><link>A-B</link></link-rate>"), "data-missing"),
+        (kwn("deploy-path", f"{way}<other><number>2</number></other>"), "data-missing"),
+        (kwn("deploy-path", f"{way}<path-id>0123456789abcdef</path-id>"), "bad-element"),
+        (
+            kwn(
+                "deploy-path",
+                f"{way}<min-bandwidth-bps>9</min-bandwidth-bps><max-bandwidth-bps>8</max-bandwidth-bps>",
+            ),
+            "operation-failed",
+        ),
+        (kwn("explain"), "data-missing"),
     ):
         with pytest.raises(SchemaViolation) as caught:
             schema.validate_rpc_input(wrong)
         assert caught.value.tag == tag
 
 
+def test_answers(schema: ModelSchema) -> None:
+    operation = f"{{{KWN}}}explain"
+    schema.validate_rpc_output(operation, kwn("output", "<summary>so</summary><reason>why</reason>"))
+    for wrong, tag in (("<summary/><summary/>", "bad-element"), ("<path><number>x</number></path>", "")):
+        with pytest.raises(SchemaViolation) as caught:
+            schema.validate_rpc_output(operation, kwn("output", wrong))
+        assert caught.value.path.startswith("/keyweave-qkd-network:explain")
+        assert not tag or caught.value.tag
+    with pytest.raises(SchemaViolation, match="no operation"):
+        schema.validate_rpc_output(f"{{{KWN}}}dance", kwn("output"))
+
+
 def test_notifications(schema: ModelSchema) -> None:
     schema.validate_notification(
-        kwn("association-changed", f"<name>x</name><app-id>{STREAM}</app-id><status>suspended</status>")
+        kwn(
+            "association-changed",
+            f"<name>x</name><app-id>{STREAM}</app-id><status>suspended</status>"
+            f"<virtual-link-id>{PATH}</virtual-link-id><preempted-by>{STREAM}</preempted-by>"
+            "<degraded>no path stands by</degraded>",
+        )
     )
     schema.validate_notification(kwn("node-changed", "<name>x</name><removed/>"))
     schema.validate_notification(kwn("link-changed", f"<link-id>{FIBRE}</link-id><status>off</status>"))
@@ -239,6 +361,7 @@ def test_every_namespace_is_announced(schema: ModelSchema) -> None:
         (kwn("policy", "<max-relay-hops>0</max-relay-hops>"), "'0' is outside 1..256"),
         (kwn("policy", "<max-relay-hops>-1</max-relay-hops>"), "'-1' is outside 1..256"),
         (kwn("policy", "<max-relay-hops>x</max-relay-hops>"), "'x' is no valid uint16"),
+        (kwn("policy", "<rate-smoothing-s>3601</rate-smoothing-s>"), "'3601' is outside 0.000..3600.000"),
         (kwn("policy", "<usable-share>1.5</usable-share>"), "'1.5' is outside 0.000001..1"),
         (kwn("policy", "<closed-kept>-1</closed-kept>"), "'-1' is outside 0..4294967295"),
         (tenants("<tenant><name/></tenant>"), "'' has 0 characters, not 1..128"),

@@ -19,6 +19,7 @@ from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import answer_tree, asked, markup, naming, service_tree
 from keyweave_controller.northbound.markup import found, found_all, found_number, kwn
 from keyweave_controller.northbound.path_book import PathBook
+from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import AppQos
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.runtime.clock import Clock
@@ -128,6 +129,10 @@ class PlanningCalls:
         if expires_at is not None and expires_at <= now:
             raise asked.wrong(f"{path}/expires-at", "must lie in the future")
         path_id = found(operation, kwn("path-id")) or ""
+        if not path_id and not found_all(operation, kwn("link")):
+            raise SchemaViolation(
+                "path-id or link is missing", path=path, tag="data-missing", app_tag="missing-choice"
+            )
         ways = (self._book.ways(path_id, now) or ()) if path_id else asked.named_ways(state, path, operation)
         event = AssociationRequested(
             at=now,

@@ -360,7 +360,8 @@ class TestPaths:
             ("<source>sae:b</source><destination>sae:b</destination><link>A-B</link>", "destination"),
             (f"{other}<link>A-Z</link>", "link"),
             (f"{other}<link>A-B</link><expires-at>2001-01-01T00:00:00Z</expires-at>", "expires-at"),
-            (other, ""),
+            (other, "deploy-path"),
+            (f"{other}<other><number>1</number><link>A-B</link></other>", "deploy-path"),
             (f"{other}<path-id>x</path-id>", "path-id"),
         ):
             with pytest.raises(RpcError) as caught:
