@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keyweave_controller.control import admission
 from keyweave_controller.control.actions import Answer
@@ -356,3 +358,77 @@ def test_links_are_named_by_id_in_what_is_granted(show: Rehearsal) -> None:
     configure(show, entry())
     assert granted(configure(show, entry(service=Service(constraints=bounds))))
     assert ways(show) == ["AEFD"]
+
+
+WISHES = (
+    None,
+    Service(),
+    SPLIT,
+    Service(protection=Protection.ONE_PLUS_ONE, ways=3),
+    STANDBY,
+    Service(service_class=ServiceClass.BEST_EFFORT),
+    Service(constraints=Constraints(exclude_nodes=frozenset({simulated_id("B")}))),
+    Service(constraints=Constraints(include_nodes=frozenset({simulated_id("E")}))),
+    Service(constraints=Constraints(direct_only=True)),
+    Service(key_bits=64, strategy="min-hop"),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(WISHES),
+            st.sampled_from(WISHES),
+            st.sampled_from((1_000, 40_000, 60_000)),
+            st.sampled_from((None, "B", "C", "E")),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_asked_is_granted_whole_or_changes_nothing(
+    wishes: list[tuple[Service | None, Service | None, int, str | None]],
+) -> None:
+    show = Rehearsal(nodes=simulate(SPANS, {site: (f"sae:{site}", f"sae:{site}2") for site in "ABCDEF"}))
+    show.start()
+    for first, second, rate, refuses in wishes:
+        before = (show.network.state.operator, everything(show))
+        if refuses:
+            show.nodes[simulated_id(refuses)].refusal = "not today"
+        wanted = [
+            entry(name, service, rate=rate)
+            for name, service in (("one", first), ("two", second))
+            if service is not None
+        ]
+        answer = configure(show, *wanted)
+        for node in show.nodes.values():
+            node.refusal = ""
+        show.settle()
+        show.advance(120)
+        assert answer is not None
+        if answer.reasons:
+            assert (show.network.state.operator, everything(show)) == before
+        else:
+            assert show.network.state.operator.associations == tuple(wanted)
+            for each in wanted:
+                found = one_of(show, each.name)
+                assert (found.state, found.service, found.qos) == (
+                    AssociationState.ACTIVE,
+                    each.service,
+                    each.qos,
+                )
+        living = [one for one in show.network.associations.values() if one.live]
+        for link_id, link in show.network.links.items():
+            hops = [path.hop_bps for one in living for path in one.paths if link_id in path.links]
+            assert admission.reserved_bps(link) == sum(hops) <= 90_000
+        paths = {path.link_id for one in living for path in one.paths}
+        assert virtual_links(show) == paths, "no entry is left behind on a node"
+
+
+def everything(show: Rehearsal) -> object:
+    living = [one for one in show.network.associations.values() if one.live]
+    return [
+        (one.app_id, one.state, one.service, one.qos, sorted(path.links for path in one.paths))
+        for one in living
+    ]
