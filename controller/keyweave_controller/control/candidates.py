@@ -13,9 +13,15 @@ from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
 from keyweave_controller.control import admission, facts, placement, routing, trees
-from keyweave_controller.control.mesh import Mesh, PriceList, Way
+from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
 from keyweave_controller.control.routing import Route, RouteWish
-from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service, ServiceClass
+from keyweave_controller.control.service import (
+    DEFAULT_SERVICE,
+    Disjointness,
+    Protection,
+    Service,
+    ServiceClass,
+)
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.strategies import SCALE
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
@@ -26,8 +32,9 @@ MOST = 16
 MOST_DESTINATIONS = 64
 """Most destinations of one tree."""
 
-MOST_SEARCHES = 48
-"""Searches for groups of disjoint paths behind one answer; further ones would keep others waiting."""
+MOST_SEARCHES, MOST_RISK_SEARCHES = 48, 8
+"""Searches for groups of disjoint paths behind one answer, and for those apart in risks, which is NP-hard;
+further ones would keep others waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +155,8 @@ def _groups(
     After the best group, the next one lacks at least one of its links: each is left out in turn (E. Lawler, A
     Procedure for Computing the K Best Solutions to Discrete Optimization Problems, Management Science, 1972).
     """
-    searches, told = 0, set()
+    told: set[tuple[tuple[LinkId, ...], ...]] = set()
+    left = MOST_RISK_SEARCHES if service.disjointness is Disjointness.RISKS else MOST_SEARCHES
     waiting: list[tuple[float, tuple[tuple[LinkId, ...], ...], tuple[LinkId, ...]]] = []
     routes_of: dict[tuple[tuple[LinkId, ...], ...], tuple[Route, ...]] = {}
     tried: set[frozenset[LinkId]] = set()
@@ -156,13 +164,12 @@ def _groups(
     without: Sequence[tuple[LinkId, ...]] = [()]
     while True:
         for left_out in without:
-            if searches >= MOST_SEARCHES or frozenset(left_out) in tried:
+            if left <= 0 or frozenset(left_out) in tried:
                 continue
-            searches += 1
+            left -= 1
             tried.add(frozenset(left_out))
-            bounds = asked.constraints
-            narrowed = replace(bounds, exclude_links=bounds.exclude_links | set(left_out))
-            found = placement.find(state, mesh, replace(asked, constraints=narrowed), service, at=at)
+            with mesh.apart({mesh.link_place[link_id]: CLOSED for link_id in left_out}):
+                found = placement.find(state, mesh, asked, service, at=at)
             if found:
                 ways = tuple(route.links for route in found)
                 routes_of[ways] = found

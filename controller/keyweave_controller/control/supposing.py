@@ -6,6 +6,7 @@ Rule of this file: nothing here leaves a trace in the state that it was made fro
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from types import NoneType
 from typing import Any
 
 from keyweave_controller.control import facts
@@ -191,16 +192,16 @@ def _kind(timer_id: str) -> str:
 def _own(value: Any) -> Any:
     """The same value, where everything that can be changed is new."""
     match value:
-        case None | str() | int() | float():
-            return value
         case dict():
-            return {key: _own(inner) for key, inner in value.items()}
-        case tuple():
-            return tuple(_own(inner) for inner in value) if value else value
-        case list():
-            return [_own(inner) for inner in value]
+            return {key: inner if isinstance(inner, _PLAIN) else _own(inner) for key, inner in value.items()}
+        case tuple() | list():
+            return type(value)(_own(inner) for inner in value) if value else type(value)()
         case set():
             return set(value)
     if isinstance(value, Hashable) or not is_dataclass(value) or isinstance(value, type):
-        return value  # a frozen record, an enumeration
-    return replace(value, **{field.name: _own(getattr(value, field.name)) for field in fields(value)})
+        return value  # plain, a frozen record, an enumeration
+    held = ((field.name, getattr(value, field.name)) for field in fields(value))
+    return replace(value, **{name: _own(inner) for name, inner in held if not isinstance(inner, _PLAIN)})
+
+
+_PLAIN = (str, int, float, NoneType)
