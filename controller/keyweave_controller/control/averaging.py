@@ -8,8 +8,9 @@ was told means little. What was told holds until something else is: the average 
     average(t) = told + (average(t0) - told) * exp(-(t - t0) / T)
 
 which weighs a report by how long it was true, however irregularly reports come. T is `rate_smoothing_s`, or
-`BURSTS` times the time between two blocks where an end was seen to make key in blocks. The first rate counts
-whole, and so does one told of an end that is down: no key is made there, whatever it was on average.
+`BURSTS` times the time between two blocks where an end was seen to make key in blocks. The first rate above 0
+counts whole (a module tells 0 before it has measured any), and so does one told of an end that is down: no
+key is made there, whatever it was on average.
 
 Decisions never use these figures themselves, only what was counted of them in a journaled event.
 """
@@ -58,7 +59,7 @@ def follow(
     down = status in DOWN or end.status in DOWN
     if now is None or not 0 <= now <= MAX_RATE_BPS:
         average = before
-    elif before is None or held is None or not 0 <= held <= MAX_RATE_BPS or time_s <= 0 or down:
+    elif not before or held is None or not 0 <= held <= MAX_RATE_BPS or time_s <= 0 or down:
         average = float(now)
     else:
         passed_s = max(0.0, at - end.average_at)

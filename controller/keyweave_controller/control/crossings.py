@@ -159,6 +159,13 @@ def _put(items: set[AppId], item: AppId, wanted: bool) -> None:
         items.discard(item)
 
 
+def in_age(associations: Mapping[AppId, Association], app_ids: Iterable[AppId]) -> list[Association]:
+    """These associations, the oldest first."""
+    found = [associations[app_id] for app_id in app_ids if app_id in associations]
+    found.sort(key=lambda one: (one.created_at, one.app_id))
+    return found
+
+
 def in_order(associations: Mapping[AppId, Association], app_ids: Iterable[AppId]) -> list[Association]:
     """These associations as everything that is scarce is given out: by priority, then the older."""
     found = [associations[app_id] for app_id in app_ids if app_id in associations]

@@ -30,6 +30,7 @@ from keyweave_controller.control import (
 )
 from keyweave_controller.control.actions import Action
 from keyweave_controller.control.configuration import Policy
+from keyweave_controller.control.crossings import in_age
 from keyweave_controller.control.events import (
     AlarmNoted,
     AlarmsPurged,
@@ -154,6 +155,16 @@ class Network:
             closing.forget_oldest(turn)
         shares.review(turn)
         return turn.finish()
+
+    def over_link(self, link_id: LinkId) -> list[Association]:
+        """The associations whose keys take a link, the oldest first."""
+        found = in_age(self._state.associations, self._lookups.crossings.over(link_id))
+        return [one for one in found if one.path is not None and link_id in one.path.links]
+
+    def through_node(self, node_id: NodeId) -> list[Association]:
+        """The same of a node, its ends included."""
+        found = in_age(self._state.associations, self._lookups.crossings.through(node_id))
+        return [one for one in found if one.path is not None and node_id in one.path.nodes]
 
     def is_light(self, event: Event) -> bool:
         """These figures only refresh what is shown: `show` them, no journal entry is needed."""

@@ -57,10 +57,10 @@ def _look_at(turn: Turn, link: LinkRecord) -> None:
 
 
 def _counts(turn: Turn, link: LinkRecord) -> bool:
-    """What it makes is known: it is up, an end told a rate, and it is no link of passes."""
+    """What it makes is known: it is up, told a rate (first of all 0 is told), and is no link of passes."""
     return (
         link.status is LinkStatus.ACTIVE
-        and any(end.counted_skr_bps is not None for end in link.ends.values())
+        and link.skr_bps > 0
         and not link.faults
         and facts.of_link(turn.state, link).windows is None
     )

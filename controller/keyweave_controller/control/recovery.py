@@ -186,7 +186,9 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
             return
         association.blocked_by = _blocked_by(turn, association)
         turn.renote_app(app_id)
-        if broken and not brief:
+        if association.preempted_by and association.reasons:
+            pass  # who took its place says more than what is full
+        elif broken and not brief:
             _tell(turn, association, placement.why_not_again(turn, association))
         elif wants or not association.reasons:
             _tell(turn, association, wants or _in_brief(turn, association))

@@ -20,6 +20,9 @@ class AlarmType(StrEnum):
     CAPACITY_OVERBOOKED = "capacity-overbooked"
     RELAY_FAILED = "relay-failed"
     APP_QOS_VIOLATED = "app-qos-violated"
+    LINK_FLAPPING = "link-flapping"
+    ASSOCIATION_DEGRADED = "association-degraded"
+    ASSOCIATION_PREEMPTED = "association-preempted"
 
 
 class AlarmSeverity(StrEnum):

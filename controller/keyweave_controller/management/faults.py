@@ -8,8 +8,9 @@ exactly when its reason is gone.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from keyweave_controller.control import admission
-from keyweave_controller.control.state import Association, AssociationState, NetworkState
+from keyweave_controller.control import admission, damping
+from keyweave_controller.control.network import Network
+from keyweave_controller.control.state import AssociationState, NetworkState
 from keyweave_controller.management.alarms import Alarm, AlarmChanged, AlarmSeverity, AlarmType, OperatorNote
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
@@ -47,9 +48,9 @@ class Faults:
     history: list[Alarm] = field(default_factory=list)
     raised: int = 0
 
-    def refresh(self, state: NetworkState, at: float, scope: "Scope") -> list[AlarmChanged]:
+    def refresh(self, network: Network, at: float, scope: "Scope") -> list[AlarmChanged]:
         """Compare the alarms of what changed with the state; the alarms raised, changed and cleared."""
-        troubles = {trouble.key: trouble for trouble in scope.troubles(state)}
+        troubles = {trouble.key: trouble for trouble in scope.troubles(network, at)}
         changes: list[AlarmChanged] = []
         for key, trouble in troubles.items():
             alarm = self.active.get(key)
@@ -144,14 +145,15 @@ class Scope:
             case _:
                 return of in self.names
 
-    def troubles(self, state: NetworkState) -> Iterator[Trouble]:
+    def troubles(self, network: Network, at: float) -> Iterator[Trouble]:
         """Everything that is wrong with what is in scope: causes before what hangs under them."""
+        state = network.state
         for name in sorted(self.names):
             yield from _agent_troubles(state, name)
         for node_id in sorted(self.node_ids):
-            yield from _node_troubles(state, node_id)
+            yield from _node_troubles(network, node_id)
         for link_id in sorted(self.link_ids):
-            yield from _link_troubles(state, link_id)
+            yield from _link_troubles(network, link_id, at)
         for app_id in sorted(self.app_ids):
             yield from _association_troubles(state, app_id)
         if self.configuration:
@@ -178,8 +180,8 @@ def _agent_troubles(state: NetworkState, name: str) -> Iterator[Trouble]:
         )
 
 
-def _node_troubles(state: NetworkState, node_id: NodeId) -> Iterator[Trouble]:
-    node = state.nodes.get(node_id)
+def _node_troubles(network: Network, node_id: NodeId) -> Iterator[Trouble]:
+    node = network.state.nodes.get(node_id)
     if node is None:
         return
     resource = f"node:{node_id}"
@@ -191,7 +193,7 @@ def _node_troubles(state: NetworkState, node_id: NodeId) -> Iterator[Trouble]:
             type=AlarmType.NODE_UNREACHABLE,
             severity=AlarmSeverity.MAJOR,
             text=node.lost_reason,
-            affected=_over(state, node_id=node_id),
+            affected=tuple(one.app_id for one in network.through_node(node_id)),
         )
     if node.faults:
         yield Trouble(
@@ -212,11 +214,30 @@ def _node_troubles(state: NetworkState, node_id: NodeId) -> Iterator[Trouble]:
             )
 
 
-def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
+def _link_troubles(network: Network, link_id: LinkId, at: float) -> Iterator[Trouble]:
+    state = network.state
     link = state.links.get(link_id)
     if link is None:
         return
     resource, name = f"link:{link_id}", state.link_name(link_id)
+    drawn = any(end.overloaded for end in link.ends.values())
+    # A link that makes no key is short of key, too: that is said once, by its own alarm.
+    # Nor is a link that is up and has not told a rate yet.
+    told = link.status is LinkStatus.ACTIVE and link.skr_bps > 0
+    booked = link.overbooked_since is not None or (told and admission.overbooked(link, state.policy))
+    flapping = damping.suppressed(link, at)
+    if not (link.down_since is not None or link.faults or drawn or booked or flapping):
+        return
+    affected = tuple(one.app_id for one in network.over_link(link_id))
+    if flapping:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.LINK_FLAPPING,
+            severity=AlarmSeverity.WARNING,
+            text=f"link {name} fails so often that it is used only when nothing else fits",
+            affected=affected,
+        )
     if link.down_since is not None:
         yield Trouble(
             resource=resource,
@@ -224,7 +245,7 @@ def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
             type=AlarmType.LINK_DOWN,
             severity=AlarmSeverity.MAJOR,
             text=f"link {name} makes no key" + (f": {link.down_reason}" if link.down_reason else ""),
-            affected=_over(state, link_id=link_id),
+            affected=affected,
         )
     if link.faults:
         yield Trouble(
@@ -233,13 +254,8 @@ def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
             type=AlarmType.CONFIG_MISMATCH,
             severity=AlarmSeverity.MAJOR,
             text="; ".join(link.faults),
-            affected=_over(state, link_id=link_id),
+            affected=affected,
         )
-    drawn = any(end.overloaded for end in link.ends.values())
-    # A link that makes no key is short of key, too: that is said once, by its own alarm.
-    # Nor is a link that is up and has not told a rate yet.
-    told = link.status is LinkStatus.ACTIVE and link.skr_bps > 0
-    booked = told and admission.overbooked(link, state.policy)
     if drawn or booked:
         promised, usable = admission.reserved_bps(link), admission.usable_bps(link, state.policy)
         yield Trouble(
@@ -250,7 +266,7 @@ def _link_troubles(state: NetworkState, link_id: LinkId) -> Iterator[Trouble]:
             text=f"link {name} promises {promised} bit/s of {usable} bit/s"
             if booked
             else f"link {name} is drawn upon faster than it makes key",
-            affected=_over(state, link_id=link_id),
+            affected=affected,
         )
 
 
@@ -267,6 +283,16 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
             text=association.trouble,
             affected=(app_id,),
         )
+    if association.degraded_bps is not None and association.state is AssociationState.ACTIVE:
+        promised = association.path.bandwidth_bps if association.path else 0
+        yield Trouble(
+            resource=f"association:{app_id}",
+            resource_name=f"{association.source} -> {association.destination}",
+            type=AlarmType.ASSOCIATION_DEGRADED,
+            severity=AlarmSeverity.MAJOR,
+            text=f"{association.degraded_bps} of {promised} bit/s are left for it",
+            affected=(app_id,),
+        )
     if association.state is not AssociationState.SUSPENDED:
         return
     links = association.path.links if association.path else ()
@@ -274,8 +300,8 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
     yield Trouble(
         resource=f"association:{app_id}",
         resource_name=f"{association.source} -> {association.destination}",
-        type=AlarmType.APP_QOS_VIOLATED,
-        severity=AlarmSeverity.CRITICAL,
+        type=AlarmType.ASSOCIATION_PREEMPTED if association.preempted_by else AlarmType.APP_QOS_VIOLATED,
+        severity=AlarmSeverity.MAJOR if association.preempted_by else AlarmSeverity.CRITICAL,
         text="; ".join(association.reasons) or "no path",
         affected=(app_id,),
         cause_resource=f"link:{broken[0]}" if broken else None,
@@ -291,16 +317,3 @@ def _configured_troubles(state: NetworkState) -> Iterator[Trouble]:
             severity=AlarmSeverity.CRITICAL,
             text=f"the configured association {name} is not served: {'; '.join(reasons)}",
         )
-
-
-def _over(
-    state: NetworkState, *, link_id: LinkId | None = None, node_id: NodeId | None = None
-) -> tuple[AppId, ...]:
-    return tuple(
-        one.app_id for one in state.associations.values() if one.live and _crosses(one, link_id, node_id)
-    )
-
-
-def _crosses(association: Association, link_id: LinkId | None, node_id: NodeId | None) -> bool:
-    path = association.path
-    return path is not None and (link_id in path.links or node_id in path.nodes)

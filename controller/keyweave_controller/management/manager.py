@@ -75,7 +75,7 @@ class Management:
                 names=names,
                 configuration=changed.configuration,
             )
-            changes.extend(self._state.faults.refresh(network.state, event.at, scope))
+            changes.extend(self._state.faults.refresh(network, event.at, scope))
             self._state.performance.follow(network.state, event.at, changed.app_ids)
         if isinstance(event, UsageReported):
             grown = self._state.accounting.report(event, network.state)

@@ -30,6 +30,9 @@ _MEANINGS = {
     AlarmType.CAPACITY_OVERBOOKED: "A link has promised, or gives, more key than it makes.",
     AlarmType.RELAY_FAILED: "Keys of an association do not get through on their path.",
     AlarmType.APP_QOS_VIOLATED: "An association does not get what it was promised.",
+    AlarmType.LINK_FLAPPING: "A link fails so often that it is used only when nothing else fits.",
+    AlarmType.ASSOCIATION_DEGRADED: "An association runs on, with less than it was promised.",
+    AlarmType.ASSOCIATION_PREEMPTED: "One of higher priority took the place of an association.",
 }
 
 _SEVERITIES = {
@@ -40,6 +43,9 @@ _SEVERITIES = {
     AlarmType.CAPACITY_OVERBOOKED: AlarmSeverity.MINOR,
     AlarmType.RELAY_FAILED: AlarmSeverity.MINOR,
     AlarmType.APP_QOS_VIOLATED: AlarmSeverity.CRITICAL,
+    AlarmType.LINK_FLAPPING: AlarmSeverity.WARNING,
+    AlarmType.ASSOCIATION_DEGRADED: AlarmSeverity.MAJOR,
+    AlarmType.ASSOCIATION_PREEMPTED: AlarmSeverity.MAJOR,
 }
 
 

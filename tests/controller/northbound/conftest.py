@@ -181,7 +181,7 @@ async def running_bench(
     engine = ControllerEngine(
         store_url=f"sqlite:///{store / 'store.sqlite'}",
         clock=clock,
-        policy=Policy(),
+        policy=Policy(rate_smoothing_s=0.0),
         inventory=inventory,
         link_facts=link_facts,
         ask_limit_s=1.0,
