@@ -55,7 +55,7 @@ def _put_priced(entry: etree._Element, path: Candidate | PricedPath, names: Name
     markup.texts(entry, kwn("link-id"), path.links)
     markup.number(entry, kwn("bottleneck-bps"), path.bottleneck_bps)
     markup.decimal(entry, kwn("cost"), path.cost, 6)
-    markup.decimal(entry, kwn("latency-ms"), path.latency_ms)
+    markup.decimal(entry, kwn("latency-ms"), path.latency_ms or None)  # 0: not known
 
 
 def put_told(parent: etree._Element, told: Told, names: Names) -> None:

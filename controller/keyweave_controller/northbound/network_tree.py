@@ -143,7 +143,8 @@ def _direction(
     markup.number(qkd, kwn("oldest-key-age-s"), known.oldest_age_s, most=UINT32_MAX)
     for technology in sorted(known.technologies):
         markup.member(qkd, kwn("technology"), technology)
-    markup.decimal(qkd, kwn("latency-ms"), _not_negative(known.latency_us / 1_000))
+    if known.latency_us > 0:  # 0: neither told nor to be reckoned from a length
+        markup.decimal(qkd, kwn("latency-ms"), known.latency_us / 1_000)
     markup.texts(qkd, kwn("risk-group"), sorted(known.risk_groups))
     markup.number(qkd, kwn("reserved-bps"), admission.reserved_bps(record))
     markup.number(qkd, kwn("available-bps"), admission.available_bps(record, policy))

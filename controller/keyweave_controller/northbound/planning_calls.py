@@ -186,7 +186,9 @@ class PlanningCalls:
             service=event.service,
             number=FRESH_PATHS,
         )
-        paths, _, expires_at = self._candidates(wish, self._clock.now())
+        paths, none, expires_at = self._candidates(wish, self._clock.now())
+        if not paths:
+            reasons = tuple(dict.fromkeys((*reasons, *none)))
         return RpcError(
             "operation-failed",
             "; ".join(reasons),
