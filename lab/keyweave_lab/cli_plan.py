@@ -52,13 +52,15 @@ def compute(
         list[str] | None, typer.Option("--also", help="A further destination: one tree to all. Repeat.")
     ] = None,
     number: Annotated[int, typer.Option("--number", min=1, max=16, help="At most so many.")] = 4,
+    lifetime_s: Annotated[float | None, typer.Option(min=1, help="For so long from now, s.")] = None,
 ) -> None:
     """The best paths between two places, with ids to deploy."""
     with dialled(*door.where) as controller:
         from keyweave_core.runtime.clock import SystemClock
         from keyweave_proto.v1 import keyweave_pb2 as pb
 
-        service = serving.message(bounds.message(controller), SystemClock().now())
+        now = SystemClock().now()
+        service = serving.message(bounds.message(controller), now)
         if disjoint > 1:
             if serving.protection is not Protection.RESTORATION:
                 raise InvalidInput("--disjoint and --protection say the same in two ways: give one of them")
@@ -71,6 +73,8 @@ def compute(
             service=service,
             more_destinations=also or (),
         )
+        if lifetime_s is not None:
+            request.expires_at.FromMilliseconds(round((now + lifetime_s) * 1000))
         answer = controller.planning.ComputePaths(request, timeout=CALL_TIMEOUT_S)
     show_answer("paths", answer, door.form)
 

@@ -39,7 +39,10 @@ further ones would keep others waiting."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathWish:
-    """What is asked. `rate_bps` None: the policy's default. `others`: further destinations, for a tree."""
+    """What is asked. `rate_bps` None: the policy's default. `others`: further destinations, for a tree.
+
+    `ends_at` (seconds since 1970): how long it is to last, from `service.starts_at` or now; None: for ever.
+    """
 
     source: NodeId
     destination: NodeId
@@ -47,6 +50,7 @@ class PathWish:
     service: Service = DEFAULT_SERVICE
     number: int = 1  # 1..MOST
     others: tuple[NodeId, ...] = ()
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,8 @@ def ends_named(state: NetworkState, text: str) -> Iterator[tuple[NodeId, NodeId]
 
 def risk_groups(state: NetworkState) -> tuple[str, ...]:
     """Every shared-risk group that a link is in, by name."""
-    return tuple(sorted({name for told in state.link_facts.values() for name in told.risk_groups}))
+    known = (*state.link_facts.values(), *state.plant_facts.values())
+    return tuple(sorted({name for told in known for name in told.risk_groups}))
 
 
 def compute_paths(
@@ -117,7 +122,7 @@ def compute_paths(
     number = max(1, min(wish.number, MOST))
     groups: Sequence[tuple[Route, ...]]
     if wish.others:
-        tree = _tree(state, mesh, asked, wish)
+        tree = _tree(state, mesh, asked, wish, at)
         return (
             ((_group(state, mesh, priced, tree),), ())
             if tree
@@ -138,7 +143,8 @@ def route_wish(state: NetworkState, wish: PathWish) -> RouteWish:
     rate_bps = state.policy.default_min_bandwidth_bps if wish.rate_bps is None else wish.rate_bps
     if wish.service.service_class is ServiceClass.BEST_EFFORT:
         rate_bps = 0  # it is promised nothing
-    return placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+    asked = placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+    return replace(asked, starts_at=wish.service.starts_at, ends_at=wish.ends_at)
 
 
 def path_id(source: NodeId, ways: Sequence[Sequence[LinkId]]) -> str:
@@ -168,8 +174,7 @@ def _groups(
                 continue
             left -= 1
             tried.add(frozenset(left_out))
-            with mesh.apart({mesh.link_place[link_id]: CLOSED for link_id in left_out}):
-                found = placement.find(state, mesh, asked, service, at=at)
+            found = _find_without(state, mesh, asked, service, left_out, at)
             if found:
                 ways = tuple(route.links for route in found)
                 routes_of[ways] = found
@@ -183,14 +188,26 @@ def _groups(
         without = [tuple(sorted({*left_out, link_id})) for links in ways for link_id in links]
 
 
-def _tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish) -> tuple[Route, ...]:
+def _find_without(
+    state: NetworkState, mesh: Mesh, asked: RouteWish, service: Service, links: Sequence[LinkId], at: float
+) -> tuple[Route, ...]:
+    """The best group that crosses none of these links."""
+    if mesh.timed or asked.starts_at is not None:  # then rooms are reckoned anew in each search
+        bounds = asked.constraints
+        narrowed = replace(bounds, exclude_links=bounds.exclude_links | set(links))
+        return placement.find(state, mesh, replace(asked, constraints=narrowed), service, at=at)
+    with mesh.apart({mesh.link_place[link_id]: CLOSED for link_id in links}):
+        return placement.find(state, mesh, asked, service, at=at)
+
+
+def _tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish, at: float) -> tuple[Route, ...]:
     """The branches from the source to every destination of a cheap tree; none when one is out of reach."""
     ask = routing.ask_of(state, mesh, asked)
     targets = [wish.destination, *wish.others]
     if ask is None or any(target not in mesh.node_place for target in targets):
         return ()
     places = [mesh.node_place[target] for target in targets]
-    rooms, barred = routing.restrictions(state, mesh, asked, at=float("inf"))
+    rooms, barred = routing.restrictions(state, mesh, asked, at=at)
     prices = routing.strategy_of(asked).prices(mesh).prices
     with mesh.apart(rooms, [place for place in barred if place not in places]):
         costs = [

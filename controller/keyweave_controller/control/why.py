@@ -122,6 +122,7 @@ def _others(
         rate_bps=admission.promised_bps(one.qos, one.service, state.policy),
         service=one.service,
         number=MOST_ALTERNATIVES,
+        ends_at=one.expires_at,
     )
     for group in candidates.compute_paths(state, mesh, asked, at=at)[0]:
         ways = [group, *group.others]
@@ -207,7 +208,8 @@ def _waits(state: NetworkState, one: Association, at: float) -> Iterator[str]:
             if other is not None:
                 yield f"{other.source} and {other.destination} move to make room for it"
         if one.service.starts_at is not None and one.service.starts_at > at:
-            yield f"its time, {_moment(one.service.starts_at)}"
+            names = " and ".join("-".join(_along(state, one, links)) for links in one.booked)
+            yield f"its time, {_moment(one.service.starts_at)}" + (f", booked over {names}" if names else "")
     if one.preempted_by is not None:
         other = state.associations.get(one.preempted_by)
         who = (
@@ -226,6 +228,15 @@ def _waits(state: NetworkState, one: Association, at: float) -> Iterator[str]:
     due_at = state.timers.get(f"retry:{one.app_id}")
     if due_at is not None:
         yield f"the next attempt, {_moment(due_at)}"
+
+
+def _along(state: NetworkState, one: Association, links: Sequence[LinkId]) -> Iterator[str]:
+    """The names of the nodes along links from its source."""
+    here = one.source_node
+    yield state.node_name(here)
+    for link in (state.links[link_id] for link_id in links if link_id in state.links):
+        here = link.b if here == link.a else link.a
+        yield state.node_name(here)
 
 
 def _summary(

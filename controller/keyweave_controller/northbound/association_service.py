@@ -212,6 +212,7 @@ class AssociationService(pb_grpc.AssociationsServicer):
                 service=event.service,
                 path_links=event.path_links,
                 other_links=event.other_links,
+                expires_at=event.expires_at,
             )
             wish = placement.wish_of(state, wanted)
             found = placement.pinned(state, network.mesh, wanted, wish, at=event.at)
@@ -224,6 +225,7 @@ class AssociationService(pb_grpc.AssociationsServicer):
             rate_bps=admission.wanted_bps(event.qos, state.policy),
             service=event.service,
             number=FRESH_PATHS,
+            ends_at=event.expires_at,
         )
         raise Stale(*reasons, fresh=answered(self._engine, self._book, self._clock.now(), asked))
 

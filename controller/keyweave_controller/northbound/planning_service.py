@@ -102,7 +102,8 @@ def answered(engine: Engine, book: PathBook, now: float, wish: PathWish) -> pb.C
 
 
 def _path_wish(state: NetworkState, request: pb.ComputePathsRequest) -> PathWish:
-    service = wishes.service(state, "service", request.service, expires_at=float("inf"))
+    ends_at = views.seconds(request.expires_at) if request.HasField("expires_at") else None
+    service = wishes.service(state, "service", request.service, expires_at=ends_at)
     bounds, hops = service.constraints, request.max_hops or None
     bounds = replace(
         bounds,
@@ -115,7 +116,7 @@ def _path_wish(state: NetworkState, request: pb.ComputePathsRequest) -> PathWish
         include_nodes=bounds.include_nodes | wishes.places(state, "include_nodes", request.include_nodes),
     )
     service = replace(service, constraints=bounds)
-    for fault in service.faults(float("inf")):
+    for fault in service.faults(ends_at):
         raise InvalidField("service", fault)
     source = wishes.place(state, "source", request.source)
     others = [wishes.place(state, "more_destinations", text) for text in request.more_destinations]
@@ -133,6 +134,7 @@ def _path_wish(state: NetworkState, request: pb.ComputePathsRequest) -> PathWish
         service=service,
         number=request.number or 1,
         others=tuple(others),
+        ends_at=ends_at,
     )
 
 

@@ -124,6 +124,15 @@ def link(record: LinkRecord, names: Names, policy: Policy, known: KnownLink) -> 
         ],
         shy_until=timestamp(shy_until(record, policy) or None),
         overbooked_since=timestamp(record.overbooked_since),
+        bookings=[
+            pb.Booking(
+                app_id=booking.app_id,
+                rate_bps=booking.rate_bps,
+                starts_at=timestamp(booking.starts_at),
+                ends_at=timestamp(booking.ends_at),
+            )
+            for _, booking in sorted(record.bookings.items())
+        ],
     )
 
 
@@ -177,6 +186,8 @@ def association(
         degraded=degraded,
         preempted_by=record.preempted_by or "",
         trouble=record.trouble,
+        booked=[pb.BookedPath(link_ids=links) for links in record.booked],
+        degraded_bps=record.degraded_bps,
     )
 
 

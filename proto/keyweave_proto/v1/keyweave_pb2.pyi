@@ -242,7 +242,7 @@ class Interface(_message.Message):
     def __init__(self, interface_id: _Optional[int] = ..., model: _Optional[str] = ..., technology: _Optional[_Union[Technology, str]] = ..., role_support: _Optional[_Union[Role, str]] = ..., status: _Optional[_Union[InterfaceStatus, str]] = ..., attached_device: _Optional[str] = ..., attached_port: _Optional[int] = ..., wavelength_range: _Optional[str] = ..., max_absorption_db: _Optional[float] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends", "risk_groups", "latency_ms", "technologies", "limited_in_time", "windows", "shy_until", "overbooked_since")
+    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends", "risk_groups", "latency_ms", "technologies", "limited_in_time", "windows", "shy_until", "overbooked_since", "bookings")
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     A_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     B_NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +269,7 @@ class Link(_message.Message):
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     SHY_UNTIL_FIELD_NUMBER: _ClassVar[int]
     OVERBOOKED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    BOOKINGS_FIELD_NUMBER: _ClassVar[int]
     link_id: str
     a_node_id: str
     b_node_id: str
@@ -295,7 +296,20 @@ class Link(_message.Message):
     windows: _containers.RepeatedCompositeFieldContainer[Window]
     shy_until: _timestamp_pb2.Timestamp
     overbooked_since: _timestamp_pb2.Timestamp
-    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ..., risk_groups: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., limited_in_time: _Optional[bool] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., shy_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overbooked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    bookings: _containers.RepeatedCompositeFieldContainer[Booking]
+    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ..., risk_groups: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., limited_in_time: _Optional[bool] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., shy_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overbooked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bookings: _Optional[_Iterable[_Union[Booking, _Mapping]]] = ...) -> None: ...
+
+class Booking(_message.Message):
+    __slots__ = ("app_id", "rate_bps", "starts_at", "ends_at")
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    RATE_BPS_FIELD_NUMBER: _ClassVar[int]
+    STARTS_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    app_id: str
+    rate_bps: int
+    starts_at: _timestamp_pb2.Timestamp
+    ends_at: _timestamp_pb2.Timestamp
+    def __init__(self, app_id: _Optional[str] = ..., rate_bps: _Optional[int] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("starts_at", "ends_at", "rate_bps")
@@ -484,7 +498,7 @@ class Path(_message.Message):
     def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ...) -> None: ...
 
 class Association(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble")
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble", "booked", "degraded_bps")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -514,6 +528,8 @@ class Association(_message.Message):
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     PREEMPTED_BY_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    BOOKED_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_BPS_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -543,7 +559,15 @@ class Association(_message.Message):
     degraded: _containers.RepeatedScalarFieldContainer[str]
     preempted_by: str
     trouble: str
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ...) -> None: ...
+    booked: _containers.RepeatedCompositeFieldContainer[BookedPath]
+    degraded_bps: int
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ..., booked: _Optional[_Iterable[_Union[BookedPath, _Mapping]]] = ..., degraded_bps: _Optional[int] = ...) -> None: ...
+
+class BookedPath(_message.Message):
+    __slots__ = ("link_ids",)
+    LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    link_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, link_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class OpenAssociationRequest(_message.Message):
     __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at", "service")
@@ -818,7 +842,7 @@ class Bill(_message.Message):
     def __init__(self, currency: _Optional[str] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., total: _Optional[str] = ..., tariff: _Optional[_Union[Tariff, _Mapping]] = ...) -> None: ...
 
 class ComputePathsRequest(_message.Message):
-    __slots__ = ("source", "destination", "min_bandwidth_bps", "max_hops", "exclude_link_ids", "exclude_nodes", "include_link_ids", "include_nodes", "number", "service", "more_destinations")
+    __slots__ = ("source", "destination", "min_bandwidth_bps", "max_hops", "exclude_link_ids", "exclude_nodes", "include_link_ids", "include_nodes", "number", "service", "more_destinations", "expires_at")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
@@ -830,6 +854,7 @@ class ComputePathsRequest(_message.Message):
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     MORE_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     min_bandwidth_bps: int
@@ -841,7 +866,8 @@ class ComputePathsRequest(_message.Message):
     number: int
     service: Service
     more_destinations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., max_hops: _Optional[int] = ..., exclude_link_ids: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_link_ids: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., more_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., min_bandwidth_bps: _Optional[int] = ..., max_hops: _Optional[int] = ..., exclude_link_ids: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_link_ids: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., more_destinations: _Optional[_Iterable[str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PathCandidate(_message.Message):
     __slots__ = ("path_id", "node_ids", "node_names", "link_ids", "hops", "cost", "bottleneck_bps", "distance_km", "latency_ms", "expires_at", "others", "total_cost", "shared_risks")

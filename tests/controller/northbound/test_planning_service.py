@@ -5,6 +5,7 @@ import math
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -14,6 +15,7 @@ from keyweave_controller.northbound import policy_views
 from keyweave_controller.northbound.path_book import PathBook
 from keyweave_controller.northbound.refusals import MOST_DETAIL_BYTES, Stale, status_of
 from keyweave_core.model.ids import LinkId
+from keyweave_core.runtime.clock import SystemClock
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
 
@@ -183,6 +185,43 @@ class TestPaths:
         assert not tree.HasField("expires_at")
         request = ask(more_destinations=["Norte"])
         await refused(planner.planning.ComputePaths(request), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+class TestTimes:
+    """A demand for a time to come asks for the room of that time."""
+
+    def scheduled(self, start: float, end: float) -> tuple[pb.Service, dict]:
+        wanted = service(service_class=pb.SERVICE_CLASS_SCHEDULED)
+        wanted.starts_at.FromSeconds(round(start))
+        expires_at = Timestamp()
+        expires_at.FromSeconds(round(end))
+        return wanted, {"expires_at": expires_at}
+
+    async def test_what_is_booked_is_shown_and_counts_for_its_time_only(self, planner):
+        now = SystemClock().now()
+        wanted, until = self.scheduled(now + 600, now + 1_200)
+        qos = pb.Qos(min_bandwidth_bps=80_000)
+        booked = (await planner.associations.Open(wish(qos=qos, service=wanted, **until))).association
+        assert booked.state == pb.ASSOCIATION_STATE_WAITING
+        assert [len(path.link_ids) for path in booked.booked] == [2]
+        told = await planner.planning.Explain(pb.ExplainRequest(association=booked.app_id))
+        assert any("booked over Norte-Este-Sur" in text for text in told.waiting_for)
+        links = (await planner.topology.ListLinks(pb.ListLinksRequest())).links
+        assert sorted(len(link.bookings) for link in links) == [0, 0, 1, 1]
+        same, end = self.scheduled(now + 700, now + 800)
+        later, far = self.scheduled(now + 1_300, now + 1_400)
+        for wanted, until, found in ((same, end, 0), (later, far, 1)):
+            request = ask(min_bandwidth_bps=50_000, service=wanted, **until)
+            assert len((await planner.planning.ComputePaths(request)).paths) == found
+
+    async def test_a_scheduled_path_is_deployed(self, planner):
+        now = SystemClock().now()
+        wanted, until = self.scheduled(now + 600, now + 1_200)
+        reply = await planner.planning.ComputePaths(ask(min_bandwidth_bps=1_000, service=wanted, **until))
+        association = wish(qos=pb.Qos(min_bandwidth_bps=1_000), service=wanted, **until)
+        request = pb.DeployPathRequest(path_id=reply.paths[1].path_id, association=association)
+        made = (await planner.associations.DeployPath(request)).association
+        assert [path.link_ids for path in made.booked] == [reply.paths[1].link_ids]
 
 
 class TestDeploying:
