@@ -7,6 +7,7 @@ before is not refused again: a node may go while the entry that names it stays.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 
 from keyweave_controller.control import candidates
 from keyweave_controller.control.configuration import (
@@ -85,9 +86,12 @@ def service(
 def as_far_as_known(state: NetworkState, configuration: OperatorConfiguration) -> OperatorConfiguration:
     """A configuration with ids for the names that mean something now; the others stay."""
 
+    # Many entries name the same few places, and each look-up goes through the whole network.
+    @cache
     def node_of(text: str) -> NodeId:
         return candidates.place(state, text) or NodeId(text)
 
+    @cache
     def link_of(text: str) -> LinkId:
         found = candidates.links_named(state, text)
         return found[0] if len(found) == 1 else LinkId(text)

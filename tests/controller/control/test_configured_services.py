@@ -432,3 +432,47 @@ def everything(show: Rehearsal) -> object:
         (one.app_id, one.state, one.service, one.qos, sorted(path.links for path in one.paths))
         for one in living
     ]
+
+
+def test_an_entry_that_waits_for_others_to_move_is_still_coming(show: Rehearsal) -> None:
+    configure(show, entry(rate=60_000))
+    middle = one_of(show).paths[0].nodes[1]
+    near = ConfiguredAssociation(
+        name="near",
+        source="sae:A2",
+        destination=f"sae:{show.network.state.node_name(middle)}2",
+        qos=AppQos(min_bandwidth_bps=60_000),
+        service=Service(constraints=Constraints(direct_only=True)),
+    )
+    assert configure(show, entry(rate=60_000), near, settle=False) is None
+    waiting = next(one for one in show.network.associations.values() if one.source == "sae:A2")
+    assert waiting.state is AssociationState.WAITING
+    assert waiting.room_moves
+    assert show.network.state.configuring is not None
+    show.settle()
+    assert granted(show.answers()[max(show.answers(), key=lambda name: int(name[1:]))])
+    assert one_of(show, "near").state is one_of(show).state is AssociationState.ACTIVE
+    assert middle not in one_of(show).paths[0].nodes
+
+
+def test_an_entry_whose_helper_cannot_move_is_refused_and_nothing_has_changed(show: Rehearsal) -> None:
+    configure(show, entry(rate=60_000))
+    before = standing(show)
+    middle = one_of(show).paths[0].nodes[1]
+    for node_id, node in show.nodes.items():
+        if node_id not in {middle, simulated_id("A"), simulated_id("D")}:
+            node.refusal = "not today"
+    near = ConfiguredAssociation(
+        name="near",
+        source="sae:A2",
+        destination=f"sae:{show.network.state.node_name(middle)}2",
+        qos=AppQos(min_bandwidth_bps=60_000),
+        service=Service(constraints=Constraints(direct_only=True)),
+    )
+    answer = configure(show, entry(rate=60_000), near)
+    assert answer is not None
+    assert answer.about == ("association/near",)
+    for node in show.nodes.values():
+        node.refusal = ""
+    show.advance(10)
+    assert standing(show) == before
