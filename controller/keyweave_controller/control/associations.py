@@ -198,6 +198,8 @@ def open_between(
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
     if beyond:
         return Refusal(reasons=beyond)
+    if near != far and rate_bps > 0:
+        turn.demanded(rate_bps)
     placed = granting.grant(turn, wanted)
     if not isinstance(placed, Placement):
         return Refusal(reasons=placed, wanted=wanted)

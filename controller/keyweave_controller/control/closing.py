@@ -57,6 +57,8 @@ def close(turn: Turn, association: Association) -> None:
         turn.touch_promises(*path.links)
         association.past_paths[path.link_id] = path
         turn.lookups.held.pop(path.link_id, None)
+    if any(path.hop_bps > 0 for path in paths):
+        turn.state.estimates.left(turn.at - association.created_at)
     scheduling.unbook(turn, association)
     reverting.forget(turn, association)
     for timer in ("expire", "retry", "trouble", "degraded"):

@@ -70,6 +70,11 @@ class Turn:
         """Sorted, because the order of a set is not the same in every process."""
         self.lookups.note(self.state, sorted(self._nodes), sorted(self._links))
 
+    def demanded(self, rate_bps: int) -> None:
+        """Somebody asks for this rate over the network: what strategies price by is learnt from it."""
+        self.state.estimates.demanded(rate_bps, self.at)
+        self.mesh.watch(self.at)
+
     def touch_app(self, app_id: AppId) -> None:
         """This association looks different now."""
         self._apps.add(app_id)
