@@ -154,6 +154,8 @@ def association(item: pb.Association) -> Table:
         ("path", path_text(item.path.node_names)),
         *(("beside", path_text(path.node_names)) for path in item.others),
         ("share", show_rate(item.share_bps) if item.HasField("share_bps") else ""),
+        ("kept", show_rate(item.degraded_bps) if item.HasField("degraded_bps") else ""),
+        ("preempted by", item.preempted_by),
         ("reserved", show_rate(item.path.bandwidth_bps) if item.HasField("path") else ""),
         ("asked by", item.requested_by),
         ("since", when(item.created_at)),

@@ -17,6 +17,7 @@ from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import unary
 from keyweave_controller.northbound.path_book import PathBook
 from keyweave_controller.northbound.refusals import InvalidField, NotKnown
+from keyweave_controller.settings import CallerRole
 from keyweave_core.model.ids import AppId
 from keyweave_core.runtime.clock import Clock
 from keyweave_proto.v1 import keyweave_pb2 as pb
@@ -32,7 +33,7 @@ SHORTEST_PREFIX = 4
 class PlanningService(pb_grpc.PlanningServicer):
     """keyweave.v1.Planning over the running engine; `book` notes what may be deployed.
 
-    Whoever may look may ask.
+    Whoever may look may ask; only for who may change is anything noted, so nobody else can fill the book.
     """
 
     def __init__(self, engine: Engine, access: Access, clock: Clock, book: PathBook) -> None:
@@ -42,11 +43,12 @@ class PlanningService(pb_grpc.PlanningServicer):
         self._book = book
 
     @unary()
-    async def ComputePaths(self, request: pb.ComputePathsRequest, _caller: Caller) -> pb.ComputePathsResponse:
+    async def ComputePaths(self, request: pb.ComputePathsRequest, caller: Caller) -> pb.ComputePathsResponse:
         """The best paths between two places, or the tree to several."""
         if request.number > candidates.MOST:
             raise InvalidField("number", f"at most {candidates.MOST}, not {request.number}")
-        return answered(self._engine, self._book, self._clock.now(), _path_wish(self._state, request))
+        book = self._book if caller.role is CallerRole.OPERATOR else None
+        return answered(self._engine, book, self._clock.now(), _path_wish(self._state, request))
 
     @unary()
     async def WhatIf(self, request: pb.WhatIfRequest, _caller: Caller) -> pb.WhatIfResponse:
@@ -86,12 +88,13 @@ class PlanningService(pb_grpc.PlanningServicer):
         return self._engine.network.state
 
 
-def answered(engine: Engine, book: PathBook, now: float, wish: PathWish) -> pb.ComputePathsResponse:
-    """Candidates for a wish, noted in the book as long as the policy lets them be deployed."""
+def answered(engine: Engine, book: PathBook | None, now: float, wish: PathWish) -> pb.ComputePathsResponse:
+    """Candidates for a wish, noted in the book for as long as the policy lets them be deployed; None: not."""
     state = engine.network.state
     paths, reasons = candidates.compute_paths(state, engine.network.mesh, wish, at=now)
-    expires_at = None if wish.others else now + state.policy.path_validity_s
-    if expires_at is not None:
+    expires_at = None
+    if book is not None and not wish.others:
+        expires_at = now + state.policy.path_validity_s
         book.note(paths, expires_at)
     names = planning_views.names_of(state)
     return pb.ComputePathsResponse(

@@ -186,6 +186,14 @@ class TestPaths:
         request = ask(more_destinations=["Norte"])
         await refused(planner.planning.ComputePaths(request), grpc.StatusCode.INVALID_ARGUMENT)
 
+    async def test_who_may_only_look_gets_nothing_to_deploy(self, square, planner, viewer_tls):
+        looking = type(planner)(square.channel(viewer_tls))
+        (first, _) = (await looking.planning.ComputePaths(ask())).paths
+        assert not first.HasField("expires_at")
+        request = pb.DeployPathRequest(path_id=first.path_id, association=wish())
+        await refused(looking.associations.DeployPath(request), grpc.StatusCode.PERMISSION_DENIED)
+        await refused(planner.associations.DeployPath(request), grpc.StatusCode.ABORTED)
+
 
 class TestTimes:
     """A demand for a time to come asks for the room of that time."""
