@@ -2,27 +2,13 @@
 
 Rule of this file: an entry and its association find each other by their pair of applications. What is begun
 here for a change of configuration is noted in its `Configuring`; `intents` decides what becomes of it all.
-An association that is booked for a time to come has been granted: another grant for it is another booking.
+An association that is booked for a time to come has been granted.
 """
 
-from dataclasses import replace
-
-from keyweave_controller.control import (
-    admission,
-    associations,
-    changes,
-    closing,
-    placement,
-    planning,
-    scheduling,
-    tenants,
-)
+from keyweave_controller.control import admission, associations, closing, planning, regrants, tenants
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import ConfiguredAssociation, OperatorConfiguration
-from keyweave_controller.control.placement import Placement
-from keyweave_controller.control.routing import Route
-from keyweave_controller.control.service import ServiceClass
-from keyweave_controller.control.state import Association, AssociationState, Configuring, Former, Phase
+from keyweave_controller.control.state import Association, AssociationState, Configuring, Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import SaeId
 
@@ -84,7 +70,7 @@ def verdict(association: Association | None, wanted: ConfiguredAssociation) -> t
         if association is not None and association.state in _COMING:
             return None
         return (association.reasons if association else ()) or ("it was closed meanwhile",)
-    if not _differs(association, wanted):
+    if not regrants.differs(association, wanted):
         return ()
     if association.state is AssociationState.MOVING:
         return None
@@ -107,8 +93,8 @@ def keep(turn: Turn) -> None:
             elif not _expired(turn, one):
                 _newest(turn).configured_as = one.name
         elif association.state is AssociationState.ACTIVE or association.booked:
-            if _differs(association, one):
-                _begin_change(turn, association, one)
+            if regrants.differs(association, one):
+                regrants.begin(turn, association, one)
             govern(turn, association, one)
 
 
@@ -119,7 +105,7 @@ def look_again(turn: Turn, living: dict[Pair, Association]) -> None:
     turn.cancel_timer(_KEEP)
     for one in turn.state.operator.associations:
         association = living.get(one.pair)
-        if _differs(association, one) if association is not None else not _expired(turn, one):
+        if regrants.differs(association, one) if association is not None else not _expired(turn, one):
             turn.set_timer(_KEEP, turn.at + KEEP_S)
             return
 
@@ -164,33 +150,12 @@ def govern(turn: Turn, association: Association, one: ConfiguredAssociation) -> 
         return
     association.expires_at = one.expires_at
     turn.touch_app(association.app_id)
-    _expire(turn, association)
+    regrants.expire(turn, association)
     if association.booked:
         return  # no node knows of it yet
     for node_id in planning.ends(association):
         edit = NodeEdit(put_applications=(planning.switched_entry(association, node_id),))
         turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
-
-
-def give_back(turn: Turn, association: Association, former: Former) -> None:
-    """Undo what a change of configuration that was refused had begun, or done, for this association."""
-    same = (association.qos, association.priority, association.service) == (
-        former.qos,
-        former.priority,
-        former.service,
-    )
-    if former.booked:
-        if association.booked:
-            association.qos, association.priority = former.qos, former.priority
-            association.service, association.expires_at = former.service, former.expires_at
-            _expire(turn, association)
-            scheduling.book(turn, association, [Route(nodes=(), links=links) for links in former.booked])
-    elif association.state is AssociationState.MOVING and same:
-        changes.roll_back(turn, association, ("the change of configuration was taken back",))
-    elif association.state is AssociationState.ACTIVE and not same:
-        # Before anything that gives room back was begun, all else had been granted: this fits. Should others
-        # have taken the room meanwhile, `keep` tries again.
-        associations.change(turn, association, former.qos, former.priority, former.service)
 
 
 def living_pairs(turn: Turn) -> dict[Pair, Association]:
@@ -214,7 +179,7 @@ def _begin_one(
         return reasons
     if not served(association) or association.state is AssociationState.MOVING:
         return None
-    if not _differs(association, one):
+    if not regrants.differs(association, one):
         if one.tenant == association.tenant:
             return ()
         rate_bps = tenants.reserving_bps(association)
@@ -242,57 +207,13 @@ def _open(turn: Turn, one: ConfiguredAssociation, requester: str) -> tuple[str, 
 def _change(
     turn: Turn, work: Configuring, association: Association, one: ConfiguredAssociation
 ) -> tuple[str, ...]:
-    former = Former(
-        qos=association.qos,
-        priority=association.priority,
-        service=association.service,
-        expires_at=association.expires_at,
-        booked=association.booked,
-    )
-    reasons = _begin_change(turn, association, one)
+    former = regrants.former_of(association)
+    reasons = regrants.begin(turn, association, one)
     if not reasons:
         work.changed[association.app_id] = former
         if not association.booked:
             work.under_way[association.app_id] = one.name
     return reasons
-
-
-def _begin_change(turn: Turn, association: Association, one: ConfiguredAssociation) -> tuple[str, ...]:
-    """Begin to make an ACTIVE or booked association what its entry says."""
-    if association.booked:
-        return _book_again(turn, association, one)
-    starts_at = one.service.starts_at
-    if starts_at is not None and starts_at > turn.at:
-        return ("it runs already: for a time to come it is to be deleted first and configured anew",)
-    return associations.change(turn, association, one.qos, one.priority, one.service)
-
-
-def _book_again(turn: Turn, association: Association, one: ConfiguredAssociation) -> tuple[str, ...]:
-    """Another booking instead of the one that an association has, which is kept when that cannot be."""
-    if one.service.service_class is not ServiceClass.SCHEDULED:
-        return ("it is booked for a time to come: for another class it is to be deleted first",)
-    wanted = replace(
-        placement.as_it_is(association),
-        qos=one.qos,
-        priority=one.priority,
-        service=one.service,
-        expires_at=one.expires_at,
-    )
-    placed = placement.place(turn, wanted)
-    if not isinstance(placed, Placement):
-        return placed
-    association.qos, association.priority = one.qos, one.priority
-    association.service, association.expires_at = one.service, one.expires_at
-    _expire(turn, association)
-    scheduling.book(turn, association, placed.routes)
-    return ()
-
-
-def _expire(turn: Turn, association: Association) -> None:
-    if association.expires_at is None:
-        turn.cancel_timer(f"expire:{association.app_id}")
-    else:
-        turn.set_timer(f"expire:{association.app_id}", association.expires_at)
 
 
 def _lacks(turn: Turn, name: str, reasons: tuple[str, ...]) -> None:
@@ -310,14 +231,6 @@ def _relieves(turn: Turn, association: Association, one: ConfiguredAssociation) 
     if one.qos == association.qos:
         return False
     return admission.wanted_bps(one.qos, turn.state.policy) <= association.reserved_bps
-
-
-def _differs(association: Association, one: ConfiguredAssociation) -> bool:
-    """The association has not been granted what its entry says. A booking is for its time, to the end."""
-    granted = (association.qos, association.priority, association.service)
-    return granted != (one.qos, one.priority, one.service) or (
-        bool(association.booked) and association.expires_at != one.expires_at
-    )
 
 
 def _expired(turn: Turn, one: ConfiguredAssociation) -> bool:

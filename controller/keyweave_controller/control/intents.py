@@ -13,7 +13,7 @@ What is configured stays configured whatever becomes of it (SUSPENDED, its appli
 a living association gets one when every agent has been heard, and is tried again meanwhile (`entries.keep`).
 """
 
-from keyweave_controller.control import admission, closing, entries
+from keyweave_controller.control import admission, closing, entries, regrants
 from keyweave_controller.control.configuration import OperatorConfiguration
 from keyweave_controller.control.events import (
     ConfigurationAbandoned,
@@ -153,7 +153,7 @@ def _undo(turn: Turn, work: Configuring, refusals: entries.Refusals) -> None:
     for app_id, former in work.changed.items():
         association = state.associations.get(app_id)
         if association is not None:
-            entries.give_back(turn, association, former)
+            regrants.give_back(turn, association, former)
     enforce(turn)
     _refuse(turn, work.request_id, refusals)
 
