@@ -111,6 +111,16 @@ class TestServices:
         assert details(error, error_details_pb2.ResourceInfo).resource_type == kind
         assert details(error, error_details_pb2.BadRequest).field_violations[0].field == field
 
+    async def test_a_refusal_says_what_would_fit_and_that_is_granted(self, planner):
+        wanted = wish(qos=pb.Qos(min_bandwidth_bps=500_000))
+        error = await refused(planner.associations.Open(wanted), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        assert details(error, error_details_pb2.PreconditionFailure).violations
+        offers = details(error, pb.Alternatives).alternatives
+        assert all(offer.note for offer in offers)
+        slower = next(offer for offer in offers if offer.HasField("rate_bps"))
+        wanted.qos.min_bandwidth_bps = slower.rate_bps
+        assert (await planner.associations.Open(wanted)).association.state == pb.ASSOCIATION_STATE_ACTIVE
+
     async def test_a_configured_association_has_a_service(self, planner):
         entry = pb.ConfiguredAssociation(
             name="one", source="sae-norte", destination="sae-sur", service=service(exclude_nodes=["Este"])
