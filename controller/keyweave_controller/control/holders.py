@@ -41,7 +41,7 @@ def holders(turn: Turn) -> Holders:
                         continue
                     if association.service.constraints == _NONE:
                         seen[virtual] = held
-                if _reached(state, association):
+                if reached(state, association):
                     found.append(held)
         return found
 
@@ -51,7 +51,7 @@ def holders(turn: Turn) -> Holders:
 _NONE = Constraints()
 
 
-def _reached(state: NetworkState, association: Association) -> bool:
+def reached(state: NetworkState, association: Association) -> bool:
     """Both ends can be written now."""
     ends = (state.nodes.get(association.source_node), state.nodes.get(association.destination_node))
     return all(node is not None and node.connected for node in ends)

@@ -87,8 +87,9 @@ def _commodity(turn: Turn, mesh: Mesh, association: Association) -> Commodity | 
     path = association.path
     if association.makes_room_for or not holders.may_move(association):
         return None
-    known = holders.bounds(turn, association)
-    if known is None:
+    held = turn.lookups.held.get(path.link_id) if path is not None else None
+    known = (held.ask, held.closed) if held is not None else holders.bounds(turn, association)
+    if known is None or not holders.reached(turn.state, association):
         return None
     ask, closed = known
     whole = path is not None and not topology.broken_links(turn.state, path)
@@ -132,7 +133,9 @@ def _may(turn: Turn, association: Association, move: ProposedMove) -> bool:
     mesh, path = turn.mesh, association.path
     if association.state is not AssociationState.ACTIVE or association.makes_room_for or path is None:
         return False
-    if path.links != move.present or move.links == move.present or not holders.may_move(association):
+    if path.links != move.present or move.links == move.present:
+        return False
+    if not holders.may_move(association) or not holders.reached(turn.state, association):
         return False
     known = holders.bounds(turn, association)
     if known is None or any(link_id not in mesh.link_place for link_id in move.links):

@@ -23,8 +23,8 @@ from keyweave_controller.engine import congestion
 from keyweave_core.errors import Unavailable
 from keyweave_core.model.ids import NodeId
 
-MOVED = 20.0
-"""Price of moving a bit/s: a placement that gains less by it stays as it is."""
+MOVED = 100.0
+"""Price of moving a bit/s, as much as a tenth of a full link's: whoever gains less stays."""
 
 MOST_ROUNDS = 12
 
