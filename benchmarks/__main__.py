@@ -22,6 +22,7 @@ NAMES = (
     "push",
     "disjoint",
     "optical",
+    "rearrangement",
 )
 RESULTS = Path(__file__).parent / "results"
 
