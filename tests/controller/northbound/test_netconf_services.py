@@ -23,8 +23,10 @@ from keyweave_controller.control.configuration import LinkFacts, Policy
 from keyweave_controller.control.events import Notified
 from keyweave_controller.control.optical.windows import Window
 from keyweave_controller.control.service import Constraints, Disjointness, Protection, Service
+from keyweave_controller.control.state import AssociationState
 from keyweave_controller.engine.simulation import Span, simulated_id, simulated_link_id
 from keyweave_controller.northbound.markup import al, kwn, nt, nw
+from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkStatus
 from keyweave_core.model.notifications import Event, LinkReport
 from keyweave_core.netconf.client.client import NetconfClient
@@ -452,6 +454,33 @@ class TestQuestions:
             await ask(client, "explain", "<association>nobody</association>")
         async with site.client("viewer") as viewer:
             await ask(viewer, "explain", "<association>one</association>")
+
+
+async def test_what_lost_its_path_is_explained_and_shown_as_it_is(site: Site, client: NetconfClient) -> None:
+    await client.edit_config("running", one("<protection>1:1</protection>"))
+    (record,) = site.engine.network.associations.values()
+    assert record.path is not None
+    standby = record.others[0].links[0]
+
+    def report(link_id: LinkId) -> None:
+        ends = sorted(site.engine.network.links[link_id].ends)
+        news = Event(link=LinkReport(link_id=link_id, status=LinkStatus.OFF))
+        site.engine.submit(Notified(at=site.clock.now(), node_id=ends[0], notification=news))
+
+    report(standby)
+    await site.until(lambda: site.engine.network.links[standby].down_since)
+    await site.until(lambda: record.state is AssociationState.ACTIVE)
+    seen = await shown(client)
+    assert told(seen, "degraded"), "it runs without its standby"
+    load_schema("controller").validate_data([associations_of(await client.get())])
+    reply = await ask(client, "explain", "<association>one</association>")
+    assert told(reply, "degraded")
+    report(record.path.links[0])
+    await site.until(lambda: record.state is AssociationState.SUSPENDED)
+    reply = await ask(client, "explain", "<association>one</association>")
+    assert "suspended" in (reply.findtext(kwn("summary")) or "")
+    assert told(reply, "reason")
+    assert reply.find(kwn("bottleneck")) is not None or told(reply, "waiting-for") or told(reply, "note")
 
 
 async def test_links_and_sites_are_shown_with_what_is_known_of_them(
