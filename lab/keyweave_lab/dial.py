@@ -138,7 +138,7 @@ class _Details:
 
 def _next_steps(found: _Details) -> list[str]:
     """What the caller may do next, where that is known."""
-    steps = [f"would fit: {one.note}" for one in found.instead.alternatives]
+    steps = [one.note for one in found.instead.alternatives]
     if found.fresh.paths:
         told = [f"{one.path_id} ({' > '.join(one.node_names)})" for one in found.fresh.paths]
         steps.append(f"deploy one of these: {', '.join(told)}")

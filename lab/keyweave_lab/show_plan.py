@@ -58,7 +58,7 @@ def why(answer: pb.Explanation) -> RenderableType:
     for load in answer.bottlenecks:
         parts += [Text(), _load(load)]
     parts += _lines(f"waits for {text}" for text in answer.waiting_for)
-    parts += _lines(f"would fit: {each.note}" for each in answer.would_fit)
+    parts += _lines(f"it {each.note}" for each in answer.would_fit)
     return Group(*parts)
 
 
@@ -165,7 +165,7 @@ def _story(one: pb.Outcome) -> str:
     texts += one.reasons
     if one.preempted_by:
         texts.append(f"by {one.preempted_by[:8]}")
-    texts += [f"would fit: {each.note}" for each in one.alternatives[:2]]
+    texts += [each.note for each in one.alternatives[:2]]
     return "; ".join(texts)
 
 

@@ -107,7 +107,7 @@ def test_a_refusal_is_one_line_with_the_reason_and_status_3(lab):
     assert result.exit_code == 3
     assert result.stderr.startswith("keyweave: refused: ")
     assert "lacks" in result.stderr
-    assert "would fit: " in result.stderr
+    assert "; fits " in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
     result = keyweave("open", "sae-a", "nobody", lab=lab)

@@ -55,7 +55,7 @@ def explanation() -> pb.Explanation:
         ],
         reasons=["link Norte-Distrito lacks 500 bit/s: 0 free of 9000"],
         waiting_for=["link Norte-Distrito makes key again"],
-        would_fit=[pb.Alternative(note="500 bit/s now")],
+        would_fit=[pb.Alternative(note="fits at 500 bit/s")],
     )
 
 
@@ -68,7 +68,11 @@ def outcomes() -> pb.WhatIfResponse:
             one("c", pb.FATE_CARRIED),
             one("p", pb.FATE_PREEMPTED, preempted_by="d1", before_bps=9_000),
             one(
-                "l", pb.FATE_LOST, demand=True, reasons=["no way"], alternatives=[pb.Alternative(note="less")]
+                "l",
+                pb.FATE_LOST,
+                demand=True,
+                reasons=["no way"],
+                alternatives=[pb.Alternative(note="fits at 5 bit/s")],
             ),
         ],
         links=[pb.LinkImpact(a_name="Norte", b_name="Sur", reserved_before_bps=1, reserved_bps=2)],
@@ -103,7 +107,7 @@ def test_an_explanation_names_holders_and_what_to_wait_for():
         "tightest link Norte - Distrito: 8.5 kbit/s of 9 kbit/s promised",
         "0d000000 a b 9 8.5 kbit/s no",
         "waits for link Norte-Distrito makes key again",
-        "would fit: 500 bit/s now",
+        "it fits at 500 bit/s",
         "strategy widest",
     ):
         assert fact in text
@@ -114,7 +118,7 @@ def test_what_stays_is_told_only_when_asked():
     assert "ccc" in rendered("whatif-all", outcomes())
     text = " ".join(rendered("whatif", outcomes()).split())
     assert "preempted 9 kbit/s 0 bit/s by d1" in text
-    assert "no way; would fit: less" in text
+    assert "no way; fits at 5 bit/s" in text
     assert "1 carried, 1 preempted, 1 lost" in text
     assert "fails" in text
 
