@@ -18,11 +18,20 @@ from keyweave_core.model.ids import LinkId
 LONGEST_HALF_LIVES = 6.0
 """A suppressed link that fails no more is trusted again after at most so many half-lives."""
 
+MEMORY = 16.0
+"""Half-lives in which half of the failures is forgotten that speak against going back to a link."""
+
 
 def penalty(link: LinkRecord, policy: Policy, at: float) -> float:
     """What is left of a link's penalty."""
     passed_s = max(0.0, at - link.penalty_at)
     return float(link.penalty * 2.0 ** (-passed_s / policy.damping_half_life_s))
+
+
+def remembered(link: LinkRecord, policy: Policy, at: float) -> float:
+    """The failures of a link, as they are remembered for going back to it: `MEMORY` times as long."""
+    passed_s = max(0.0, at - link.penalty_at)
+    return float(link.failures * 2.0 ** (-passed_s / (MEMORY * policy.damping_half_life_s)))
 
 
 def failed(turn: Turn, link: LinkRecord) -> None:
@@ -31,6 +40,7 @@ def failed(turn: Turn, link: LinkRecord) -> None:
         return
     policy = turn.state.policy
     ceiling = max(policy.damping_suppress + 1.0, policy.damping_reuse * 2.0**LONGEST_HALF_LIVES)
+    link.failures = remembered(link, policy, turn.at) + 1.0
     link.penalty = min(ceiling, penalty(link, policy, turn.at) + 1.0)
     link.penalty_at = turn.at
     if link.penalty > policy.damping_suppress or (

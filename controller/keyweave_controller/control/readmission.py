@@ -32,7 +32,10 @@ def review(turn: Turn) -> None:
             _look_at(turn, link)
     short = turn.crossings.short
     if short:
-        for association in in_order(turn.state.associations, short & turn.touched_apps):
+        concerned = set(turn.touched_apps)
+        for link_id in turn.changed_links:
+            concerned |= turn.crossings.over(link_id)
+        for association in in_order(turn.state.associations, short & concerned):
             _reckon(turn, association)
 
 
@@ -145,18 +148,20 @@ def _reckon(turn: Turn, association: Association) -> None:
         turn.cancel_timer(timer_id)
         association.degraded_bps = left
         turn.state.stranded.add(app_id)
-    elif _spare(turn, association):
+    elif _spare(turn, association, SPARE):
         _made_whole(turn, association)
     else:
         association.degraded_bps = left
-        if timer_id not in turn.state.timers:
+        if not _spare(turn, association, 0.0):
+            turn.cancel_timer(timer_id)
+        elif timer_id not in turn.state.timers:
             turn.set_timer(timer_id, turn.at + turn.state.policy.overbooked_hold_s)
 
 
 def confirmed(turn: Turn, app_id: AppId) -> None:
     """The hold after it got everything back is over."""
     association = turn.state.associations.get(app_id)
-    if association is not None and association.live and _whole(turn, association):
+    if association is not None and association.degraded_bps is not None and _whole(turn, association):
         _made_whole(turn, association)
 
 
@@ -177,10 +182,11 @@ def _whole(turn: Turn, association: Association) -> bool:
     )
 
 
-def _spare(turn: Turn, association: Association) -> bool:
+def _spare(turn: Turn, association: Association, part: float) -> bool:
+    """Each of its links may promise so much more than it does."""
     state = turn.state
     return all(
-        admission.usable_bps(link, state.policy) >= admission.reserved_bps(link) * (1 + SPARE)
+        admission.usable_bps(link, state.policy) >= admission.reserved_bps(link) * (1 + part)
         for path in association.paths
         for link_id in path.links
         if (link := state.links.get(link_id)) is not None

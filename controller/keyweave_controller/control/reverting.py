@@ -26,7 +26,7 @@ PAUSE_S = 5.0
 """Until those are looked at that were not at rest, or beyond the budget."""
 
 MOST_DOUBLINGS = 7.0
-"""A link that fails again and again must have been up for at most 2 to this many times the usual wait."""
+"""However often a link has failed, it must have been up for no more than 2 to this many times the wait."""
 
 
 def left(turn: Turn, association: Association) -> None:
@@ -52,13 +52,13 @@ def repaired(turn: Turn, link: LinkRecord) -> None:
 def due(turn: Turn, link: LinkRecord) -> float:
     """When a link that is up is trusted enough to go back to it.
 
-    The usual wait doubles with every failure that its penalty remembers beside the last one.
+    The usual wait doubles with every failure that is remembered beside the last one.
     """
     policy, since = turn.state.policy, link.restored_at
     if since is None:
         return turn.at
-    failures = min(MOST_DOUBLINGS, max(0.0, damping.penalty(link, policy, since) - 1.0))
-    waits_s: float = policy.wait_to_restore_s * 2.0**failures
+    again = min(MOST_DOUBLINGS, max(0.0, damping.remembered(link, policy, link.penalty_at) - 1.0))
+    waits_s: float = policy.wait_to_restore_s * 2.0**again
     return max(topology.shy_until(link, policy), since + waits_s)
 
 

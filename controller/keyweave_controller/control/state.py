@@ -116,6 +116,7 @@ class LinkRecord:
     proven: bool = False
     penalty: float = 0.0  # failures, each counted less as time goes by (`damping`)
     penalty_at: float = 0.0
+    failures: float = 0.0  # the same, forgotten more slowly
     suppressed_until: float = 0.0  # fails so often that it is used only at need until then
     overbooked_since: float | None = None
     bookings: dict[AppId, Booking] = field(default_factory=dict)  # promised for a time that has not come
