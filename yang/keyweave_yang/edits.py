@@ -10,10 +10,10 @@ from lxml import etree
 
 from keyweave_core.model.application import Application
 from keyweave_core.model.ids import AppId, LinkId
-from keyweave_core.model.link import Link
+from keyweave_core.model.link import Link, LinkTuning
 from keyweave_yang.namespaces import DATA_NSMAP, NETCONF, QKD_NODE, etsi, kwq, new_tree
 from keyweave_yang.write_entries import Part, write_application, write_link
-from keyweave_yang.writing import grow, text
+from keyweave_yang.writing import decimal3, grow, number, text
 
 OPERATION = f"{{{NETCONF}}}operation"
 
@@ -23,15 +23,16 @@ def edit_config(
     put_applications: Iterable[Application] = (),
     remove_links: Iterable[LinkId] = (),
     remove_applications: Iterable[AppId] = (),
+    tune_links: Iterable[LinkTuning] = (),
 ) -> etree._Element:
     """The `qkd_node` to put inside <config>, for default-operation merge.
 
     Put entries carry config-true leaves only, and qkdl_type with what depends on it; qkdl_status only when
     `requested_status` is set, because a written status is a command. An id that is both put and removed
-    is put.
+    is put. Tuned links are merged: nothing of them changes but their quantum channel.
     """
     root = new_tree(QKD_NODE, {**DATA_NSMAP, "nc": NETCONF})
-    links, applications = tuple(put_links), tuple(put_applications)
+    links, applications, tuned = tuple(put_links), tuple(put_applications), tuple(tune_links)
     kept_links = {link.link_id for link in links}
     kept_applications = {app.app_id for app in applications}
     gone_links = [link_id for link_id in remove_links if link_id not in kept_links]
@@ -42,13 +43,22 @@ def edit_config(
             _replace(write_application(holder, app, Part.CONFIG))
         for app_id in gone_applications:
             _remove(holder, "qkd_app", "app_id", app_id)
-    if links or gone_links:
+    if links or gone_links or tuned:
         holder = grow(root, etsi("qkd_links"))
         for link in links:
             _replace(write_link(holder, link, Part.CONFIG))
         for link_id in gone_links:
             _remove(holder, "qkd_link", "qkdl_id", link_id)
+        for tuning in tuned:
+            _tune(holder, tuning)
     return root
+
+
+def _tune(holder: etree._Element, tuning: LinkTuning) -> None:
+    entry = grow(holder, etsi("qkd_link"))
+    text(entry, etsi("qkdl_id"), tuning.link_id)
+    decimal3(entry, etsi("phys_channel_att"), tuning.channel_att_db)
+    number(entry, etsi("phys_wavelength"), tuning.wavelength)
 
 
 def _replace(entry: etree._Element | None) -> None:

@@ -7,24 +7,26 @@ as events.
 
 from dataclasses import dataclass, field
 
-from keyweave_controller.control.service import ServiceClass
 from keyweave_controller.control.problem import PlacementProblem
+from keyweave_controller.control.service import ServiceClass
 from keyweave_core.model.application import Application
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Link
+from keyweave_core.model.link import Link, LinkTuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEdit:
     """What one node must hold afterwards: entries put whole (created or replaced) and entries gone.
 
-    One NodeEdit is one atomic edit-config; putting what is there and removing what is not are both fine.
+    `tune_links` are physical links of its own whose quantum channel is told anew. One NodeEdit is one atomic
+    edit-config; putting what is there and removing what is not are both fine.
     """
 
     put_links: tuple[Link, ...] = ()
     put_applications: tuple[Application, ...] = ()
     remove_links: tuple[LinkId, ...] = ()
     remove_applications: tuple[AppId, ...] = ()
+    tune_links: tuple[LinkTuning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ noted at the one who came later.
 
 from collections.abc import Iterable, Sequence
 
-from keyweave_controller.control import associations, averaging, entries, intents, recovery
+from keyweave_controller.control import associations, averaging, channels, entries, intents, recovery
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.control.judging import judge_links, judge_lone
 from keyweave_controller.control.lookups import all_heard, served
@@ -49,6 +49,7 @@ def controller_started(turn: Turn, event: ControllerStarted) -> None:
     _assign_consumers(turn, uncertain)
     judge_links(turn, state.links)
     turn.lookups.all_heard = all_heard(state)
+    channels.started(turn, event)
     name_faults(turn)
     if not state.settling:
         associations.settle(turn)

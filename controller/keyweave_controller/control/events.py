@@ -10,6 +10,8 @@ Who makes them: the fleet (what agents say), the northbound (what people and orc
 from dataclasses import dataclass, field
 
 from keyweave_controller.control.configuration import LinkFacts, OperatorConfiguration, Policy, Tariff
+from keyweave_controller.control.optical.equipment import ClassicalChannel
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos, AppStatistics
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -37,8 +39,8 @@ class InventoryNode:
 class ControllerStarted:
     """The controller took the lease: the first event of a term. Unfinished work is taken up again.
 
-    `policy` and `tariff` are those of the settings file; what was configured over the northbound is laid over
-    them.
+    `policy`, `tariff` and `plant` are those of the settings; what was configured over the northbound counts
+    instead of them.
     """
 
     at: float
@@ -46,6 +48,7 @@ class ControllerStarted:
     inventory: tuple[InventoryNode, ...]
     tariff: Tariff = field(default_factory=Tariff)
     link_facts: tuple[LinkFacts, ...] = ()
+    plant: Plant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,42 @@ class ConfigurationAbandoned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlantConfigured:
+    """The northbound tells what the fibre plant is; None: that of the settings counts again.
+
+    Answered by `Answer(request_id)`, as are the two below.
+    """
+
+    at: float
+    request_id: str
+    plant: Plant | None
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassicalWished:
+    """May this classical channel be switched on, or changed to this? When granted it counts as on.
+
+    The answer comes when every quantum channel that has to move for it has moved.
+    """
+
+    at: float
+    request_id: str
+    channel: ClassicalChannel
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassicalWithdrawn:
+    """The classical channel of this name is switched off."""
+
+    at: float
+    request_id: str
+    name: str
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmNoted:
     """An operator acknowledged or closed an alarm, or took that back. `state`: `alarms.OperatorState`.
 
@@ -266,6 +305,9 @@ Event = (
     | OperatorConfigured
     | ConfigurationAbandoned
     | ConfigurationKept
+    | PlantConfigured
+    | ClassicalWished
+    | ClassicalWithdrawn
     | AlarmNoted
     | AlarmsPurged
     | StepSucceeded

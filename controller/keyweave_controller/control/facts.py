@@ -2,10 +2,12 @@
 
 Rule of this file: facts are the operator's (settings file or fibre plant), found by the link's id or by the
 names of its ends in either order, `Norte-Distrito`; whatever an agent measures goes before what is derived
-here.
+here. Those of the settings go before those that follow from the fibre plant, but for shared risks: a link
+has all that anybody knows of.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from keyweave_controller.control.configuration import LinkFacts
 from keyweave_controller.control.optical.windows import Window
@@ -66,13 +68,22 @@ def of_node(state: NetworkState, node_id: NodeId) -> tuple[int, str]:
 
 
 def _told(state: NetworkState, link: LinkRecord) -> LinkFacts | None:
-    if not state.link_facts:
+    if not state.link_facts and not state.plant_facts:
         return None
     a, b = state.node_name(link.a), state.node_name(link.b)
-    for key in (link.link_id, f"{a}-{b}", f"{b}-{a}"):
-        if key in state.link_facts:
-            return state.link_facts[key]
-    return None
+    names = (link.link_id, f"{a}-{b}", f"{b}-{a}")
+    told, of_plant = _of(state.link_facts, names), _of(state.plant_facts, names)
+    if told is None or of_plant is None:
+        return told or of_plant
+    return replace(
+        told,
+        risk_groups=(*told.risk_groups, *of_plant.risk_groups),
+        windows=of_plant.windows if told.windows is None else told.windows,
+    )
+
+
+def _of(known: Mapping[str, LinkFacts], names: tuple[str, ...]) -> LinkFacts | None:
+    return next((known[name] for name in names if name in known), None)
 
 
 def _technologies(state: NetworkState, link: LinkRecord) -> frozenset[Technology]:

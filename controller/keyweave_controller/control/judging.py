@@ -7,7 +7,7 @@ else is part of the judgement, so judging more gives the same.
 
 from collections.abc import Iterable
 
-from keyweave_controller.control import recovery, reverting
+from keyweave_controller.control import recovery, resting, reverting
 from keyweave_controller.control.beliefs import DOWN, arrange, joint_skr_bps, joint_status, link_faults
 from keyweave_controller.control.lookups import all_heard
 from keyweave_controller.control.state import LinkRecord
@@ -34,24 +34,28 @@ def judge_link(turn: Turn, link: LinkRecord) -> None:
     """Derive what is believed of a link from what its ends say, and tell whoever depends on it."""
     arrange(link)
     turn.lookups.links.note(link)
-    before = (link.status, link.faults, link.skr_bps, link.down_since)
+    before = (link.status, link.faults, link.skr_bps, link.down_since, link.resting)
     link.faults = link_faults(turn.state, link)
     link.status, link.skr_bps = joint_status(link), joint_skr_bps(link)
+    resting.look(turn, link)
     show_figures(link)
-    if link.status in DOWN and link.down_since is None:
+    # A link that rests lives on its pool: it is down when that is empty, and nobody's failure then.
+    down = link.status in DOWN and not (link.resting and link.status is LinkStatus.PASSIVE)
+    if down and link.down_since is None:
         link.down_since, link.restored_at = turn.at, None
-        if link.proven:
+        if link.proven and not link.resting:
             recovery.link_failed(turn, link)
         recovery.link_changed(turn, link.link_id)
-    elif link.status is LinkStatus.ACTIVE and link.down_since is not None:
+    elif link.down_since is not None and (link.status is LinkStatus.ACTIVE or (link.resting and not down)):
+        rested = before[4] or link.resting
         link.down_since, link.down_reason = None, ""
-        link.restored_at = turn.at if link.proven else None
+        link.restored_at = turn.at if link.proven and not rested else None
         recovery.link_changed(turn, link.link_id)
         reverting.repaired(turn, link)
     elif link.status is not before[0]:
         recovery.link_changed(turn, link.link_id)
     link.proven = link.proven or link.status is LinkStatus.ACTIVE
-    if before != (link.status, link.faults, link.skr_bps, link.down_since):
+    if before != (link.status, link.faults, link.skr_bps, link.down_since, link.resting):
         turn.touch_link(link.link_id)
         turn.capacity_grew = turn.capacity_grew or link.skr_bps > before[2] or not link.faults
 

@@ -11,12 +11,14 @@ import msgspec
 
 from keyweave_controller.control import (
     associations,
+    channels,
     cleanup,
     closing,
     damping,
     discovery,
     entries,
     intents,
+    judging,
     measures,
     optimising,
     readmission,
@@ -26,6 +28,7 @@ from keyweave_controller.control import (
     scheduling,
     shares,
     steps,
+    timetable,
     waiting,
 )
 from keyweave_controller.control.actions import Action
@@ -36,6 +39,8 @@ from keyweave_controller.control.events import (
     AlarmsPurged,
     AssociationClosed,
     AssociationRequested,
+    ClassicalWished,
+    ClassicalWithdrawn,
     ConfigurationAbandoned,
     ConfigurationKept,
     ControllerStarted,
@@ -47,6 +52,7 @@ from keyweave_controller.control.events import (
     Notified,
     OperatorConfigured,
     PlacementProposed,
+    PlantConfigured,
     StepFailed,
     StepSucceeded,
     TimerFired,
@@ -131,6 +137,12 @@ class Network:
                 intents.abandoned(turn, event)
             case ConfigurationKept():
                 intents.kept(turn, event)
+            case PlantConfigured():
+                channels.configured(turn, event)
+            case ClassicalWished():
+                channels.wished(turn, event)
+            case ClassicalWithdrawn():
+                channels.withdrawn(turn, event)
             case StepSucceeded():
                 steps.succeeded(turn, event)
             case StepFailed():
@@ -211,6 +223,12 @@ class Network:
                 entries.keep(turn)
             case "shares":
                 shares.reckon(turn)
+            case channels.TIMER:
+                channels.look(turn)
+            case timetable.TIMER:
+                timetable.again(turn)
+            case "rest":
+                judging.judge_links(turn, (LinkId(of),))
             case optimising.TIMER:
                 optimising.due(turn)
             case "retry":

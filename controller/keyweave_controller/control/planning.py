@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID, uuid5
 
+from keyweave_controller.control import plant_links
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
@@ -214,6 +215,7 @@ def refreshed(state: NetworkState, node_id: NodeId, edit: NodeEdit) -> NodeEdit:
         put_applications=tuple(
             applications[one.app_id] for one in edit.put_applications if one.app_id in applications
         ),
+        tune_links=tuple(one for one in edit.tune_links if plant_links.still_wanted(state, one)),
     )
 
 

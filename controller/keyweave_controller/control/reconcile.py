@@ -1,12 +1,13 @@
 """What a node holds against what it should hold, after its tree was read.
 
 Rule of this file: only what is ours is touched: virtual links, CLIENT applications, and the INTERNAL
-applications that carry our mark. Physical links, interfaces and a node's own uses of key are never removed.
+applications that carry our mark. Physical links, interfaces and a node's own uses of key are never removed;
+a physical link is told the channel that the fibre plant has for it.
 """
 
 from datetime import datetime
 
-from keyweave_controller.control import cleanup
+from keyweave_controller.control import cleanup, plant_links
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.planning import RESERVATION_PREFIX, wanted
 from keyweave_controller.control.state import Phase
@@ -60,6 +61,23 @@ def reconcile(turn: Turn, node: Node) -> None:
     if put_links or put_applications:
         edit = NodeEdit(put_links=tuple(put_links), put_applications=tuple(put_applications))
         turn.configure(node.node_id, Phase.RECONCILE, edit)
+    _tune(turn, node)
+
+
+def _tune(turn: Turn, node: Node) -> None:
+    """Physical links that are not on the channel that the plant has for them. One edit each: a module that
+    refuses is its own affair."""
+    state = turn.state
+    if state.plant is None:
+        return
+    for link in sorted(node.links, key=lambda one: one.link_id):
+        if link.type is not LinkType.PHYS or link.physical is None or link.link_id not in state.links:
+            continue
+        if node.node_id not in state.links[link.link_id].ends:
+            continue
+        tuning = plant_links.wanted_tuning(state, link.link_id, link.physical.wavelength)
+        if tuning is not None and state.not_moved_before.get(link.link_id, 0.0) <= turn.at:
+            turn.configure(node.node_id, Phase.RECONCILE, NodeEdit(tune_links=(tuning,)))
 
 
 def _ours(one: Application) -> bool:

@@ -17,10 +17,11 @@ from keyweave_controller.control.configuration import (
 )
 from keyweave_controller.control.estimates import Estimates
 from keyweave_controller.control.events import AssociationRequested, InventoryNode, ProposedMove
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.service import Service
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkType
+from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkTuning, LinkType
 from keyweave_core.model.node import Capabilities, NodeStatus, TrustLevel
 from keyweave_core.model.notifications import ApplicationNew
 
@@ -118,6 +119,8 @@ class LinkRecord:
     penalty_at: float = 0.0
     failures: float = 0.0  # the same, forgotten more slowly
     suppressed_until: float = 0.0  # fails so often that it is used only at need until then
+    settles_at: float = 0.0  # its channel has moved, and it may take until then to make key again
+    resting: bool = False  # not expected to make key now: between its windows, or being tuned (`resting`)
     overbooked_since: float | None = None
     bookings: dict[AppId, Booking] = field(default_factory=dict)  # promised for a time that has not come
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
@@ -256,6 +259,7 @@ class Phase(StrEnum):
     REMOVE = "remove"  # entries that must go
     RECONCILE = "reconcile"  # what a read tree lacks or has too much
     REPEAT = "repeat"  # the same client entry again, because its agent asked again
+    RETUNE = "retune"  # the quantum channel of a physical link (`retuning`)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -327,6 +331,41 @@ class Configuring:
     changed: dict[AppId, Former] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndTuning:
+    """One end of a physical link that is told another wavelength, and what it was told before.
+
+    `link` is its name in the plant.
+    """
+
+    node_id: NodeId
+    link: str
+    wanted: LinkTuning
+    former: LinkTuning
+
+
+@dataclass(slots=True, kw_only=True)
+class Retuning:
+    """Quantum channels on their way to other wavelengths: one end at a time, in this order.
+
+    `after` is the plant once all have moved, `done` how many ends have. `reasons` not empty: it is taken back
+    (`order` is then what is undone). `request_id` waits for the answer; empty for nobody.
+    """
+
+    after: Plant
+    order: tuple[EndTuning, ...]
+    request_id: str = ""
+    configured: bool = False  # `after` is what the northbound configured
+    done: int = 0
+    step_id: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def links(self) -> frozenset[LinkId]:
+        """The links concerned."""
+        return frozenset(one.wanted.link_id for one in self.order)
+
+
 @dataclass(slots=True, kw_only=True)
 class NetworkState:
     """Everything the controller knows; what a snapshot holds.
@@ -371,6 +410,13 @@ class NetworkState:
     proposed_moves: tuple[ProposedMove, ...] = ()  # of its answer: those still to be begun, in order
     serial: int = 0
     estimates: Estimates = field(default_factory=Estimates)  # of the demands; strategies price by them
+    plant: Plant | None = None  # the fibre plant as it is now, its links named as its operator names them
+    settings_plant: Plant | None = None  # as the settings gave it last
+    plant_configured: bool = False  # `plant` is what the northbound configured; the settings do not count
+    plant_facts: dict[str, LinkFacts] = field(default_factory=dict)  # what the plant says of links
+    plant_faults: dict[LinkId, str] = field(default_factory=dict)  # channels that do not do what is asked
+    retuning: Retuning | None = None
+    not_moved_before: dict[str, float] = field(default_factory=dict)  # links of the plant that refused a move
 
     def node_name(self, node_id: NodeId) -> str:
         """What people call a node; its id when the controller never read it."""

@@ -7,7 +7,7 @@ not be reached is asked `MOST_ATTEMPTS` times.
 
 from typing import assert_never
 
-from keyweave_controller.control import changes, cleanup, closing, planning
+from keyweave_controller.control import changes, channels, cleanup, closing, planning
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import StepFailed, StepSucceeded
 from keyweave_controller.control.state import Association, AssociationState, Phase, Step
@@ -23,6 +23,9 @@ def succeeded(turn: Turn, event: StepSucceeded) -> None:
     if step is None:
         return
     cleanup.confirmed(turn, step)
+    if step.phase is Phase.RETUNE:
+        channels.tuned(turn, step)
+        return
     association = _waiting(turn, step)
     if association is None:
         return
@@ -54,8 +57,15 @@ def failed(turn: Turn, event: StepFailed) -> None:
             cleanup.failed(turn, step)
             if association is not None:
                 _closing(turn, association, step)
+        case Phase.RETUNE:
+            word = "refused" if event.refused else "could not be reached"
+            channels.not_tuned(
+                turn, step, f"node {turn.state.node_name(step.node_id)} {word}: {event.reason}"
+            )
         case Phase.RECONCILE | Phase.REPEAT:
-            pass  # the next reading of the tree compares again
+            if event.refused:
+                channels.tuning_refused(turn, step)
+            # The next reading of the tree compares again.
         case unreachable:
             assert_never(unreachable)
 

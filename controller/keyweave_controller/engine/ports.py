@@ -12,10 +12,13 @@ from keyweave_controller.control.events import (
     AlarmsPurged,
     AssociationClosed,
     AssociationRequested,
+    ClassicalWished,
+    ClassicalWithdrawn,
     ConfigurationAbandoned,
     ConfigurationKept,
     Event,
     OperatorConfigured,
+    PlantConfigured,
     ProposedMove,
 )
 from keyweave_controller.control.network import Network
@@ -30,6 +33,9 @@ Request = (
     | OperatorConfigured
     | ConfigurationAbandoned
     | ConfigurationKept
+    | PlantConfigured
+    | ClassicalWished
+    | ClassicalWithdrawn
     | AlarmNoted
     | AlarmsPurged
 )

@@ -23,6 +23,7 @@ from keyweave_core.model.link import (
     Link,
     LinkPerformance,
     LinkStatus,
+    LinkTuning,
     LinkType,
     PhysicalSpec,
 )
@@ -52,6 +53,10 @@ class SimulatedNode:
             self.applications.pop(app_id, None)
         self.links.update({link.link_id: link for link in edit.put_links})
         self.applications.update({one.app_id: one for one in edit.put_applications})
+        tuned = {one.link_id: one for one in edit.tune_links}
+        if tuned:
+            links = tuple(_tuned(link, tuned.get(link.link_id)) for link in self.fixed.links)
+            self.fixed = replace(self.fixed, links=links)
         self.edits += 1
 
     def tree(self) -> Node:
@@ -63,6 +68,15 @@ class SimulatedNode:
         )
 
 
+def _tuned(link: Link, tuning: LinkTuning | None) -> Link:
+    if tuning is None or link.physical is None:
+        return link
+    channel = replace(
+        link.physical, wavelength=tuning.wavelength, channel_att_db=round(tuning.channel_att_db, 3)
+    )
+    return replace(link, physical=channel)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """One fibre between two sites by name, and the key rate both ends tell."""
@@ -71,6 +85,7 @@ class Span:
     b: str
     skr_bps: int = 1_000_000
     loss_db: float = 5.0
+    wavelength: int | None = None
 
 
 def simulated_id(name: str) -> NodeId:
@@ -120,7 +135,7 @@ def _span_link(span: Span, near: str, far: str, ends: dict[str, InterfaceId]) ->
         status=LinkStatus.ACTIVE,
         local=Endpoint(node_id=simulated_id(near), interface_id=ends[near]),
         remote=Endpoint(node_id=simulated_id(far), interface_id=ends[far]),
-        physical=PhysicalSpec(channel_att_db=span.loss_db),
+        physical=PhysicalSpec(channel_att_db=span.loss_db, wavelength=span.wavelength),
         performance=LinkPerformance(skr_bps=span.skr_bps, qber=0.02),
         pool=KeyPool(stored_bits=1_000_000, capacity_bits=8_000_000),
     )

@@ -18,6 +18,7 @@ class AlarmType(StrEnum):
     INTERFACE_FAILED = "interface-failed"
     CONFIG_MISMATCH = "config-mismatch"
     CAPACITY_OVERBOOKED = "capacity-overbooked"
+    CHANNEL_BELOW_DEMAND = "channel-below-demand"
     RELAY_FAILED = "relay-failed"
     APP_QOS_VIOLATED = "app-qos-violated"
     LINK_FLAPPING = "link-flapping"

@@ -9,8 +9,11 @@ from keyweave_controller.control.actions import Action, Answer
 from keyweave_controller.control.events import (
     AssociationClosed,
     AssociationRequested,
+    ClassicalWished,
+    ClassicalWithdrawn,
     Event,
     OperatorConfigured,
+    PlantConfigured,
 )
 from keyweave_core.model.ids import AppId
 
@@ -58,6 +61,17 @@ class Audit:
                 self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
             case OperatorConfigured(configuration=wanted):
                 words = f"configure {len(wanted.associations)} associations, {len(wanted.tenants)} tenants"
+                self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
+            case PlantConfigured(plant=plant):
+                words = (
+                    f"configure a fibre plant of {len(plant.fibres)} fibres" if plant else "no fibre plant"
+                )
+                self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
+            case ClassicalWished(channel=light):
+                words = f"switch on classical channel {light.name} at {light.launch_dbm:g} dBm"
+                self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
+            case ClassicalWithdrawn(name=name):
+                words = f"switch off classical channel {name}"
                 self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
             case _:
                 pass

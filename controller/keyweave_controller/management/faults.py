@@ -226,7 +226,8 @@ def _link_troubles(network: Network, link_id: LinkId, at: float) -> Iterator[Tro
     told = link.status is LinkStatus.ACTIVE and link.skr_bps > 0
     booked = link.overbooked_since is not None or (told and admission.overbooked(link, state.policy))
     flapping = damping.suppressed(link, at)
-    if not (link.down_since is not None or link.faults or drawn or booked or flapping):
+    short = state.plant_faults.get(link_id, "")
+    if not (link.down_since is not None or link.faults or drawn or booked or flapping or short):
         return
     affected = tuple(one.app_id for one in network.over_link(link_id))
     if flapping:
@@ -238,7 +239,16 @@ def _link_troubles(network: Network, link_id: LinkId, at: float) -> Iterator[Tro
             text=f"link {name} fails so often that it is used only when nothing else fits",
             affected=affected,
         )
-    if link.down_since is not None:
+    if short:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.CHANNEL_BELOW_DEMAND,
+            severity=AlarmSeverity.MAJOR,
+            text=f"the quantum channel of link {name}: {short}",
+            affected=affected,
+        )
+    if link.down_since is not None and not link.resting:
         yield Trouble(
             resource=resource,
             resource_name=name,

@@ -115,6 +115,7 @@ class GnmiDialogue:
                 put_applications=written.put_applications,
                 remove_links=written.remove_links,
                 remove_applications=written.remove_applications,
+                tune_links=written.tune_links,
             )
         )
         async with self._editing:

@@ -151,6 +151,7 @@ class NetconfDialogue:
             put_applications=edit.put_applications,
             remove_links=edit.remove_links,
             remove_applications=edit.remove_applications,
+            tune_links=edit.tune_links,
         )
         if self._approach.target == "running":
             await self._write("running", config)

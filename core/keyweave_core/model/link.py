@@ -130,6 +130,18 @@ class PhysicalSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTuning:
+    """What one end of a PHYS link is told of its quantum channel; everything else of the link stays.
+
+    `wavelength` is a channel number 1..9999, `channel_att_db` the loss to expect (three decimals).
+    """
+
+    link_id: LinkId
+    wavelength: int
+    channel_att_db: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A key association link as one node holds it (`qkd_link`).
 

@@ -5,9 +5,12 @@ import typing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.controller.control.optical.plants import classical_on, plants, square
 
 from keyweave_controller.control import events
 from keyweave_controller.control.configuration import Policy, Tariff
+from keyweave_controller.control.optical.equipment import ClassicalChannel
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.optical.windows import Window
 from keyweave_controller.engine import codec
 from keyweave_core.errors import MalformedMessage
@@ -41,6 +44,8 @@ st.register_type_strategy(
         st.integers(0, 2**32 - 1),
     ),
 )
+st.register_type_strategy(Plant, plants())
+st.register_type_strategy(ClassicalChannel, classical_on(square(), "light").filter(bool))
 
 
 @pytest.mark.parametrize("kind", typing.get_args(events.Event), ids=lambda kind: kind.__name__)
