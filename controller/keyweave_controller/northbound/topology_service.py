@@ -8,7 +8,7 @@ from contextlib import aclosing
 from keyweave_controller.control import facts
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import views
+from keyweave_controller.northbound import topology_views
 from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import stream, unary
 from keyweave_controller.northbound.following import changes_of
@@ -61,13 +61,13 @@ def _all_nodes(state: NetworkState) -> list[pb.Node]:
         if name not in known:
             faults = state.rejected.get(name, ())
             reason = state.unreached.get(name, "" if faults else "not reached yet")
-            nodes.append(views.unread_node(name, reason, faults))
+            nodes.append(topology_views.unread_node(name, reason, faults))
     return sorted(nodes, key=lambda node: node.name)
 
 
 def _nodes(state: NetworkState, node_ids: Iterable[NodeId]) -> list[pb.Node]:
     found = [
-        views.node(state.nodes[node_id], *facts.of_node(state, node_id))
+        topology_views.node(state.nodes[node_id], *facts.of_node(state, node_id))
         for node_id in node_ids
         if node_id in state.nodes
     ]
@@ -76,9 +76,6 @@ def _nodes(state: NetworkState, node_ids: Iterable[NodeId]) -> list[pb.Node]:
 
 def _links(state: NetworkState, link_ids: Iterable[LinkId]) -> list[pb.Link]:
     names = {node_id: record.name for node_id, record in state.nodes.items()}
-    found = [
-        views.link(state.links[link_id], names, state.policy, facts.of_link(state, state.links[link_id]))
-        for link_id in link_ids
-        if link_id in state.links
-    ]
+    known = [state.links[link_id] for link_id in link_ids if link_id in state.links]
+    found = [topology_views.link(one, names, state.policy, facts.of_link(state, one)) for one in known]
     return sorted(found, key=lambda link: (link.a_name, link.b_name, link.link_id))

@@ -9,18 +9,13 @@ from enum import StrEnum
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from keyweave_controller.control.admission import available_bps, reserved_bps
-from keyweave_controller.control.configuration import Policy, Tariff
-from keyweave_controller.control.facts import KnownLink
+from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.service import Service, ServiceClass
-from keyweave_controller.control.state import Association, LinkEnd, LinkRecord, NodeRecord, PathRecord
-from keyweave_controller.control.topology import shy_until
+from keyweave_controller.control.state import Association, PathRecord
 from keyweave_controller.management.accounting import Bill, UsageRecord
 from keyweave_controller.management.alarms import Alarm
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import NodeId
-from keyweave_core.model.link import Interface
-from keyweave_core.model.node import NodeStatus
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
 Names = Mapping[NodeId, str]
@@ -39,118 +34,6 @@ def seconds(moment: Timestamp) -> float:
     return moment.seconds + moment.nanos / 1e9
 
 
-def node(record: NodeRecord, trust: int = 0, domain: str = "") -> pb.Node:
-    """One node with its modules, and what the operator says of the site."""
-    return pb.Node(
-        node_id=record.node_id,
-        name=record.name,
-        connected=record.connected,
-        status=_member("NODE_STATUS", record.status),
-        location_id=record.location_id,
-        version=record.version,
-        trust_level=_member("TRUST_LEVEL", record.trust_level),
-        relays_keys=record.capabilities.key_relay_mode_enable,
-        reports_link_statistics=record.capabilities.link_stats_support,
-        reports_application_statistics=record.capabilities.application_stats_support,
-        consumers=sorted(record.consumers),
-        interfaces=[interface(item) for _, item in sorted(record.interfaces.items())],
-        lost_reason=record.lost_reason,
-        changed_at=timestamp(record.changed_at),
-        faults=(*record.rejected, *record.faults),
-        trust=trust,
-        domain=domain,
-    )
-
-
-def interface(module: Interface) -> pb.Interface:
-    """One QKD module."""
-    return pb.Interface(
-        interface_id=module.interface_id,
-        model=module.model or "",
-        technology=_member("TECHNOLOGY", module.technology),
-        role_support=_member("ROLE", module.role_support),
-        status=_member("INTERFACE_STATUS", module.status),
-        attached_device=module.device or "",
-        attached_port=module.port,
-        wavelength_range=module.wavelength_range or "",
-        max_absorption_db=module.max_absorption_db,
-    )
-
-
-def unread_node(name: str, reason: str, faults: Iterable[str] = ()) -> pb.Node:
-    """An agent of the inventory whose tree was never read or never believed: a name and why."""
-    return pb.Node(
-        name=name, status=_member("NODE_STATUS", NodeStatus.FAILURE), lost_reason=reason, faults=faults
-    )
-
-
-def link(record: LinkRecord, names: Names, policy: Policy, known: KnownLink) -> pb.Link:
-    """One physical link; `policy` says which share of its key rate may be promised, `known` the rest."""
-    pools = [end.pool for end in record.ends.values() if end.pool is not None]
-    return pb.Link(
-        link_id=record.link_id,
-        a_node_id=record.a,
-        b_node_id=record.b,
-        a_name=names.get(record.a, record.a),
-        b_name=names.get(record.b, record.b),
-        status=_member("LINK_STATUS", record.status),
-        distance_km=record.distance_km,
-        loss_db=record.loss_db,
-        qber=record.qber,
-        skr_bps=record.skr_bps,
-        reserved_bps=reserved_bps(record),
-        available_bps=max(0, available_bps(record, policy)),
-        stored_bits=min((pool.stored_bits for pool in pools), default=None),
-        capacity_bits=min((pool.capacity_bits for pool in pools), default=None),
-        faults=record.faults,
-        down_since=timestamp(record.down_since),
-        down_reason=record.down_reason,
-        reservations=[
-            pb.Reservation(virtual_link_id=holder, bandwidth_bps=rate)
-            for holder, rate in sorted(record.reserved_bps.items())
-        ],
-        ends=[_link_end(node_id, end) for node_id, end in sorted(record.ends.items())],
-        risk_groups=sorted(known.risk_groups),
-        latency_ms=known.latency_us / 1_000,
-        technologies=[_member("TECHNOLOGY", one) for one in sorted(known.technologies)],
-        limited_in_time=known.windows is not None,
-        windows=[
-            pb.Window(
-                starts_at=timestamp(window.starts_at),
-                ends_at=timestamp(window.ends_at),
-                rate_bps=window.rate_bps,
-            )
-            for window in known.windows or ()
-        ],
-        shy_until=timestamp(shy_until(record, policy) or None),
-        overbooked_since=timestamp(record.overbooked_since),
-        bookings=[
-            pb.Booking(
-                app_id=booking.app_id,
-                rate_bps=booking.rate_bps,
-                starts_at=timestamp(booking.starts_at),
-                ends_at=timestamp(booking.ends_at),
-            )
-            for _, booking in sorted(record.bookings.items())
-        ],
-    )
-
-
-def _link_end(node_id: NodeId, end: LinkEnd) -> pb.LinkEnd:
-    return pb.LinkEnd(
-        node_id=node_id,
-        interface_id=end.interface_id,
-        status=_member("LINK_STATUS", end.status),
-        skr_bps=end.performance.skr_bps,
-        effective_skr_bps=end.performance.eskr_bps,
-        qber=end.performance.qber,
-        snr_db=end.performance.snr_db,
-        stored_bits=end.pool.stored_bits if end.pool else None,
-        capacity_bits=end.pool.capacity_bits if end.pool else None,
-        at=timestamp(end.at or None),
-    )
-
-
 def association(
     record: Association, names: Names, tenant: str = "", degraded: Iterable[str] = ()
 ) -> pb.Association:
@@ -164,7 +47,7 @@ def association(
         destination_node_id=record.destination_node,
         source_node=names.get(record.source_node, record.source_node),
         destination_node=names.get(record.destination_node, record.destination_node),
-        state=_member("ASSOCIATION_STATE", record.state),
+        state=member("ASSOCIATION_STATE", record.state),
         reasons=record.reasons,
         qos=qos(record.qos),
         priority=record.priority,
@@ -193,7 +76,7 @@ def association(
 
 def class_member(value: ServiceClass | None) -> str:
     """The name of the member of a class of service."""
-    return _member("SERVICE_CLASS", value)
+    return member("SERVICE_CLASS", value)
 
 
 def service(value: Service) -> pb.Service:
@@ -202,7 +85,7 @@ def service(value: Service) -> pb.Service:
     return pb.Service(
         service_class=class_member(value.service_class),
         protection=f"PROTECTION_{value.protection.name}",  # its values are 1:1 and 1+1
-        disjointness=_member("DISJOINTNESS", value.disjointness),
+        disjointness=member("DISJOINTNESS", value.disjointness),
         ways=value.ways,
         preemptible=value.preemptible,
         key_bits=value.key_bits,
@@ -217,7 +100,7 @@ def service(value: Service) -> pb.Service:
             include_links=sorted(bounds.include_links),
             include_nodes=sorted(bounds.include_nodes),
             exclude_risks=sorted(bounds.exclude_risks),
-            technologies=[_member("TECHNOLOGY", one) for one in sorted(bounds.technologies)],
+            technologies=[member("TECHNOLOGY", one) for one in sorted(bounds.technologies)],
             domains=sorted(bounds.domains),
             min_stored_bits=bounds.min_stored_bits,
             max_key_age_s=bounds.max_key_age_s,
@@ -262,7 +145,7 @@ def alarm(value: Alarm) -> pb.Alarm:
     return pb.Alarm(
         alarm_id=value.alarm_id,
         type=value.type,
-        severity=_member("ALARM_SEVERITY", value.severity),
+        severity=member("ALARM_SEVERITY", value.severity),
         resource=value.resource,
         resource_name=value.resource_name,
         text=value.text,
@@ -275,7 +158,7 @@ def alarm(value: Alarm) -> pb.Alarm:
             pb.OperatorNote(
                 at=timestamp(note.at),
                 operator=note.operator,
-                state=_member("OPERATOR_STATE", note.state),
+                state=member("OPERATOR_STATE", note.state),
                 text=note.text,
             )
             for note in value.notes
@@ -338,7 +221,7 @@ def names_along(nodes: Iterable[NodeId], names: Names) -> list[str]:
     return [names.get(node_id, node_id) for node_id in nodes]
 
 
-def _member(prefix: str, value: StrEnum | None) -> str:
+def member(prefix: str, value: StrEnum | None) -> str:
     """The name of the member that shows `value`; the zero of its enumeration for None.
 
     Members of `proto` are those of the model: in capitals, hyphens as underscores, behind the prefix.

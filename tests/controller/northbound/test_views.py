@@ -19,7 +19,7 @@ from keyweave_controller.control.state import (
 )
 from keyweave_controller.management.accounting import Bill, BillLine
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType
-from keyweave_controller.northbound import views
+from keyweave_controller.northbound import topology_views, views
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus, Role, Technology
@@ -48,9 +48,9 @@ NAMES = {A: "Aldea"}
     ],
 )
 def test_every_member_of_the_model_has_its_number_and_zero_is_not_said(prefix, model, shown):
-    numbers = {shown.Value(views._member(prefix, member)) for member in model}
+    numbers = {shown.Value(views.member(prefix, member)) for member in model}
     assert len(numbers) == len(model)
-    assert shown.Value(views._member(prefix, None)) == 0
+    assert shown.Value(views.member(prefix, None)) == 0
     assert len(shown.keys()) == len(model) + 1
 
 
@@ -73,7 +73,7 @@ def test_no_moment_is_no_moment():
 
 def test_what_a_link_did_not_say_is_absent_and_overbooking_is_no_negative_number():
     record = LinkRecord(link_id=LINK, a=A, b=B, skr_bps=1000, reserved_bps={LINK: 5000})
-    message = views.link(record, NAMES, Policy(), facts.of_link(NetworkState(), record))
+    message = topology_views.link(record, NAMES, Policy(), facts.of_link(NetworkState(), record))
     assert (message.a_name, message.b_name) == ("Aldea", B)
     assert (message.reserved_bps, message.available_bps) == (5000, 0)
     for name in ("qber", "distance_km", "loss_db", "stored_bits", "capacity_bits", "down_since"):
