@@ -18,13 +18,14 @@ from keyweave_controller.control.service import (
     ServiceClass,
 )
 from keyweave_controller.northbound import markup
-from keyweave_controller.northbound.markup import found, found_all, found_number, kwn
+from keyweave_controller.northbound.markup import found, kwn
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Technology
 from keyweave_core.runtime.clock import parse_date_and_time
 
 Value = TypeVar("Value")
+Usual = TypeVar("Usual")
 
 TECHNOLOGIES = {one.value.lower(): one for one in Technology}
 """Every technology by its name in YANG."""
@@ -83,16 +84,16 @@ def read_service(parent: etree._Element, path: str) -> Service:
     element = parent.find(kwn("service"))
     if element is None:
         return DEFAULT_SERVICE
-    usual = DEFAULT_SERVICE
+    usual, given = DEFAULT_SERVICE, _Given(element)
     bounds = element.find(kwn("constraints"))
     return Service(
-        service_class=_read(element, "class", ServiceClass, usual.service_class),
-        protection=_read(element, "protection", Protection, usual.protection),
-        disjointness=_read(element, "disjointness", Disjointness, usual.disjointness),
-        ways=_read(element, "ways", int, usual.ways),
-        preemptible=_read(element, "preemptible", markup.truth, usual.preemptible),
-        key_bits=_read(element, "key-bits", int, usual.key_bits),
-        strategy=found(element, kwn("strategy")) or "",
+        service_class=given.one("class", ServiceClass, usual.service_class),
+        protection=given.one("protection", Protection, usual.protection),
+        disjointness=given.one("disjointness", Disjointness, usual.disjointness),
+        ways=given.one("ways", int, usual.ways),
+        preemptible=given.one("preemptible", markup.truth, usual.preemptible),
+        key_bits=given.one("key-bits", int, usual.key_bits),
+        strategy=given.one("strategy", str, usual.strategy),
         starts_at=read_moment(element, "starts-at", f"{path}/service"),
         constraints=usual.constraints if bounds is None else read_constraints(bounds),
     )
@@ -100,22 +101,40 @@ def read_service(parent: etree._Element, path: str) -> Service:
 
 def read_constraints(element: etree._Element) -> Constraints:
     """The constraints whose leaves are children of `element`."""
-    latency = found(element, kwn("max-latency-ms"))
+    given = _Given(element)
     return Constraints(
-        max_hops=found_number(element, kwn("max-hops")),
-        max_latency_ms=None if latency is None else float(latency),
-        min_trust=found_number(element, kwn("min-trust")) or 0,
-        exclude_links=frozenset(map(LinkId, found_all(element, kwn("exclude-link")))),
-        exclude_nodes=frozenset(map(NodeId, found_all(element, kwn("exclude-node")))),
-        include_links=frozenset(map(LinkId, found_all(element, kwn("include-link")))),
-        include_nodes=frozenset(map(NodeId, found_all(element, kwn("include-node")))),
-        exclude_risks=frozenset(found_all(element, kwn("exclude-risk"))),
-        technologies=frozenset(TECHNOLOGIES[one] for one in found_all(element, kwn("technology"))),
-        domains=frozenset(found_all(element, kwn("domain"))),
-        min_stored_bits=found_number(element, kwn("min-stored-bits")) or 0,
-        max_key_age_s=found_number(element, kwn("max-key-age-s")),
-        direct_only=_read(element, "direct-only", markup.truth, False),
+        max_hops=given.one("max-hops", int, None),
+        max_latency_ms=given.one("max-latency-ms", float, None),
+        min_trust=given.one("min-trust", int, 0),
+        exclude_links=given.all("exclude-link", LinkId),
+        exclude_nodes=given.all("exclude-node", NodeId),
+        include_links=given.all("include-link", LinkId),
+        include_nodes=given.all("include-node", NodeId),
+        exclude_risks=given.all("exclude-risk", str),
+        technologies=given.all("technology", TECHNOLOGIES.__getitem__),
+        domains=given.all("domain", str),
+        min_stored_bits=given.one("min-stored-bits", int, 0),
+        max_key_age_s=given.one("max-key-age-s", int, None),
+        direct_only=given.one("direct-only", markup.truth, False),
     )
+
+
+class _Given:
+    """The leaves of an element, gone through once: a configuration may have thousands of them."""
+
+    def __init__(self, element: etree._Element) -> None:
+        self._texts: dict[str, list[str]] = {}
+        for child in element.iterchildren():
+            self._texts.setdefault(str(child.tag), []).append(child.text or "")
+
+    def one(self, name: str, read: Callable[[str], Value], usual: Usual) -> Value | Usual:
+        """The value of a leaf."""
+        texts = self._texts.get(kwn(name))
+        return usual if texts is None else read(texts[0])
+
+    def all(self, name: str, read: Callable[[str], Value]) -> frozenset[Value]:
+        """The values of a leaf-list."""
+        return frozenset(map(read, self._texts.get(kwn(name), ())))
 
 
 def read_moment(element: etree._Element, name: str, path: str) -> float | None:
@@ -128,8 +147,3 @@ def read_moment(element: etree._Element, name: str, path: str) -> float | None:
         return None if text is None else parse_date_and_time(text)
     except ValueError as error:
         raise SchemaViolation(f"{text!r} is no moment: {error}", path=f"{path}/{name}") from error
-
-
-def _read(element: etree._Element, name: str, read: Callable[[str], Value], usual: Value) -> Value:
-    value = found(element, kwn(name))
-    return usual if value is None else read(value)
