@@ -289,7 +289,8 @@ def report(runs: Sequence[Run]) -> str:
     for seed, run in zip(SEEDS, runs, strict=False):
         lines.append(
             f"{seed:4} {run.fibres:7} {run.cut:4} {run.associations:13} {run.hurt:5} {run.moved:6}"
-            f" {run.without:7} {run.decided_s:7.2f} s {run.carried_out_s:10.2f} s {run.longest_s * 1000:10.0f} ms"
+            f" {run.without:7} {run.decided_s:7.2f} s {run.carried_out_s:10.2f} s"
+            f" {run.longest_s * 1_000:10.0f} ms"
         )
     total = [run.decided_s + run.carried_out_s for run in runs]
     lines.append(
