@@ -1,5 +1,6 @@
 """Configured associations with a service of their own: granted, changed hitlessly, given back whole."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -100,7 +101,7 @@ def standing(show: Rehearsal) -> tuple[object, ...]:
         one.booked,
         {path.links for path in one.paths},
         held(show),
-        {link_id: link.bookings for link_id, link in show.network.links.items() if link.bookings},
+        {link_id: dict(link.bookings) for link_id, link in show.network.links.items() if link.bookings},
     )
 
 
@@ -260,7 +261,7 @@ def test_a_snapshot_in_the_middle_of_a_change_gives_the_former_service_back(show
 def restart(show: Rehearsal) -> None:
     show.waiting.clear()
     show.timers.clear()
-    show.network = Network.from_snapshot(show.network.to_snapshot())
+    show.network = Network.from_snapshot(json.loads(json.dumps(show.network.to_snapshot())))
     show.start()
 
 
@@ -334,6 +335,18 @@ class TestScheduled:
             assert answer.reasons
             assert standing(show) == before
             assert show.network.state.timers[f"start:{before[0]}"] == before[4].starts_at
+
+    def test_a_restart_in_the_middle_gives_the_former_booking_back(self, show: Rehearsal) -> None:
+        configure(show, self.scheduled(show))
+        before = standing(show)
+        assert configure(show, self.scheduled(show, 500, rate=2_000), entry("two"), settle=False) is None
+        assert one_of(show).service != before[4], "booked already, and not granted before the rest is"
+        restart(show)
+        assert standing(show) == before
+        show.settle()
+        show.advance(10)
+        assert [one.source for one in show.network.associations.values() if one.live] == ["sae:A"]
+        assert show.network.state.operator.associations == (self.scheduled(show),)
 
     def test_what_runs_is_not_booked_and_what_is_booked_does_not_run(self, show: Rehearsal) -> None:
         for first, second, words in (
