@@ -16,10 +16,17 @@ from keyweave_controller.control.problem import PlacementProblem
 from keyweave_core.errors import Unavailable
 
 LIMIT_S = 20.0
+"""A search is ended after so long ..."""
+
+ROUND_LIMIT_S = 5.0
+"""... and one round of it, which nothing can end sooner, takes at most so long."""
 
 
 def solve(
-    problem: PlacementProblem, *, expired: Callable[[], bool] = lambda: False, time_limit_s: float = LIMIT_S
+    problem: PlacementProblem,
+    *,
+    expired: Callable[[], bool] = lambda: False,
+    time_limit_s: float = ROUND_LIMIT_S,
 ) -> tuple[ProposedMove, ...]:
     """Moves to a better placement, each of which fits once those before it are made.
 

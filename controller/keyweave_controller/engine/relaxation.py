@@ -65,7 +65,12 @@ class Relaxation:
         for _ in range(MOST_ROUNDS - 1):
             if self._expired() or not self._more_ways(prices, worth):
                 break
-            prices, worth = self._program()
+            try:
+                prices, worth = self._program()
+            except Unavailable:
+                for one in self.choices:  # what the round before found is as good as ever
+                    del one.ways[len(one.shares) :]
+                break
         return self.choices
 
     def _program(self) -> tuple[list[float], list[float]]:

@@ -213,6 +213,34 @@ def test_a_search_that_is_cut_short_gives_what_it_has(monkeypatch: pytest.Monkey
     carried_out(crowded, solve(problem_of(crowded, wants(0, 1, 2))))
 
 
+def test_a_round_that_fails_leaves_what_the_round_before_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[None] = []
+    whole = Relaxation._program
+
+    def failing(self: Relaxation) -> tuple[list[float], list[float]]:
+        rounds.append(None)
+        if len(rounds) == failing_from:
+            raise Unavailable("no time")
+        return whole(self)
+
+    monkeypatch.setattr(Relaxation, "_program", failing)
+    failing_from = 2
+    crowded = filled()
+    carried_out(crowded, solve(problem_of(crowded, wants(0, 1, 2))))
+    assert len(rounds) == 2
+    rounds.clear()
+    failing_from = 1
+    with pytest.raises(Unavailable, match="no time"):
+        solve(problem_of(crowded))
+
+
+def test_a_time_limit_of_nothing_is_a_failure() -> None:
+    crowded, demand = drawn(7, most_nodes=6, most_links=10)
+    wanted = wants(demand.source, demand.target, demand.rate_bps)
+    with pytest.raises(Unavailable, match="no placement found"):
+        solve(problem_of(crowded, wanted), time_limit_s=0.0)
+
+
 class Solver:
     """Counts, and fails in the way it is told."""
 
