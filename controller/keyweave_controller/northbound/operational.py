@@ -15,10 +15,12 @@ from keyweave_controller.control.actions import Changed
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.shortfalls import lacks
 from keyweave_controller.control.state import NetworkState
+from keyweave_controller.control.strategies import STRATEGIES
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.management.alarms import Alarm
 from keyweave_controller.northbound import alarm_tree, association_tree, markup, network_tree
 from keyweave_controller.northbound.agents_view import AgentsView
+from keyweave_controller.northbound.markup import kwn
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 
@@ -60,6 +62,8 @@ class OperationalTree:
         self._associations = _Entries(markup.qkd_tree("key-associations"))
         self._tenants = _Entries(markup.qkd_tree("tenants"))
         self._usage = _Entries(markup.qkd_tree("accounting"))
+        self._known = markup.qkd_tree("policy")
+        markup.texts(self._known, kwn("known-strategy"), sorted(STRATEGIES))
         self._names: dict[NodeId, str] = {}
         self._shown: dict[AppId, str] = {}
         self._lacking: dict[LinkId, object] = {}
@@ -77,6 +81,7 @@ class OperationalTree:
         self._nodes.put("", network_tree.unread(state))
         return [
             self._networks,
+            self._known,
             *(tree.parent for tree in (self._associations, self._tenants, self._usage) if tree.held),
             self._agents.render(state),
             self._alarm_tree(),

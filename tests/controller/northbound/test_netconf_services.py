@@ -238,6 +238,9 @@ async def test_the_whole_policy_is_configuration(site: Site, client: NetconfClie
     assert (policy.guaranteed_strategy, policy.most_moves, policy.revert) == ("min-hop", 0, False)
     assert policy.damping_reuse == 0.5
     assert policy.damping_suppress == Policy().damping_suppress
+    (shown_policy,) = [top for top in await client.get() if top.tag == kwn("policy")]
+    assert {"balanced", "min-hop", "widest"} <= set(told(shown_policy, "known-strategy"))
+    load_schema("controller").validate_data([shown_policy])
     for inside, where in (
         ("<best-effort-strategy>luck</best-effort-strategy>", "best-effort-strategy"),
         ("<damping-suppress>0.9</damping-suppress>", "damping-suppress"),
