@@ -95,8 +95,9 @@ def route_of(link: Link, own: Node) -> Route:
 
     `virt_next_hop` may hold adjacent hops, or all nodes that remain to the end of the path (the form other
     controllers write): the first entry that is a neighbour is the next hop. A link that forks has more ends
-    than one and so no `qkdl_remote`: without it, several entries that are all neighbours are branches. Errors
-    as `decide`.
+    than one and so no `qkdl_remote`: without it, several entries that are all neighbours are branches, and a
+    node on the way that is itself the `qkdl_local` is an end too. It is one before any application is there,
+    so that what the first batches bring waits for it. Errors as `decide`.
     """
     path = link_path(link)
     if link.type is None:
@@ -117,18 +118,21 @@ def route_of(link: Link, own: Node) -> Route:
         raise SchemaViolation(
             f"no neighbour of this node to go on to among {named}", path=f"{path}/virt_next_hop"
         )
-    if spec.prev_hop is not None and next_hop is not None:
+    passes = spec.prev_hop is not None and next_hop is not None
+    if passes:
         if own.trust_level is TrustLevel.UNTRUSTED:
             raise SchemaViolation("this node is not trusted to relay", path=path)
         if not own.capabilities.key_relay_mode_enable:
             raise SchemaViolation("this node does not relay keys", path=path)
     branches = tuple(hop for hop in spec.next_hops if hop != next_hop)
     forks = link.remote is None and all(hop in near and hop != spec.prev_hop for hop in branches)
+    ends_here = link.remote is None and link.local is not None and link.local.node_id == own.node_id
     return Route(
         link_id=link.link_id,
         prev_hop=spec.prev_hop,
         next_hop=next_hop,
         branches=branches if forks else (),
+        ends_here=passes and ends_here,
         bandwidth_bps=spec.bandwidth_bps,
     )
 

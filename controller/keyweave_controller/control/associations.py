@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from keyweave_controller.control import (
     admission,
+    branching,
     changes,
     granting,
     placement,
@@ -23,7 +24,7 @@ from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
 from keyweave_controller.control.routing import Route
 from keyweave_controller.control.service import DEFAULT_SERVICE, Service
-from keyweave_controller.control.state import Association, AssociationState, Parked, Phase
+from keyweave_controller.control.state import Association, AssociationState, Parked, Phase, parties
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppQos, AppType
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -51,16 +52,19 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
         if not _parked(turn, Parked(node_id=node_id, application=wish)):
             turn.refuse_application(node_id, server, clients, reasons)
         return
-    for client in clients:
-        existing = live_between(turn, server, client)
+    together = wish.qos.clients_shared_keys_required
+    for destination, *others in [tuple(dict.fromkeys(clients))] if together else [(one,) for one in clients]:
+        further = tuple(others)
+        existing = live_between(turn, server, destination, further)
         if existing is not None and existing.source_node == node_id:
             _asked_again(turn, existing, node_id)
             continue
-        one = replace(wish, client_app_ids=(client,))
+        one = replace(wish, client_app_ids=(destination, *further))
         refused = open_between(
             turn,
             source=server,
-            destination=client,
+            destination=destination,
+            further=further,
             qos=wish.qos,
             priority=wish.priority,
             requested_by=turn.state.node_name(node_id),
@@ -69,7 +73,7 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
         )
         if refused and not _parked(turn, Parked(node_id=node_id, application=one)):
             notes = tuple(f"instead, it {other.note}" for other in _instead(turn, refused))
-            turn.refuse_application(node_id, server, (client,), (*refused.reasons, *notes))
+            turn.refuse_application(node_id, server, one.client_app_ids, (*refused.reasons, *notes))
 
 
 def _agent_faults(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> tuple[str, ...]:
@@ -80,14 +84,14 @@ def _agent_faults(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> tuple[st
         return (f"node {name} does not serve application {server}",)
     if not wish.client_app_ids:
         return (f"application {server} names no application to share keys with",)
-    if len(wish.client_app_ids) > 1 and (wish.qos.clients_shared_keys_required or wish.app_id is not None):
-        return ("the same keys for several client applications are not offered",)
+    if len(wish.client_app_ids) > 1 and not wish.qos.clients_shared_keys_required and wish.app_id is not None:
+        return ("one application id cannot stand for keys that differ from client to client",)
     return ()
 
 
 def _asked_again(turn: Turn, association: Association, node_id: NodeId) -> None:
     if association.state is AssociationState.SUSPENDED:
-        turn.refuse_application(node_id, association.source, (association.destination,), association.reasons)
+        turn.refuse_application(node_id, association.source, association.destinations, association.reasons)
     elif association.state in (AssociationState.ACTIVE, AssociationState.MOVING):
         edit = NodeEdit(put_applications=(planning.switched_entry(association, node_id),))
         turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
@@ -101,7 +105,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
     if answered is not None:
         turn.answer(wish.request_id, answered.app_id, answered.reasons, alternatives=answered.alternatives)
         return
-    existing = live_between(turn, wish.source, wish.destination)
+    existing = live_between(turn, wish.source, wish.destination, wish.further)
     if existing is not None:
         _join(turn, existing, wish)
         return
@@ -117,6 +121,7 @@ def requested(turn: Turn, wish: AssociationRequested) -> None:
         service=wish.service,
         path_links=wish.path_links,
         other_links=wish.other_links,
+        further=wish.further,
     )
     if refused and not _parked(turn, Parked(request=wish)):
         turn.answer(wish.request_id, reasons=refused.reasons, alternatives=_instead(turn, refused))
@@ -128,12 +133,14 @@ def _instead(turn: Turn, refused: Refusal) -> tuple[Alternative, ...]:
 
 def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None:
     """The pair has an association: the same wish shares it, another one must close it first."""
-    pair = f"{wish.source} and {wish.destination}"
+    pair = " and ".join((wish.source, wish.destination, *wish.further))
     if wish.request_id in existing.waiting_requests:
         return
     if existing.state is AssociationState.CLOSING:
         turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
-    elif wish.qos not in (AppQos(), existing.qos) or wish.service not in (DEFAULT_SERVICE, existing.service):
+    elif (wish.qos != AppQos() and _shared(wish.qos, wish.further) != existing.qos) or (
+        wish.service not in (DEFAULT_SERVICE, existing.service)
+    ):
         turn.answer(
             wish.request_id,
             reasons=(f"{pair} are associated as {existing.app_id} with other qualities; close that first",),
@@ -165,25 +172,32 @@ def open_between(
     service: Service = DEFAULT_SERVICE,
     path_links: tuple[LinkId, ...] = (),
     other_links: tuple[tuple[LinkId, ...], ...] = (),
+    further: tuple[SaeId, ...] = (),
 ) -> Refusal | None:
     """Admit, route and begin; what speaks against it if anything does. The newest association is the one
-    opened.
+    opened. `further`: destinations that get the same keys.
     """
-    state = turn.state
+    state, qos = turn.state, _shared(qos, further)
+    saes = (source, destination, *further)
     reasons = [*admission.qos_faults(qos), *service.faults(expires_at)]
-    if source == destination:
+    if source in (destination, *further):
         reasons.append(f"application {source} asks for keys with itself")
     reasons.extend(
-        f"no node serves application {sae}" for sae in (source, destination) if sae not in state.consumers
+        f"no node serves application {sae}" for sae in dict.fromkeys(saes) if sae not in state.consumers
     )
+    if further:
+        reasons.extend(branching.faults(state, source, (destination, *further), service))
+        if path_links:
+            reasons.append("a computed path is for one destination")
     if expires_at is not None and expires_at <= turn.at:
         reasons.append("the association would have expired already")
     past = state.associations.get(app_id) if app_id else None
-    if past and (past.live or (past.source, past.destination) != (source, destination)):
+    if past and (past.live or past.parties != parties(source, destination, further)):
         reasons.append(f"application id {app_id} belongs to another association")
     if reasons:
         return Refusal(reasons=tuple(reasons))
     near, far = state.consumers[source], state.consumers[destination]
+    further_nodes = tuple(state.consumers[sae] for sae in further)
     wanted = Wanted(
         source=near,
         destination=far,
@@ -193,6 +207,7 @@ def open_between(
         path_links=path_links,
         other_links=other_links,
         expires_at=expires_at,
+        others=tuple(one for one in dict.fromkeys(further_nodes) if one != far),
     )
     rate_bps = admission.promised_bps(qos, service, state.policy)
     beyond = tenants.obstacles(state, source, rate_bps if near != far else 0, tenant=tenant)
@@ -223,10 +238,12 @@ def open_between(
         past_paths=past.past_paths if past else {},
         tenant=tenant,
         service=service,
+        further=further,
+        further_nodes=further_nodes,
     )
     state.associations.pop(association.app_id, None)  # reopened: it counts as the newest again
     state.associations[association.app_id] = association
-    turn.lookups.pairs[source, destination] = association.app_id
+    turn.lookups.pairs[association.parties] = association.app_id
     turn.lookups.closed.pop(association.app_id, None)
     turn.lookups.refused.pop(association.app_id, None)
     if expires_at is not None:
@@ -239,6 +256,11 @@ def open_between(
     else:
         _go(turn, association, placed)
     return None
+
+
+def _shared(qos: AppQos, further: tuple[SaeId, ...]) -> AppQos:
+    """The qualities as the applications' entries have them."""
+    return replace(qos, clients_shared_keys_required=True) if further else qos
 
 
 def _go(turn: Turn, association: Association, placed: Placement) -> None:
@@ -267,9 +289,11 @@ def review_displaced(turn: Turn) -> None:
             changes.refuse(turn, association, placed)
 
 
-def live_between(turn: Turn, source: SaeId, destination: SaeId) -> Association | None:
-    """The association of a pair in this direction, when one is open."""
-    app_id = turn.lookups.pairs.get((source, destination))
+def live_between(
+    turn: Turn, source: SaeId, destination: SaeId, further: tuple[SaeId, ...] = ()
+) -> Association | None:
+    """The association of just these applications, the source first, when one is open."""
+    app_id = turn.lookups.pairs.get(parties(source, destination, further))
     association = turn.state.associations.get(app_id) if app_id else None
     return association if association is not None and association.live else None
 
@@ -281,7 +305,7 @@ def qos_update(turn: Turn, node_id: NodeId, wish: ApplicationQosUpdate) -> None:
         return
     if association.state is not AssociationState.ACTIVE or admission.qos_faults(wish.qos):
         return
-    if (wish.qos, wish.priority) == (association.qos, association.priority):
+    if (_shared(wish.qos, association.further), wish.priority) == (association.qos, association.priority):
         return
     if association.configured_as:
         reasons: tuple[str, ...] = (f"its qualities are those configured as {association.configured_as}",)
@@ -303,6 +327,7 @@ def change(
     `service`: another kind of service, free of faults; None: as it is. Paths that do for it are kept.
     """
     state, path, granted = turn.state, association.path, service or association.service
+    qos = _shared(qos, association.further)
     other = granted != association.service
     rate_bps = admission.promised_bps(qos, granted, state.policy)
     routes: tuple[Route, ...] = ()
@@ -332,6 +357,7 @@ def _kept(turn: Turn, association: Association, wanted: Wanted) -> tuple[Route, 
     if (
         service.strategy != association.service.strategy
         or not paths
+        or association.branches
         or not bounds.include_links <= crossed
         or not bounds.include_nodes <= visited
     ):

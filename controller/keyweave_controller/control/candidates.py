@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
-from keyweave_controller.control import admission, facts, placement, routing, trees
-from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
+from keyweave_controller.control import admission, branching, facts, placement, routing, shape
+from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList
 from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.service import (
     DEFAULT_SERVICE,
@@ -29,7 +29,7 @@ from keyweave_core.model.ids import LinkId, NodeId, SaeId
 MOST = 16
 """Most candidates of one answer."""
 
-MOST_DESTINATIONS = 64
+MOST_DESTINATIONS = branching.MOST_DESTINATIONS
 """Most destinations of one tree."""
 
 MOST_SEARCHES, MOST_RISK_SEARCHES = 48, 8
@@ -121,13 +121,13 @@ def compute_paths(
     priced = routing.strategy_of(asked).prices(mesh)
     number = max(1, min(wish.number, MOST))
     groups: Sequence[tuple[Route, ...]]
-    if wish.others:
-        tree = _tree(state, mesh, asked, wish, at)
-        return (
-            ((_group(state, mesh, priced, tree),), ())
-            if tree
-            else ((), _why_no_tree(state, mesh, asked, wish))
-        )
+    if asked.others:
+        tree = branching.find_tree(state, mesh, asked, at=at)
+        if tree is None:
+            return (), branching.explain(state, mesh, asked, at=at)
+        ways = (shape.branch(tree, target) for target in (asked.destination, *asked.others))
+        branches = [Route(nodes=nodes, links=links) for nodes, links in ways]
+        return (_group(state, mesh, priced, branches),), ()
     if wish.service.protection is Protection.RESTORATION:
         groups = [(route,) for route in islice(routing.find_routes(state, mesh, asked, at=at), number)]
     else:
@@ -139,12 +139,17 @@ def compute_paths(
 
 
 def route_wish(state: NetworkState, wish: PathWish) -> RouteWish:
-    """What is asked of routing for one path of it."""
+    """What is asked of routing for one path of it, or for its tree."""
     rate_bps = state.policy.default_min_bandwidth_bps if wish.rate_bps is None else wish.rate_bps
     if wish.service.service_class is ServiceClass.BEST_EFFORT:
         rate_bps = 0  # it is promised nothing
-    asked = placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
-    return replace(asked, starts_at=wish.service.starts_at, ends_at=wish.ends_at)
+    one = placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+    return replace(
+        one,
+        starts_at=wish.service.starts_at,
+        ends_at=wish.ends_at,
+        others=tuple(other for other in dict.fromkeys(wish.others) if other != wish.destination),
+    )
 
 
 def path_id(source: NodeId, ways: Sequence[Sequence[LinkId]]) -> str:
@@ -198,43 +203,6 @@ def _find_without(
         return placement.find(state, mesh, replace(asked, constraints=narrowed), service, at=at)
     with mesh.apart({mesh.link_place[link_id]: CLOSED for link_id in links}):
         return placement.find(state, mesh, asked, service, at=at)
-
-
-def _tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish, at: float) -> tuple[Route, ...]:
-    """The branches from the source to every destination of a cheap tree; none when one is out of reach."""
-    ask = routing.ask_of(state, mesh, asked)
-    targets = [wish.destination, *wish.others]
-    if ask is None or any(target not in mesh.node_place for target in targets):
-        return ()
-    places = [mesh.node_place[target] for target in targets]
-    rooms, barred = routing.restrictions(state, mesh, asked, at=at)
-    prices = routing.strategy_of(asked).prices(mesh).prices
-    with mesh.apart(rooms, [place for place in barred if place not in places]):
-        costs = [
-            price if room >= ask.rate_bps else float("inf")
-            for price, room in zip(prices, mesh.room, strict=True)
-        ]
-        tree = trees.multicast_tree(mesh.around, costs, mesh.inside, ask.source, places)
-    if tree is None:
-        return ()
-    ways = [tree.way_to(place) for place in dict.fromkeys(places)]
-    if any(len(way) > ask.max_hops or _too_long(mesh, way, ask.max_latency_us) for way in ways):
-        return ()
-    return tuple(routing.route_of(mesh, ask.source, way) for way in ways)
-
-
-def _too_long(mesh: Mesh, way: Way, most_us: int | None) -> bool:
-    return most_us is not None and sum(mesh.latency_us[link] for link in way) > most_us
-
-
-def _why_no_tree(state: NetworkState, mesh: Mesh, asked: RouteWish, wish: PathWish) -> tuple[str, ...]:
-    for target in (wish.destination, *wish.others):
-        one = replace(asked, destination=target)
-        if routing.find_route(state, mesh, one, at=float("inf")) is None:
-            return routing.explain(state, one, mesh)
-    return (
-        "there is a way to each destination, and no tree to all of them keeps the bounds on hops and time",
-    )
 
 
 def _cost(mesh: Mesh, priced: PriceList, ways: Sequence[Sequence[LinkId]]) -> float:

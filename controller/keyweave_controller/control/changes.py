@@ -76,6 +76,7 @@ def plan(
                 link_id=planning.virtual_link_id(association.app_id, association.generation),
                 nodes=route.nodes,
                 links=route.links,
+                steps=route.steps,
                 bandwidth_bps=rate_bps,
                 hop_bps=hop_bps,
                 since=turn.at,
@@ -141,7 +142,7 @@ def evict(turn: Turn, association: Association, by: AppId, reason: str) -> None:
         turn.configure(node_id, Phase.REPEAT, edit, association.app_id)
     withdraw(turn, association, gone, clients=False)
     turn.refuse_application(
-        association.source_node, association.source, (association.destination,), association.reasons
+        association.source_node, association.source, association.destinations, association.reasons
     )
 
 
@@ -262,7 +263,7 @@ def refuse(turn: Turn, association: Association, reasons: tuple[str, ...]) -> No
     association.waiting_requests = ()
     if association.asking_node is not None:
         turn.refuse_application(
-            association.asking_node, association.source, (association.destination,), reasons
+            association.asking_node, association.source, association.destinations, reasons
         )
 
 

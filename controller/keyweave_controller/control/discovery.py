@@ -120,7 +120,7 @@ def _former(turn: Turn, name: str, node_id: NodeId) -> NodeRecord | None:
 
 def _paths_in_use(turn: Turn) -> list[tuple[NodeId, ...]]:
     return [
-        (*(one.path.nodes if one.path else ()), one.source_node, one.destination_node)
+        (*(one.path.nodes if one.path else ()), one.source_node, *one.destination_nodes)
         for one in turn.state.associations.values()
         if one.live
     ]

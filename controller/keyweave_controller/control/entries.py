@@ -159,8 +159,12 @@ def govern(turn: Turn, association: Association, one: ConfiguredAssociation) -> 
 
 
 def living_pairs(turn: Turn) -> dict[Pair, Association]:
-    """The association of each pair that has one."""
-    return {(one.source, one.destination): one for one in turn.state.associations.values() if one.live}
+    """The association of each pair that has one of its own."""
+    return {
+        (one.source, one.destination): one
+        for one in turn.state.associations.values()
+        if one.live and not one.further
+    }
 
 
 def _begin_one(

@@ -123,7 +123,8 @@ class UsageReported:
 class AssociationRequested:
     """The northbound asks for keys between two applications; answered by `Answer(request_id)`.
 
-    The same `request_id` asked again changes nothing and gets the same answer. `path_links` are a computed
+    The same `request_id` asked again changes nothing and gets the same answer. `further` are destinations
+    that are to get the very same keys, each at its own node. `path_links` are a computed
     path to begin with and no other, `other_links` those beside it where the service wants protection; what
     cannot be had any more is refused.
     """
@@ -139,6 +140,7 @@ class AssociationRequested:
     service: Service = field(default_factory=Service)
     path_links: tuple[LinkId, ...] = ()
     other_links: tuple[tuple[LinkId, ...], ...] = ()
+    further: tuple[SaeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Rule of this file: decides and changes nothing. First the network as it is; then hitless moves of others
 (nobody loses anything); then, for a demand of higher priority, the place of those that may be preempted.
-Making room is for demands with one path that begin now; what is booked ahead or protected takes what is free.
+Making room is for demands with one path that begin now; what is booked ahead or protected, and what has
+several destinations, takes what is free.
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ def _may_ask_others(turn: Turn, wanted: Wanted) -> bool:
         and not wanted.path_links
         and not bounds.include_links
         and not bounds.include_nodes
+        and not wanted.others
         and wanted.source != wanted.destination
     )
 

@@ -52,14 +52,20 @@ _NONE = Constraints()
 
 
 def reached(state: NetworkState, association: Association) -> bool:
-    """Both ends can be written now."""
-    ends = (state.nodes.get(association.source_node), state.nodes.get(association.destination_node))
-    return all(node is not None and node.connected for node in ends)
+    """All ends can be written now."""
+    ends = (association.source_node, *association.destination_nodes)
+    nodes = (state.nodes.get(node_id) for node_id in ends)
+    return all(node is not None and node.connected for node in nodes)
 
 
 def may_move(association: Association) -> bool:
-    """It has one path, which may be any that the searches find: they know of no nodes or links to visit."""
+    """It has one path, which may be any that the searches find: they know of no nodes or links to visit.
+
+    They know of no trees either.
+    """
     service = association.service
+    if association.branches:
+        return False
     visits = service.constraints.include_links or service.constraints.include_nodes
     return service.protection is Protection.RESTORATION and not visits
 

@@ -110,13 +110,13 @@ class Lookups:
         # Associations by virtual link and by pair of applications, and those that ended, the oldest first.
         self.owners = owners_of(state)
         self.held: dict[LinkId, Held] = {}  # paths as those who make room see them; dies with the mesh
-        self.pairs: dict[tuple[SaeId, SaeId], AppId] = {}
+        self.pairs: dict[tuple[SaeId, ...], AppId] = {}  # by `Association.parties`
         self.refused: dict[AppId, None] = {}
         self.closed: dict[AppId, None] = {}
         self.booked = {one.app_id for one in state.associations.values() if one.booked}
         for association in state.associations.values():
             if association.live:
-                self.pairs[association.source, association.destination] = association.app_id
+                self.pairs[association.parties] = association.app_id
             elif association.state is AssociationState.REFUSED:
                 self.refused[association.app_id] = None
             else:

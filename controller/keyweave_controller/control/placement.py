@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from keyweave_controller.control import admission, disjoint, facts, routing, topology
+from keyweave_controller.control import admission, branching, disjoint, facts, routing, topology
 from keyweave_controller.control.mesh import CLOSED, Mesh, Way
 from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.service import DEFAULT_SERVICE, Disjointness, Protection, Service
@@ -22,8 +22,9 @@ from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What an association asks of the network. `path_links`: over these links and no others.
+    """What an association asks of the network. `others`: nodes of further destinations, for a tree.
 
+    `path_links`: over these links and no others.
     `other_links`: the same for the paths beside it, where the service wants protection.
     """
 
@@ -36,6 +37,7 @@ class Wanted:
     other_links: tuple[tuple[LinkId, ...], ...] = ()
     expires_at: float | None = None
     app_id: AppId | None = None  # of the association that it is, when there is one
+    others: tuple[NodeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ def as_it_is(association: Association) -> Wanted:
         service=association.service,
         expires_at=association.expires_at,
         app_id=association.app_id,
+        others=association.destination_nodes[1:],
     )
 
 
@@ -108,10 +111,16 @@ def with_paths(wanted: Wanted, paths: Sequence[tuple[LinkId, ...]]) -> Wanted:
 
 
 def wish_of(state: NetworkState, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> RouteWish:
-    """What is asked of routing for one way of it."""
+    """What is asked of routing for one way of it, or for its tree."""
     rate_bps = admission.promised_bps(wanted.qos, wanted.service, state.policy)
     wish = route_wish(state, wanted.source, wanted.destination, rate_bps, wanted.service, tuple(beside))
-    return replace(wish, starts_at=wanted.service.starts_at, ends_at=wanted.expires_at, without=wanted.app_id)
+    return replace(
+        wish,
+        starts_at=wanted.service.starts_at,
+        ends_at=wanted.expires_at,
+        without=wanted.app_id,
+        others=wanted.others,
+    )
 
 
 def route_wish(
@@ -136,7 +145,13 @@ def route_wish(
 def find(
     state: NetworkState, mesh: Mesh, wish: RouteWish, service: Service, *, at: float
 ) -> tuple[Route, ...]:
-    """As many ways as the protection wants, together cheapest; none when there are not so many."""
+    """As many ways as the protection wants, together cheapest; none when there are not so many.
+
+    A tree is one way.
+    """
+    if wish.others:
+        tree = branching.find_tree(state, mesh, wish, at=at)
+        return (tree,) if tree else ()
     if service.protection is Protection.RESTORATION:
         route = routing.find_route(state, mesh, wish, at=at)
         return (route,) if route else ()
@@ -294,6 +309,8 @@ def explain(
     state: NetworkState, mesh: Mesh, wish: RouteWish, service: Service, *, at: float
 ) -> tuple[str, ...]:
     """Why there is no placement."""
+    if wish.others:
+        return branching.explain(state, mesh, wish, at=at)
     if service.protection is Protection.RESTORATION:
         return routing.explain(state, wish, mesh, at=at)
     if routing.find_route(state, mesh, wish, at=at) is None:

@@ -1,9 +1,9 @@
 """From a path to what each node must hold.
 
 Rule of this file: pure translation. Forms of ETSI GS QKD 015 V2.1.1: a virtual link stands on every node
-of its path with adjacent hops only (ingress has no previous, egress no next hop), the reservation beside it
-is an INTERNAL application, and the CLIENT application stands at both ends; the presence of its
-`remote_qkdn_id` is what releases keys, so it is written last.
+of its path with adjacent hops only (ingress has no previous, egress no next hop; where a tree forks there are
+several next hops), the reservation beside it is an INTERNAL application, and the CLIENT application stands at
+all ends; the presence of its `remote_qkdn_id` is what releases keys, so it is written last.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID, uuid5
 
-from keyweave_controller.control import plant_links
+from keyweave_controller.control import plant_links, shape
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
@@ -42,7 +42,13 @@ def reservation_id(link_id: LinkId) -> AppId:
 
 
 def virtual_link(association: Association, path: PathRecord, node_id: NodeId) -> Link:
-    """The entry of the virtual link at one node of its path."""
+    """The entry of the virtual link at one node of its path.
+
+    A tree has no one far end, so none is named; a node where keys are for an application is the near end of
+    its own entry, also where they go on.
+    """
+    if path.steps:
+        return _tree_link(association, path, node_id)
     place = path.nodes.index(node_id)
     last = len(path.nodes) - 1
     near, far = path.nodes[0], path.nodes[-1]
@@ -66,19 +72,35 @@ def virtual_link(association: Association, path: PathRecord, node_id: NodeId) ->
     )
 
 
+def _tree_link(association: Association, path: PathRecord, node_id: NodeId) -> Link:
+    ends_here = node_id in association.destination_nodes
+    return Link(
+        link_id=path.link_id,
+        type=LinkType.VIRT,
+        requested_status=LinkStatus.ACTIVE,
+        enable=True,
+        local=Endpoint(node_id=node_id if ends_here else association.source_node),
+        applications=(association.app_id,),
+        virtual=VirtualSpec(
+            prev_hop=shape.before(path, node_id),
+            next_hops=shape.behind(path, node_id),
+            bandwidth_bps=path.bandwidth_bps,
+        ),
+        relay_method=RelayMethod.ONE_TIME_PAD,
+    )
+
+
 def reservation(association: Association, path: PathRecord, node_id: NodeId) -> Application:
     """The INTERNAL application that draws the virtual link's rate from the physical links beside a node."""
-    place = path.nodes.index(node_id)
-    beside = path.links[max(0, place - 1) : place + 1]
     return Application(
         app_id=reservation_id(path.link_id),
         type=AppType.INTERNAL,
         server_app_id=SaeId(RESERVATION_PREFIX + path.link_id),
         priority=association.priority,
         qos=AppQos(min_bandwidth_bps=path.bandwidth_bps),
-        backing_link_ids=beside,
+        backing_link_ids=shape.beside(path, node_id),
         local_node_id=node_id,
-        remote_node_id=path.nodes[0] if place else path.nodes[-1],
+        remote_node_id=path.nodes[-1] if node_id == path.nodes[0] else path.nodes[0],
     )
 
 
@@ -142,14 +164,14 @@ def client_entry(
     priority: int,
 ) -> Application:
     """The CLIENT application as one end holds it; without a path when both ends are one node, or none is
-    left.
+    left. The source of several destinations names them all and the node of the first.
     """
     source, destination = association.source_node, association.destination_node
     return Application(
         app_id=association.app_id,
         type=AppType.CLIENT,
         server_app_id=association.source,
-        client_app_ids=(association.destination,),
+        client_app_ids=association.destinations,
         priority=priority,
         expiration_time=_date_and_time(association.expires_at),
         qos=shown_qos(association, qos),
@@ -181,10 +203,8 @@ def granted_entry(association: Association, node_id: NodeId) -> Application:
 
 
 def ends(association: Association) -> tuple[NodeId, ...]:
-    """The nodes that hold the CLIENT application: two, or one when both applications live there."""
-    if association.source_node == association.destination_node:
-        return (association.source_node,)
-    return (association.source_node, association.destination_node)
+    """The nodes that hold the CLIENT application: one when all applications live there."""
+    return tuple(dict.fromkeys((association.source_node, *association.destination_nodes)))
 
 
 _UNRELEASED = frozenset({AssociationState.WAITING, AssociationState.PREPARING})

@@ -26,6 +26,7 @@ from keyweave_controller.control import (
     reach,
     reverting,
     routing,
+    shape,
     topology,
 )
 from keyweave_controller.control.crossings import in_order
@@ -234,19 +235,19 @@ def _unfit(turn: Turn, association: Association, path: PathRecord) -> list[str]:
     """Constraints that a path does not keep any more."""
     state, bounds = turn.state, association.service.constraints
     found: list[str] = []
-    for place, link_id in enumerate(path.links):
+    for link_id, (near, _) in zip(path.links, shape.steps_of(path), strict=True):
         link = state.links.get(link_id)
         if link is None:
             continue
-        name = state.link_name(link_id, path.nodes[place])
+        name = state.link_name(link_id, near)
         if bounds != _PLAIN:
             found.extend(f"link {name} {reason}" for reason in routing.link_refusals(state, link, bounds))
         if not all(end.enable for end in link.ends.values()):
             found.append(f"link {name} is switched off")
-    for node_id in path.nodes[1:-1]:
+    for node_id in shape.relays(path):
         name = state.node_name(node_id)
         found.extend(f"node {name} {reason}" for reason in topology.relay_obstacles(state.nodes.get(node_id)))
-        if bounds != _PLAIN:
+        if bounds != _PLAIN and node_id not in association.destination_nodes:
             found.extend(f"node {name} {reason}" for reason in routing.node_refusals(state, node_id, bounds))
     return found
 
@@ -287,6 +288,7 @@ def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
         service.constraints != _PLAIN
         or service.protection is not Protection.RESTORATION
         or service.service_class is ServiceClass.SCHEDULED
+        or association.branches
     ):
         return ()
     mesh, state = turn.mesh, turn.state

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from keyweave_controller.control import facts
+from keyweave_controller.control import facts, shape
 from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.routing import Route
 from keyweave_controller.control.service import Constraints
@@ -31,6 +31,11 @@ class Found:
     routes: Sequence[Route]
 
     @property
+    def ways(self) -> list[tuple[LinkId, ...]]:
+        """The links from the source to each end, in order."""
+        return [links for route in self.routes for _, links in shape.branches(route)]
+
+    @property
     def link_ids(self) -> list[LinkId]:
         """Crossed by any of them."""
         return sorted({link_id for route in self.routes for link_id in route.links})
@@ -43,11 +48,15 @@ class Found:
     @property
     def relays(self) -> list[NodeId]:
         """Nodes inside any of them."""
-        return sorted({node_id for route in self.routes for node_id in route.nodes[1:-1]})
+        return sorted({node_id for route in self.routes for node_id in shape.relays(route)})
 
     def link_names(self, link_ids: frozenset[LinkId]) -> str:
         """For people, as the ways cross them."""
-        first = {link: route.nodes[place] for route in self.routes for place, link in enumerate(route.links)}
+        first = {
+            link: near
+            for route in self.routes
+            for link, (near, _) in zip(route.links, shape.steps_of(route), strict=True)
+        }
         return ", ".join(sorted(self.state.link_name(link_id, first.get(link_id)) for link_id in link_ids))
 
     def node_names(self, node_ids: frozenset[NodeId]) -> str:
@@ -72,7 +81,7 @@ def relaxations(state: NetworkState, mesh: Mesh, bounds: Constraints, search: Se
 
 
 def _hops(found: Found, asked: Constraints) -> tuple[Constraints, str]:
-    most = max(len(route.links) for route in found.routes)
+    most = max(len(links) for links in found.ways)
     return replace(asked, max_hops=most), f"with at most {most} hops instead of {asked.max_hops}"
 
 
@@ -82,7 +91,7 @@ def _direct(found: Found, asked: Constraints) -> tuple[Constraints, str]:
 
 def _latency(found: Found, asked: Constraints) -> tuple[Constraints, str]:
     place, latency = found.mesh.link_place, found.mesh.latency_us
-    takes_us = max(sum(latency[place[link_id]] for link_id in route.links) for route in found.routes)
+    takes_us = max(sum(latency[place[link_id]] for link_id in links) for links in found.ways)
     most_ms = (takes_us + 1) / 1_000  # whole microseconds must survive as milliseconds
     least = replace(asked, max_latency_ms=most_ms)
     return least, f"within {most_ms:g} ms instead of {asked.max_latency_ms:g} ms"

@@ -121,7 +121,7 @@ def _better(turn: Turn, association: Association) -> Route | None:
     for place, rate_bps in zip(present, held, strict=True):
         mesh.take((place,), -rate_bps)
     try:
-        route = routing.find_route(state, mesh, wish, at=turn.at)
+        route = next(iter(placement.find(state, mesh, wish, association.service, at=turn.at)), None)
         if route is None or route.links == path.links:
             return None
         found: Way = tuple(mesh.link_place[link_id] for link_id in route.links)

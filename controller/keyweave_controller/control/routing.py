@@ -17,6 +17,7 @@ from keyweave_controller.control.admission import available_bps, usable_bps
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList, Way
 from keyweave_controller.control.service import Constraints, Service, ServiceClass
+from keyweave_controller.control.shape import Hop
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
 from keyweave_controller.control.strategies import STRATEGIES, Strategy
 from keyweave_controller.control.ways import Ask
@@ -31,17 +32,19 @@ _WHATEVER = -(2**62)  # a rate that every link has room for, closed ones and ove
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A way: nodes from source to destination and the links between them."""
+    """A way: nodes from source to destination and the links between them; a tree has steps (`shape`)."""
 
     nodes: tuple[NodeId, ...]
     links: tuple[LinkId, ...]
+    steps: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteWish:
     """What is looked for. `rate_bps` is what each link must have room for, tags included.
 
-    `beside`: paths that the new one replaces; what they hold counts as free. `strategy` empty: `balanced`.
+    `others`: further destinations, so that a tree is looked for (`branching`). `beside`: paths that the new
+    one replaces; what they hold counts as free. `strategy` empty: `balanced`.
     `starts_at` None: now; `ends_at` None: never (both seconds since 1970). `without`: whose bookings count as
     free.
     """
@@ -49,6 +52,7 @@ class RouteWish:
     source: NodeId
     destination: NodeId
     rate_bps: int
+    others: tuple[NodeId, ...] = ()
     constraints: Constraints = field(default_factory=Constraints)
     strategy: str = ""
     beside: tuple[PathRecord, ...] = ()

@@ -19,6 +19,7 @@ from keyweave_controller.control.estimates import Estimates
 from keyweave_controller.control.events import AssociationRequested, InventoryNode, ProposedMove
 from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.service import Service
+from keyweave_controller.control.shape import Hop
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkTuning, LinkType
@@ -159,7 +160,8 @@ class AssociationState(StrEnum):
 class PathRecord:
     """One virtual link: the nodes from source to destination and the physical links between them.
 
-    `bandwidth_bps` is the rate of keys that it is for, `hop_bps` what it holds of each link: that and tags.
+    A tree, for several destinations, has steps (`shape`). `bandwidth_bps` is the rate of keys that it is for,
+    `hop_bps` what it holds of each link: that and tags.
     """
 
     link_id: LinkId
@@ -168,6 +170,7 @@ class PathRecord:
     bandwidth_bps: int
     hop_bps: int
     since: float
+    steps: tuple[Hop, ...] = ()
 
     @property
     def hops(self) -> int:
@@ -179,6 +182,7 @@ class PathRecord:
 class Association:
     """Keys shared by a source (server, 014 master) and a destination (client, 014 slave) application.
 
+    `further` are destinations that get the very same keys, `further_nodes` (as many) where they are.
     `path` is what keys take now, `next_path` what is being written, `past_paths` those already left (kept
     so that usage of keys relayed earlier still finds its path). `reasons` explain SUSPENDED and REFUSED.
     """
@@ -226,6 +230,28 @@ class Association:
     degraded_bps: int | None = None  # what its tightest link still holds for it; None: all it was promised
     left_links: tuple[LinkId, ...] = ()  # failed, so that it moved off them; it may return (`reverting`)
     blocked_by: tuple[LinkId, ...] | None = None  # `stranded`: see `recovery`; None: to be looked at
+    further: tuple[SaeId, ...] = ()
+    further_nodes: tuple[NodeId, ...] = ()
+
+    @property
+    def destinations(self) -> tuple[SaeId, ...]:
+        """All of them, as they were named."""
+        return (self.destination, *self.further)
+
+    @property
+    def destination_nodes(self) -> tuple[NodeId, ...]:
+        """Where the destinations are, each node once."""
+        return tuple(dict.fromkeys((self.destination_node, *self.further_nodes)))
+
+    @property
+    def branches(self) -> bool:
+        """Its destinations are at several nodes, so its path is a tree."""
+        return any(node_id != self.destination_node for node_id in self.further_nodes)
+
+    @property
+    def parties(self) -> tuple[SaeId, ...]:
+        """Who shares its keys."""
+        return parties(self.source, self.destination, self.further)
 
     @property
     def paths(self) -> tuple[PathRecord, ...]:
@@ -246,6 +272,11 @@ class Association:
     def reserved_bps(self) -> int:
         """What its path holds on each physical link; 0 without one."""
         return self.path.bandwidth_bps if self.path else 0
+
+
+def parties(source: SaeId, destination: SaeId, further: tuple[SaeId, ...] = ()) -> tuple[SaeId, ...]:
+    """By whom an association is found: its source, then its destinations, however they were ordered."""
+    return (source, *sorted((destination, *further))) if further else (source, destination)
 
 
 ENDED = frozenset({AssociationState.CLOSED, AssociationState.REFUSED})

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from keyweave_controller.control import admission, candidates, facts, placement, refusals, routing, topology
+from keyweave_controller.control import (
+    admission,
+    candidates,
+    facts,
+    placement,
+    refusals,
+    routing,
+    shape,
+    topology,
+)
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.holdings import LinkLoad, tightest
 from keyweave_controller.control.mesh import Mesh
@@ -31,7 +40,7 @@ MOST_ALTERNATIVES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedPath:
-    """One path. `verdict`: in use, stands by, or why it is not taken.
+    """One path, or one branch of a tree. `verdict`: in use, stands by, or why it is not taken.
 
     `cost` 1 is a hop over an empty link; None when a link of it makes no key, which has no price then.
     `bottleneck_bps` is what the tightest link may promise, what the association holds there counted as free.
@@ -74,11 +83,12 @@ def why(state: NetworkState, mesh: Mesh, app_id: AppId, *, at: float) -> Why:
     free = _without(state, one.paths)
     paths = tuple(_own(state, free, one, wish))
     others = tuple(_others(state, free, one, wish, at)) if one.source_node != one.destination_node else ()
-    closest = () if one.paths else _ways_anyhow(state, free, wish, at, 1)
+    cost = _total(free, wish, [path.links for path in one.paths])
+    closest = () if one.paths or one.branches else _ways_anyhow(state, free, wish, at, 1)
     ways = [path.links for path in one.paths] or [route.links for route in closest]
     tight = [tightest(state, links, one) for links in ways]
     return Why(
-        summary=_summary(state, one, paths, others),
+        summary=_summary(state, one, paths, others, cost),
         since=one.outage_since or (one.path.since if one.path and one.state in RUNS else one.changed_at),
         strategy=routing.strategy_of(wish).name,
         paths=paths,
@@ -102,11 +112,11 @@ def _without(state: NetworkState, paths: Sequence[PathRecord]) -> Mesh:
 
 def _own(state: NetworkState, mesh: Mesh, one: Association, wish: RouteWish) -> Iterator[PricedPath]:
     for path in one.paths:
-        broken = topology.broken_links(state, path)
-        verdict = role_of(one, path)
-        if broken:
-            verdict += f", broken at {', '.join(state.link_name(link_id) for link_id in broken)}"
-        yield _priced(state, mesh, one, wish, Route(nodes=path.nodes, links=path.links), verdict)
+        dark = topology.broken_links(state, path)
+        for nodes, links in shape.branches(path):
+            broken = [state.link_name(link_id) for link_id in links if link_id in dark]
+            verdict = role_of(one, path) + (f", broken at {', '.join(broken)}" if broken else "")
+            yield _priced(state, mesh, one, wish, Route(nodes=nodes, links=links), verdict)
 
 
 def _others(
@@ -123,16 +133,20 @@ def _others(
         service=one.service,
         number=MOST_ALTERNATIVES,
         ends_at=one.expires_at,
+        others=one.destination_nodes[1:],
     )
+    held = {link_id for path in one.paths for link_id in path.links}
     for group in candidates.compute_paths(state, mesh, asked, at=at)[0]:
         ways = [group, *group.others]
-        if {way.links for way in ways} == {path.links for path in one.paths}:
+        if {link_id for way in ways for link_id in way.links} == held:
             continue
         dearer = None if own is None else group.total_cost - own
         for place, way in enumerate(ways):
             told.add(way.links)
             verdict = _compared(state, way.links, dearer, at) if place == 0 else "together with the former"
             yield _priced(state, mesh, one, wish, Route(nodes=way.nodes, links=way.links), verdict)
+    if one.branches:
+        return
     for route in _ways_anyhow(state, mesh, wish, at, MOST_ALTERNATIVES):
         obstacles = tuple(routing.obstacles_on(state, mesh, route, replace(wish, beside=one.paths), at))
         if route.links not in told and obstacles:
@@ -240,7 +254,11 @@ def _along(state: NetworkState, one: Association, links: Sequence[LinkId]) -> It
 
 
 def _summary(
-    state: NetworkState, one: Association, paths: Sequence[PricedPath], others: Sequence[PricedPath]
+    state: NetworkState,
+    one: Association,
+    paths: Sequence[PricedPath],
+    others: Sequence[PricedPath],
+    cost: float,
 ) -> str:
     if one.source_node == one.destination_node:
         return f"both ends are node {state.node_name(one.source_node)}: keys cross no link"
@@ -260,7 +278,7 @@ def _summary(
         if free
         else "no other way is free"
     )
-    return f"it is {one.state} over {way} at a cost of {sum(costs):.3g}; {rest}"
+    return f"it is {one.state} over {way} at a cost of {cost:.3g}; {rest}"
 
 
 def _moment(at_s: float) -> str:

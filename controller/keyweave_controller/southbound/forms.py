@@ -40,7 +40,7 @@ class Forms:
         return tuple(told)
 
     def written(self, edit: NodeEdit) -> NodeEdit:
-        """The edit as this agent wants it."""
+        """The edit as this agent wants it. Refused when it has no form for that."""
         return replace(edit, put_links=tuple(self._link(link) for link in edit.put_links))
 
     def read(self, node: Node) -> Node:
@@ -70,6 +70,8 @@ class Forms:
             link = replace(link, relay_method=None)
         if self._hops == "remaining" and link.virtual is not None:
             spec = link.virtual
+            if link.remote is None and len(spec.next_hops) > 1:
+                raise Refused("its virt_next_hop holds all nodes that remain, so a link cannot fork there")
             link = replace(link, virtual=replace(spec, next_hops=(*spec.next_hops, *spec.onward), onward=()))
         return link
 
@@ -80,7 +82,7 @@ class Forms:
             return replace(link, virtual=self._hopless[link.link_id])
         if self._hops == "remaining" and link.virtual is not None:
             near, *onward = link.virtual.next_hops or (None,)
-            if near is not None:
+            if near is not None and link.remote is not None:
                 return replace(link, virtual=replace(link.virtual, next_hops=(near,), onward=tuple(onward)))
         return link
 

@@ -186,6 +186,17 @@ def test_a_link_without_one_far_end_forks_to_all_its_next_hops() -> None:
         assert (route.next_hop, route.branches) == (LEFT, ())
 
 
+def test_a_node_on_the_way_of_a_tree_is_an_end_before_its_application_is_there() -> None:
+    end = replace(virtual(9, LEFT, RIGHT), local=Endpoint(node_id=OWN.node_id))
+    assert end.remote is None
+    (route,) = decide(configured(end), OWN).plan.routes
+    assert route.ends_here
+    whole = replace(end, remote=Endpoint(node_id=RIGHT))
+    for link in (virtual(9, LEFT, RIGHT), whole, replace(virtual(9, LEFT), local=end.local)):
+        (route,) = decide(configured(link), OWN).plan.routes
+        assert not route.ends_here
+
+
 def test_a_link_that_goes_on_may_feed_an_application_here() -> None:
     entry = client(1, server_app_id=BOB, client_app_ids=(FAR_SAE, ALICE), backing_link_ids=(link_id(9),))
     plan = decide(configured(virtual(9, LEFT, RIGHT), apps=(entry,)), OWN).plan

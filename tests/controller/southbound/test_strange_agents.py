@@ -99,6 +99,14 @@ async def test_remaining_hops_are_written_and_read_back_as_adjacent(agent, run_f
     assert held.virtual.onward == (NODE_C,)
 
 
+async def test_an_agent_that_wants_remaining_hops_is_given_no_fork(agent, run_fleet, heard) -> None:
+    fleet = run_fleet(replace(agent.settings, virt_next_hop="remaining"))
+    await heard.wait(NodeRead)
+    fork = replace(virtual(NODE_C, next_hops=(NODE_B, NODE_C)), remote=None)
+    with pytest.raises(Refused, match="cannot fork there"):
+        await fleet.configure(NODE_A, NodeEdit(put_links=(fork,)))
+
+
 async def test_a_model_that_takes_no_hops_gets_links_of_one_hop_without(agent, run_fleet, heard) -> None:
     """The published 015 module: its `when` excludes every virt_ leaf on a server that validates."""
 
