@@ -86,6 +86,7 @@ async def run_controller(
             tariff=settings.tariff(),
             inventory=settings.inventory,
             link_facts=settings.link_facts,
+            plant=settings.plant(),
         )
         try:
             async with asyncio.TaskGroup() as group:

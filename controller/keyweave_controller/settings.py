@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from keyweave_controller.control.configuration import LinkFacts, Policy, Tariff
 from keyweave_controller.control.events import InventoryNode
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.strategies import STRATEGIES
 from keyweave_controller.link_settings import LinkSettings
+from keyweave_controller.plant_file import read_plant
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.server.settings import NetconfSettings
@@ -133,6 +135,13 @@ class AccountingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpticalSettings:
+    """[optical]: the file with the fibre plant (`plant_file`); none: links are what their agents say."""
+
+    plant: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """[log]: how much is said on standard error, and in which form."""
 
@@ -228,6 +237,7 @@ class ControllerSettings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     policy: Policy = field(default_factory=Policy)
     accounting: AccountingSettings = field(default_factory=AccountingSettings)
+    optical: OpticalSettings = field(default_factory=OpticalSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     netconf: NetconfSettings | None = None
@@ -294,11 +304,15 @@ class ControllerSettings:
             return Tariff()
         return read_settings(self.accounting.tariff, Tariff)
 
+    def plant(self) -> Plant | None:
+        """Read the fibre plant; SettingsError as `read_controller_settings`."""
+        return None if self.optical.plant is None else read_plant(self.optical.plant)
+
 
 def read_controller_settings(path: Path) -> ControllerSettings:
     """Read, check and resolve the settings of a controller.
 
-    The files named (certificates, keys, tariff) must exist and the tariff must be readable. Raises
+    The files named (certificates, keys, tariff) must exist; tariff and fibre plant must be readable. Raises
     SettingsError naming the file, the key and the reason.
     """
     raw = read_settings(path, ControllerSettings)
@@ -307,6 +321,7 @@ def read_controller_settings(path: Path) -> ControllerSettings:
         if not named.is_file():
             raise SettingsError(f"{path}: {where}: no such file: {named}")
     settings.tariff()
+    settings.plant()
     return settings
 
 
@@ -330,6 +345,8 @@ def _files(settings: ControllerSettings) -> list[tuple[str, Path]]:
         files += _tls_files("gnmi", settings.gnmi)
     if settings.accounting.tariff is not None:
         files.append(("accounting.tariff", settings.accounting.tariff))
+    if settings.optical.plant is not None:
+        files.append(("optical.plant", settings.optical.plant))
     return files
 
 

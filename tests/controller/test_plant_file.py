@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.controller.control.optical.plants import plants
 
 from keyweave_controller.control.optical.plant import Plant, risk_groups
 from keyweave_controller.control.optical.review import Verdict, review
-from keyweave_controller.plant_file import parse_plant, read_plant
+from keyweave_controller.plant_file import parse_plant, plant_text, read_plant
 from keyweave_core.errors import SettingsError
 from keyweave_lab.toml_text import to_toml
 from keyweave_lab.topology_file import read_topology, shipped_topologies
@@ -158,3 +159,30 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_plant(text, where="plant.toml")
     except SettingsError as error:
         assert str(error).startswith("plant.toml: ")  # noqa: PT017
+
+
+def test_a_plant_written_as_text_is_read_as_the_same_plant() -> None:
+    plant = read_plant(MADQCI)
+    assert parse_plant(plant_text(plant), where="text") == plant
+    named = 'sites = ["a \\"quoted\\" site", "\\u007F"]'
+    odd = parse_plant(named, where="text")
+    assert parse_plant(plant_text(odd), where="text") == odd
+
+
+def test_what_only_times_have_is_written_too() -> None:
+    text = """
+[[satellites]]
+link = "A-B"
+passes = [{starts_at = 1.0, ends_at = 400.0, losses = [[0.0, 37.5], [200.0, 27.0]]}]
+
+[scattering]
+temperature_k = 280.0
+"""
+    plant = parse_plant(text, where="text")
+    assert parse_plant(plant_text(plant), where="text") == plant
+    assert "losses = [[0.0, 37.5], [200.0, 27.0]]" in plant_text(plant)
+
+
+@given(plants())
+def test_any_plant_is_read_back(plant: Plant) -> None:
+    assert parse_plant(plant_text(plant), where="text") == plant

@@ -27,6 +27,7 @@ from keyweave_controller.control.events import (
     LinksMeasured,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.engine import codec
 from keyweave_controller.engine.carry import Carrier
 from keyweave_controller.engine.journal import Entry, Journal
@@ -62,6 +63,7 @@ class ControllerEngine:
         tariff: Tariff | None = None,
         inventory: tuple[InventoryNode, ...] = (),
         link_facts: tuple[LinkFacts, ...] = (),
+        plant: Plant | None = None,
         holder: str = "controller",
         ask_limit_s: float = 30.0,
         snapshot_every: int = 5_000,
@@ -70,7 +72,7 @@ class ControllerEngine:
         """Open the store, take the lease and replay. SettingsError and Unavailable name the store."""
         self._clock = clock
         self._policy, self._tariff, self._inventory = policy, tariff or Tariff(), inventory
-        self._link_facts = link_facts
+        self._link_facts, self._plant = link_facts, plant
         self._ask_limit_s, self._snapshot_every = ask_limit_s, snapshot_every
         self._optimiser = optimiser or SolverThread()
         self._log = get_logger("engine")
@@ -151,6 +153,7 @@ class ControllerEngine:
             inventory=self._inventory,
             tariff=self._tariff,
             link_facts=self._link_facts,
+            plant=self._plant,
         )
         early, self._queue = self._queue, asyncio.Queue()
         self.submit(started)  # the first event of a term, whatever came before

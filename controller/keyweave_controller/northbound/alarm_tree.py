@@ -28,7 +28,7 @@ _MEANINGS = {
     AlarmType.INTERFACE_FAILED: "A QKD module failed.",
     AlarmType.CONFIG_MISMATCH: "What a node tells cannot be believed.",
     AlarmType.CAPACITY_OVERBOOKED: "A link has promised, or gives, more key than it makes.",
-    AlarmType.CHANNEL_BELOW_DEMAND: "The light around a quantum channel leaves less key than its link promises.",
+    AlarmType.CHANNEL_BELOW_DEMAND: "A quantum channel, as lit, makes less than is promised.",
     AlarmType.RELAY_FAILED: "Keys of an association do not get through on their path.",
     AlarmType.APP_QOS_VIOLATED: "An association does not get what it was promised.",
     AlarmType.LINK_FLAPPING: "A link fails so often that it is used only when nothing else fits.",

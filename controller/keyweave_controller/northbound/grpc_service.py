@@ -19,6 +19,7 @@ from keyweave_controller.northbound.alarm_service import AlarmService
 from keyweave_controller.northbound.association_service import AssociationService
 from keyweave_controller.northbound.configuration_service import ConfigurationService
 from keyweave_controller.northbound.configuring import Configurator
+from keyweave_controller.northbound.optical_service import OpticalService
 from keyweave_controller.northbound.path_book import PathBook
 from keyweave_controller.northbound.planning_service import PlanningService
 from keyweave_controller.northbound.topology_service import TopologyService
@@ -27,12 +28,18 @@ from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock
 from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
+from keyweave_proto.v1 import optical_pb2, optical_pb2_grpc
 
-SERVICES = tuple(service.full_name for service in pb.DESCRIPTOR.services_by_name.values())
+SERVICES = tuple(
+    service.full_name
+    for file in (pb.DESCRIPTOR, optical_pb2.DESCRIPTOR)
+    for service in file.services_by_name.values()
+)
 """Full names of the services of keyweave.v1."""
 
-MAX_REQUEST_BYTES = 64 * 1024
-"""No request of keyweave.v1 is larger; what is, is refused before it is parsed."""
+MAX_REQUEST_BYTES = 512 * 1024
+"""No request of keyweave.v1 is larger (a fibre plant is the largest: some 2,000 fibres); what is, is refused
+before it is parsed."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -89,6 +96,9 @@ class GrpcNorthbound:
         )
         pb_grpc.add_ConfigurationServicer_to_server(
             ConfigurationService(engine, access, configurator), self._server
+        )
+        optical_pb2_grpc.add_OpticalServicer_to_server(
+            OpticalService(engine, access, self._clock, self._new_id), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -1,4 +1,4 @@
-"""The optical layer at work in a rehearsed network: light that is wished, channels that move, plants that change."""
+"""The optical layer at work in a rehearsed network: light that is wished, channels that move, new plants."""
 
 import json
 from dataclasses import replace

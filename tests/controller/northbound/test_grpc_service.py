@@ -162,7 +162,7 @@ async def test_an_opening_that_takes_too_long_says_so_and_goes_on(operator, benc
 
 async def test_a_request_larger_than_any_of_ours_is_refused_unread(operator):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await operator.associations.Open(wish(source="x" * 100_000))
+        await operator.associations.Open(wish(source="x" * 600_000))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
