@@ -191,10 +191,11 @@ def _link(entry: Mapping, topology: str, a: str, b: str, length_km: float, spans
 
 
 def _split(topology: str, link: TopologyLink, spans: int) -> tuple[list[TopologyNode], list[TopologyLink]]:
-    """Equal spans with trusted relays between them, called 'a~b.1', 'a~b.2' and so on; one stays itself."""
+    """Equal spans with trusted relays between them, called 'a_b.1', 'a_b.2' and so on; one stays itself."""
     if spans == 1:
         return [], [link]
-    names = [f"{link.name}.{number}" for number in range(1, spans)]
+    # Like names that people give: '~' joins two names into that of a link.
+    names = [f"{link.a}_{link.b}"[:58] + f".{number}" for number in range(1, spans)]
     relays = [
         TopologyNode(name=name, node_id=node_id_of(topology, name), location=name, relay_of=link.name)
         for name in names

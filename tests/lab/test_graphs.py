@@ -37,7 +37,8 @@ def test_a_topology_comes_back_from_every_format(file: Path, ending: str, tmp_pa
     write_any(topology, path)
     back = read_any(path)
     wanted = topology if ending == "yaml" else as_a_graph_can_say(topology)
-    assert set(back.nodes) == set(wanted.nodes)
+    # A relay that split a long link comes back as a node like any other.
+    assert set(back.nodes) == {replace(node, relay_of=None) for node in wanted.nodes}
     assert {frozenset((link.a, link.b)): replace(link, a="", b="") for link in back.links} == {
         frozenset((link.a, link.b)): replace(link, a="", b="") for link in wanted.links
     }

@@ -254,17 +254,17 @@ links:
 
 def test_long_links_become_equal_spans_with_trusted_relays() -> None:
     network = parse(LONG)
-    assert [node.name for node in network.nodes] == ["1", "2", "3", "1~2.1", "1~2.2", "1~2.3"]
+    assert [node.name for node in network.nodes] == ["1", "2", "3", "1_2.1", "1_2.2", "1_2.3"]
     assert [(link.a, link.b) for link in network.links] == [
-        ("1", "1~2.1"),
-        ("1~2.1", "1~2.2"),
-        ("1~2.2", "1~2.3"),
-        ("1~2.3", "2"),
+        ("1", "1_2.1"),
+        ("1_2.1", "1_2.2"),
+        ("1_2.2", "1_2.3"),
+        ("1_2.3", "2"),
         ("2", "3"),
     ]
     assert [link.length_km for link in network.links] == [62.5] * 4 + [80]
     assert network.links[0].loss_db == pytest.approx(12.5)
-    relay = network.node("1~2.2")
+    relay = network.node("1_2.2")
     assert (relay.relay_of, relay.trust) == ("1~2", TrustLevel.TRUSTED)
     assert len({link.link_id for link in network.links}) == 5
 
@@ -277,7 +277,7 @@ def test_long_links_become_equal_spans_with_trusted_relays() -> None:
         ("length_km: 250", "length_km: 20001", "5: length_km must be above 0 and at most 20000"),
         ("over_km: 80", "over_km: 1\n", "more than 1000 nodes"),
         ("over_km: 80", "over_km: 0.5", "2: split_spans_over_km must be 1..200"),
-        ("length_km: 80}", 'length_km: 80}\napplications: [{sae_id: s, node: "1~2.1"}]', "there is no node"),
+        ("length_km: 80}", 'length_km: 80}\napplications: [{sae_id: s, node: "1_2.1"}]', "there is no node"),
     ],
 )
 def test_what_cannot_be_split(old: str, new: str, reason: str) -> None:
