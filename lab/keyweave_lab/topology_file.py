@@ -206,7 +206,7 @@ def _split(topology: str, link: TopologyLink, spans: int) -> tuple[list[Topology
             link_id=link_id_of(topology, a, b),
             a=a,
             b=b,
-            length_km=link.length_km / spans,
+            length_km=round(link.length_km / spans, 6),  # a millimetre, as files of graphs keep it
             loss_db=link.loss_db / spans,
             profile=link.profile,
             risk_groups=link.risk_groups,

@@ -54,7 +54,12 @@ def obstacles(
 
 
 def reserving_bps(association: Association) -> int:
-    """What an association has reserved on its path, bit/s; during a change the larger of old and new."""
+    """What an association has reserved on its path, bit/s; during a change the larger of old and new.
+
+    One that is booked for later counts already, with the rate that it asked for.
+    """
+    if association.booked:
+        return association.qos.min_bandwidth_bps or 0
     return max((path.bandwidth_bps for path in (association.path, association.next_path) if path), default=0)
 
 
