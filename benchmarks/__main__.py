@@ -1,6 +1,8 @@
 """Run benchmarks: all, or those named on the command line; write `benchmarks/results/NAME.txt`.
 
 An argument with an @ is a server to measure besides (USER:PASSWORD@HOST:PORT), for benchmarks that take such.
+Everything from the first option (`--name`) on is for benchmarks that take options; such results have a name
+of their own.
 """
 
 import asyncio
@@ -21,15 +23,20 @@ NAMES = (
     "controller_sessions",
     "push",
     "disjoint",
+    "admission",
     "optical",
+    "routing",
     "rearrangement",
 )
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    peers = [each for each in sys.argv[1:] if "@" in each]
-    names = [each for each in sys.argv[1:] if "@" not in each] or list(NAMES)
+    given = sys.argv[1:]
+    first = next((place for place, each in enumerate(given) if each.startswith("--")), len(given))
+    options = given[first:]
+    peers = [each for each in given[:first] if "@" in each]
+    names = [each for each in given[:first] if "@" not in each] or list(NAMES)
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
@@ -40,10 +47,13 @@ def main() -> int:
         run: Callable[[Coroutine[None, None, str]], str] = getattr(module, "RUN", asyncio.run)
         question = (module.__doc__ or "").strip()
         print(f"== {name}: {question.splitlines()[0]}", flush=True)
-        figures = run(measure(*peers) if name == "netconf" else measure())
+        label: Callable[..., str] | None = getattr(module, "label", None)
+        taken = options if label is not None else peers if name == "netconf" else []
+        figures = run(measure(*taken))
         print(figures, flush=True)
-        (RESULTS / f"{name}.txt").write_text(
-            f'{question}\n\ncommand: make bench ARGS="{name}"\nmachine: {machine()}\n\n{figures}'
+        command = " ".join([name, *options]) if label is not None else name
+        (RESULTS / f"{label(*options) if label else name}.txt").write_text(
+            f'{question}\n\ncommand: make bench ARGS="{command}"\nmachine: {machine()}\n\n{figures}'
         )
     return 0
 

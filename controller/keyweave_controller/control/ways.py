@@ -6,7 +6,7 @@ so sums are exact below 2**53) of at least `floor` a link, so the least number o
 places, so the same network gives the same way whatever the machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -81,31 +81,35 @@ def _best(
     reached, before = [inf] * len(inside), [-1] * len(inside)
     for node in met:
         reached[node] = -1.0  # nothing is cheaper, so it is never entered
-    reached[start] = 0.0
-    waiting = [(ahead[start] * unit, 0.0, start)]
-    while waiting:
-        least, so_far, here = heappop(waiting)
-        if least > cap:
+    reached[start] = so_far = 0.0
+    waiting: list[tuple[float, int, float]] = []
+    steps: Iterable[tuple[int, int]] = around[start]
+    if banned:
+        steps = [step for step in steps if step[0] not in banned]
+    here = start
+    while here != target:
+        for link, there in steps:
+            further = so_far + prices[link]
+            if further < reached[there] and room[link] >= rate:
+                reached[there] = further
+                before[there] = link
+                heappush(waiting, (further + ahead[there] * unit, there, further))
+        while waiting:
+            least, here, so_far = heappop(waiting)
+            if least > cap:
+                return None
+            if so_far <= reached[here] and (inside[here] or here == target):
+                break
+        else:
             return None
-        if here == target:
-            break
-        if so_far > reached[here] or not (inside[here] or here == ask.source):
-            continue
-        for link, there in around[here]:
-            if room[link] >= rate and not (here == start and link in banned):
-                further = so_far + prices[link]
-                if further < reached[there]:
-                    reached[there] = further
-                    before[there] = link
-                    heappush(waiting, (further + ahead[there] * unit, further, there))
-    else:
-        return None
+        steps = around[here]
     way = []
     while here != start:
         link = before[here]
         way.append(link)
         here = mesh.a[link] if mesh.b[link] == here else mesh.b[link]
-    return tuple(reversed(way))
+    way.reverse()
+    return tuple(way)
 
 
 def _hops(mesh: Mesh, ask: Ask) -> Sequence[int]:

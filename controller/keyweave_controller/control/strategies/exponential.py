@@ -35,11 +35,11 @@ def _promised(mesh: Mesh, link: int) -> float:
 
 
 def _gone(mesh: Mesh, link: int) -> float:
-    """By the share of the key store that is empty; a store that nobody told of counts as empty."""
+    """By the share of the key store that is empty; a store that nobody told of counts as half empty."""
     capacity = mesh.capacity[link]
-    gone = (capacity - mesh.stored[link]) * _PARTS // capacity if capacity > 0 else _PARTS
+    gone = (capacity - mesh.stored[link]) * _PARTS // capacity if capacity > 0 else _PARTS // 2
     return _PRICES[max(0, min(_PARTS, gone))]
 
 
 EXPONENTIAL = Cheapest(name="exponential", price=_promised, floor=1.0, cap=1.3 * SCALE)
-EXPONENTIAL_STORE = Cheapest(name="exponential-store", price=_gone, floor=1.0, cap=1.3 * SCALE)
+EXPONENTIAL_STORE = Cheapest(name="exponential-store", price=_gone, floor=1.0, cap=0.7 * SCALE)
