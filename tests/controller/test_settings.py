@@ -124,17 +124,17 @@ def test_complaints_name_file_key_and_reason(folder, old, new, complaint):
 
 
 def test_a_fibre_plant_is_read_and_a_bad_one_found_with_the_settings(folder):
-    settings = folder / "controller.toml"
-    settings.write_text(settings.read_text() + '\n[optical]\nplant = "plant.toml"\n')
+    assert read(folder).plant() is None
+    text = WHOLE + '\n[optical]\nplant = "plant.toml"\n'
     with pytest.raises(SettingsError, match=r"optical\.plant: no such file"):
-        read_controller_settings(settings)
+        read(folder, text)
     (folder / "plant.toml").write_text('sites = ["A"]\n')
-    plant = read_controller_settings(settings).plant()
+    plant = read(folder, text).plant()
     assert plant is not None
     assert plant.sites == ("A",)
     (folder / "plant.toml").write_text("sites = 3\n")
     with pytest.raises(SettingsError, match=r"plant\.toml.*sites"):
-        read_controller_settings(settings)
+        read(folder, text)
 
 
 def test_a_bad_tariff_is_found_with_the_settings(folder):
