@@ -6,11 +6,11 @@ of the fibres are cut at once. Both ends of each report it, in random order with
 the controller asks of them is answered 50 ms later. Everything goes through `Network.handle`, the machine
 that decides, without I/O.
 
-Figures, CPU seconds of one core: *decided* is the handling of everything but outcomes, so that in the end
-every association that was hurt has its new path on the way or is known to have none; *carried out* is the
-handling of all outcomes until the network has come to rest. Checked on the way: no link promises more than it
-may; each review goes by priority; nobody is lost; whoever found no way has none that a search over what is
-left of the network finds, and says why.
+Figures, CPU seconds of one core: *decided* is the handling of all reports and the review of who was hurt;
+then every association has its new path on the way or is known to have none. *carried out* is the handling of
+all outcomes, and the reckoning of fair shares, until the network has come to rest. Checked on the way: no
+link promises more than it may; each review goes by priority; nobody is lost; whoever found no way has none
+that a search over what is left of the network finds, and says why.
 """
 
 import heapq
@@ -212,10 +212,10 @@ def storm(seed: int, *, sites: int = SITES, associations: int = ASSOCIATIONS) ->
         took = process_time() - began
         run.events += 1
         run.longest_s = max(run.longest_s, took)
-        if isinstance(event, StepSucceeded):
-            run.carried_out_s += took
-        else:
+        if isinstance(event, Notified) or (isinstance(event, TimerFired) and event.timer_id == "review"):
             run.decided_s += took
+        else:
+            run.carried_out_s += took
         _check_order(network, actions, run)
         _check_promises(network, actions, run)
         _follow(stage, actions)

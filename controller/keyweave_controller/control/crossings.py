@@ -61,12 +61,12 @@ class Crossings:
             return
         before = self._noted.get(app_id, _NOTHING)
         now = _noted(association)
-        if now == before:
-            return
         if now is _NOTHING:
             self._stamps.pop(app_id, None)
         else:
             self._stamps[app_id] = stamp
+        if now == before:
+            return
         if now is _NOTHING:
             del self._noted[app_id]
         else:

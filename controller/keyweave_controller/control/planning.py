@@ -41,6 +41,16 @@ def reservation_id(link_id: LinkId) -> AppId:
     return AppId(str(uuid5(_NAMESPACE, f"reservation\n{link_id}")))
 
 
+@lru_cache(maxsize=4_096)
+def _endpoint(node_id: NodeId) -> Endpoint:
+    return Endpoint(node_id=node_id)
+
+
+@lru_cache(maxsize=4_096)
+def _rate(rate_bps: int) -> AppQos:
+    return AppQos(min_bandwidth_bps=rate_bps)
+
+
 def virtual_link(association: Association, path: PathRecord, node_id: NodeId) -> Link:
     """The entry of the virtual link at one node of its path.
 
@@ -59,8 +69,8 @@ def virtual_link(association: Association, path: PathRecord, node_id: NodeId) ->
         type=LinkType.VIRT,
         requested_status=LinkStatus.ACTIVE,
         enable=True,
-        local=Endpoint(node_id=near),
-        remote=Endpoint(node_id=far),
+        local=_endpoint(near),
+        remote=_endpoint(far),
         applications=(association.app_id,),
         virtual=VirtualSpec(
             prev_hop=path.nodes[place - 1] if place > 0 else None,
@@ -97,7 +107,7 @@ def reservation(association: Association, path: PathRecord, node_id: NodeId) -> 
         type=AppType.INTERNAL,
         server_app_id=SaeId(RESERVATION_PREFIX + path.link_id),
         priority=association.priority,
-        qos=AppQos(min_bandwidth_bps=path.bandwidth_bps),
+        qos=_rate(path.bandwidth_bps),
         backing_link_ids=shape.beside(path, node_id),
         local_node_id=node_id,
         remote_node_id=path.nodes[-1] if node_id == path.nodes[0] else path.nodes[0],

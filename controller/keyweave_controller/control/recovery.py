@@ -57,9 +57,16 @@ def strand(turn: Turn, association: Association) -> None:
 
 
 def link_changed(turn: Turn, link_id: LinkId) -> None:
-    """A link went down, lost its last key, or came back: whoever crosses it is looked at."""
+    """A link went down, lost its last key, or came back: whoever crosses it is looked at.
+
+    Not searched for again is who had no way before and loses one link more.
+    """
+    link = turn.state.links.get(link_id)
+    fewer = link is None or link.down_since is not None
     for association in in_order(turn.state.associations, turn.crossings.over(link_id)):
-        if any(link_id in path.links for path in association.paths):
+        if fewer and association.blocked_by is not None and association.app_id in turn.state.stranded:
+            _suspend_when_dry(turn, association)
+        elif any(link_id in path.links for path in association.paths):
             strand(turn, association)
     turn.capacity_grew = True
 
@@ -197,11 +204,17 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
         reasons = association.reasons
         changes.active(turn, association)
         association.reasons = reasons
-    elif broken and association.state is AssociationState.ACTIVE and _dry(turn, association):
+    elif broken:
+        _suspend_when_dry(turn, association)
+
+
+def _suspend_when_dry(turn: Turn, association: Association) -> None:
+    """Keys flow over a broken path as long as its pools last."""
+    if association.state is AssociationState.ACTIVE and _dry(turn, association):
         association.state = AssociationState.SUSPENDED
         association.changed_at = turn.at
         association.outage_since = turn.at
-        turn.touch_app(app_id)
+        turn.touch_app(association.app_id)
 
 
 def _broken(turn: Turn, association: Association) -> bool:
