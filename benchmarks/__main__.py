@@ -27,6 +27,7 @@ NAMES = (
     "optical",
     "routing",
     "rearrangement",
+    "cut_storm",
 )
 RESULTS = Path(__file__).parent / "results"
 
