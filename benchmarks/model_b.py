@@ -5,9 +5,9 @@ Poisson requests between ordered pairs alike take 1..16 keys, alike often, from 
 path; a request that finds no path is lost. The strategy sees the stores as they were told last, every
 `TOLD_S`, less what was taken since: never more than there is.
 
-Figure: carried / bound; the bound is the same linear program, keys a second in place of rates. Carried is the
-share that was given times the offered load, and in overload, where what is asked for does not matter, what was
-given a second.
+Figure: carried / bound; the bound is the same linear program, keys a second in place of rates. Carried is
+the share that was given times the offered load, and in overload, where it does not matter how much more is
+asked for, what was given a second.
 """
 
 from benchmarks.traffic import ANY_HOPS, Net, arrivals

@@ -17,6 +17,9 @@ from keyweave_controller.control.ways import Ask
 SCALE = 1_000_000
 """Price of one hop over an empty link, or what a demand is worth."""
 
+WORTH = float(SCALE + 256)
+"""The cap of what is worth `SCALE`: prices are rounded up to whole numbers on each of up to 256 links."""
+
 
 class Strategy(Protocol):
     """How ways are chosen. `ranked` are all acceptable ways, the best first; `choose` takes the first."""

@@ -9,7 +9,7 @@ cap above 1 does better on average; it was found by measurement (docs/strategies
 """
 
 from keyweave_controller.control.mesh import Mesh
-from keyweave_controller.control.strategies.choosing import SCALE, Cheapest
+from keyweave_controller.control.strategies.choosing import SCALE, WORTH, Cheapest
 
 MU = 1_000
 
@@ -41,5 +41,5 @@ def _gone(mesh: Mesh, link: int) -> float:
     return _PRICES[max(0, min(_PARTS, gone))]
 
 
-EXPONENTIAL = Cheapest(name="exponential", price=_promised, floor=1.0, cap=1.3 * SCALE)
-EXPONENTIAL_STORE = Cheapest(name="exponential-store", price=_gone, floor=1.0, cap=0.7 * SCALE)
+EXPONENTIAL = Cheapest(name="exponential", price=_promised, floor=1.0, cap=1.3 * WORTH)
+EXPONENTIAL_STORE = Cheapest(name="exponential-store", price=_gone, floor=1.0, cap=0.7 * WORTH)
