@@ -8,7 +8,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from keyweave_controller.control import admission
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.planning import RESERVATION_PREFIX, reservation_id
+from keyweave_controller.control.service import Service
 from keyweave_core.errors import KeyweaveError
 from keyweave_core.model.application import AppType
 from keyweave_core.model.ids import LinkId
@@ -24,6 +27,11 @@ from keyweave_yang.decode import decode_node
 
 SLOW_BPS = 5_000
 _CALM = ("debug", "info", "warning")
+
+
+def held_bps(bandwidth_bps: int) -> int:
+    """What a path holds of each link: its rate and the tags of its messages, under the policy of the lab."""
+    return admission.hop_bps(bandwidth_bps, Service().key_bits, Policy())
 
 
 class View:
@@ -55,7 +63,7 @@ def settled(view: View, lab: LabInventory) -> list[str]:
             state = pb.AssociationState.Name(one.state)
             wrong.append(f"{one.source} to {one.destination} ({one.app_id}) is {state}: {list(one.reasons)}")
         for link_id in one.path.link_ids:
-            granted.setdefault(link_id, {})[one.path.virtual_link_id] = one.path.bandwidth_bps
+            granted.setdefault(link_id, {})[one.path.virtual_link_id] = held_bps(one.path.bandwidth_bps)
     for link in view.links:
         name = f"link {link.a_name}~{link.b_name}"
         if link.status != pb.LINK_STATUS_ACTIVE or link.faults:

@@ -1,5 +1,6 @@
 """Processes of a running network die without warning (kill -9) and come back."""
 
+from tests.system.chaos_checks import held_bps
 from tests.system.conftest import RING, Network, RunNetwork
 
 from keyweave_core.runtime.clock import SystemClock
@@ -37,7 +38,7 @@ async def test_a_killed_controller_goes_on_where_it_was(run_network: RunNetwork)
     ):
         await fetch(master, slave, 5)
         before, held = network.associations(), reserved(network)
-        assert sum(held.values()) == 2 * 8192
+        assert sum(held.values()) == 2 * held_bps(8192)
 
         await stop_program(network.lab.directory, "controller", CLOCK, kill=True)
         await fetch(master, slave, 150)  # more than the buffer held: relay goes on alone
