@@ -182,6 +182,7 @@ def copied(state: NetworkState) -> NetworkState:
     )
     # A move that waits to be tried again is tried at once.
     own.timers = {one: due_at for one, due_at in own.timers.items() if _kind(one) != "retry"}
+    own.awake = set(own.stranded)
     return own
 
 

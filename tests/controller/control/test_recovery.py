@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from benchmarks import cut_storm
 
-from keyweave_controller.control import recovery
+from keyweave_controller.control import recovery, what_if
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationClosed,
@@ -241,3 +241,17 @@ def test_a_storm_replays_and_comes_out_of_a_snapshot_the_same(monkeypatch) -> No
         again = Network.from_snapshot(snapshot)
         for event, done in zip(events[place:], actions[place:], strict=True):
             assert again.handle(event) == done
+
+
+def test_a_question_about_many_failures_at_once_is_answered_as_the_storm_would_be() -> None:
+    relays = "CDEFGH"
+    spans = (("A", "B"), *((one, relay) for relay in relays for one in "AB"))
+    show = network(*spans, rate=3_000)
+    one = ask(show, 0, rate=2_000)
+    failing = tuple(simulated_link_id("A", site) for site in "BCDEFG")
+    before = show.network.to_snapshot()
+    (told,) = what_if.what_if(show.network.state, what_if.Question(fail_links=failing), at=show.now)
+    assert show.network.to_snapshot() == before
+    assert told.fate is what_if.Fate.MOVED
+    assert told.links == (simulated_link_id("A", "H"), simulated_link_id("H", "B"))
+    assert way(show, one) == "AB"
