@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
-from keyweave_agents.control.owned import ROOT, check_owned, link_path
+from keyweave_agents.control.owned import ROOT, check_channel, check_owned, link_path
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_core.errors import SchemaViolation
@@ -25,11 +25,14 @@ from keyweave_core.runtime.clock import parse_date_and_time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a configuration means: the plan of the key manager, and the physical links that shall make key."""
+    """What a configuration means: the plan of the key manager, which physical links shall make key, and on
+    which wavelengths.
+    """
 
     plan: KeyPlan
     generating: frozenset[LinkId]
     direct: Mapping[LinkId, LinkId]  # id of a derived route -> the physical link that backs an association
+    channels: Mapping[LinkId, int]
 
 
 def decide(wanted: Node, own: Node) -> Decision:
@@ -69,7 +72,16 @@ def decide(wanted: Node, own: Node) -> Decision:
             link.link_id for link in wanted.links if link.type is LinkType.PHYS and is_wanted(link)
         ),
         direct=direct,
+        channels=_channels(wanted, own),
     )
+
+
+def _channels(wanted: Node, own: Node) -> dict[LinkId, int]:
+    """The wavelength of each physical link; what a writer took away is what the module begins with."""
+    begins = {link.link_id: link.physical.wavelength for link in own.links if link.physical}
+    told = {link.link_id: link.physical.wavelength for link in wanted.links if link.physical}
+    found = {link_id: told.get(link_id) or channel for link_id, channel in begins.items()}
+    return {link_id: channel for link_id, channel in found.items() if channel is not None}
 
 
 def is_wanted(link: Link) -> bool:
@@ -217,6 +229,12 @@ def rebase(saved: Node, own: Node) -> tuple[Node, tuple[str, ...]]:
     dropped: list[str] = []
     for mine in own.links:
         before = written.pop(mine.link_id, None)
+        try:
+            if before is not None:
+                check_channel(before, mine, own)
+        except SchemaViolation as error:
+            dropped.append(str(error))
+            before = replace(before, physical=mine.physical) if before is not None else None
         links.append(mine if before is None else _rewritten(mine, before))
     for link in written.values():
         try:

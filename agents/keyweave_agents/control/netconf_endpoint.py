@@ -48,6 +48,8 @@ class Module(Protocol):
 
     def enable(self, wanted: bool) -> None: ...
 
+    def tune(self, wavelength: int) -> None: ...
+
 
 class NodeEndpoint:
     """One node as a `keyweave_core.netconf.ports.Device`, and as the `Keeper` of its configuration.
@@ -195,6 +197,8 @@ class NodeEndpoint:
         self._keys.configure(decision.plan)
         for link_id, module in self._modules.items():
             module.enable(link_id in decision.generating)
+            if link_id in decision.channels:
+                module.tune(decision.channels[link_id])
 
     def _remembered(self) -> tuple[Node, list[etree._Element]]:
         """What was kept: the node, and configuration that is none of the node's business."""

@@ -7,7 +7,7 @@ must be drawn here:
               of its physical links: id, type, both ends, role, distance
     writer    location (who runs the network knows where a node stands) and version (a wish: what is observed
               is the node's own); of physical links: qkdl_enable, qkdl_status (a wish), applications,
-              wavelength, attenuation
+              wavelength (within the module's range), attenuation
 
 A writer may repeat what the node owns (many write back the tree they read), never change or delete it.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.link import Link, LinkType, PhysicalSpec
 from keyweave_core.model.node import Node
+from keyweave_core.model.wavelengths import in_range
 
 ROOT = "/etsi-qkd-sdn-node:qkd_node"
 
@@ -67,9 +68,24 @@ def _check_physical(wanted: Node, own: Node) -> None:
         _same(said.remote, mine.remote, f"{path}/qkdl_remote")
         _same(said_spec.role, my_spec.role, f"{path}/phys_qkd_role")
         _same(said_spec.distance_km, my_spec.distance_km, f"{path}/keyweave-qkd-node:distance-km")
+        check_channel(said, mine, own)
     for link in said_links.values():
         if link.type is LinkType.PHYS:
             raise SchemaViolation("this node has no module on such a physical link", path=link_path(link))
+
+
+def check_channel(said: Link, mine: Link, own: Node) -> None:
+    """Raise SchemaViolation when `said` has a wavelength that the module of `mine` cannot be told."""
+    wavelength = said.physical.wavelength if said.physical else None
+    interface_id = mine.local.interface_id if mine.local else None
+    module = next((one for one in own.interfaces if one.interface_id == interface_id), None)
+    if wavelength is None or module is None or module.wavelength_range is None:
+        return
+    if not in_range(wavelength, module.wavelength_range):
+        raise SchemaViolation(
+            f"channel {wavelength} is not in the wavelength range {module.wavelength_range} of this module",
+            path=f"{link_path(mine)}/phys_wavelength",
+        )
 
 
 def _same(said: Any, fact: Any, path: str) -> None:

@@ -72,7 +72,7 @@ def initial_configuration(
                 model=PROFILES[module.profile].model,
                 technology=PROFILES[module.profile].technology,
                 role_support=_ROLES[module.role],
-                wavelength_range=str(module.wavelength),
+                wavelength_range=module.channels,
                 max_absorption_db=round(PROFILES[module.profile].max_loss_db, 3),
             )
             for module in fitted

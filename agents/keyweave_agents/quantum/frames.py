@@ -4,7 +4,8 @@ Rule of this file: bytes to values and back, no I/O; every size is bounded, and 
 MalformedMessage. This framing is our own, because what it replaces is light. Big-endian throughout:
 
     frame      kind u8, length u32 (of the body), body
-    HELLO      magic "KWF", version u8, role u8, link 16, node 16, interface u32, newest u64, profile text
+    HELLO      magic "KWF", version u8, role u8, link 16, node 16, interface u32, newest u64, channel u16,
+               profile text
     BLOCK      block id u64, owner u8 (a role), bits
     ACK        block id u64                  the receiver holds the block
     SETTLED    block id u64                  the transmitter has deposited a block that the receiver owns
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from keyweave_agents.material import Secret
-from keyweave_agents.quantum.module_settings import ModuleRole
+from keyweave_agents.quantum.module_settings import DEFAULT_WAVELENGTH, ModuleRole
 from keyweave_agents.quantum.observed import DownCause
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId
@@ -34,10 +35,10 @@ MAX_BODY_BYTES = MAX_BLOCK_BYTES + 9
 MAX_BLOCK_ID = 2**63 - 1
 MAX_EXTRA_LOSS_DB = 200.0
 MAX_EXCESS_NOISE = 10.0
-VERSION = 1
+VERSION = 2
 
 _MAGIC = b"KWF"
-_HELLO = struct.Struct(">3sBB16s16sIQ")
+_HELLO = struct.Struct(">3sBB16s16sIQH")
 _BLOCK = struct.Struct(">QB")
 _ID = struct.Struct(">Q")
 _CONDITION = struct.Struct(">dd")
@@ -51,6 +52,7 @@ class Hello:
     """Who is at this end: the first frame of each side.
 
     `newest_block_id` is the newest block this end ever deposited, 0 for none: a transmitter starts above it.
+    `wavelength` (0..65535) is the channel that it is on.
     """
 
     role: ModuleRole
@@ -59,6 +61,7 @@ class Hello:
     interface_id: InterfaceId
     profile: str
     newest_block_id: int = 0
+    wavelength: int = DEFAULT_WAVELENGTH
     version: int = VERSION
 
 
@@ -168,6 +171,7 @@ def _body(frame: Frame) -> bytes:
                 uuid.UUID(frame.node_id).bytes,
                 frame.interface_id,
                 frame.newest_block_id,
+                frame.wavelength,
             )
             return fixed + _text(frame.profile)
         case Block():
@@ -214,7 +218,7 @@ def _decode(shape: type[Frame], body: bytes) -> Frame:
 
 
 def _decode_hello(body: bytes) -> Hello:
-    magic, version, role, link, node, interface, newest = _HELLO.unpack_from(body)
+    magic, version, role, link, node, interface, newest, wavelength = _HELLO.unpack_from(body)
     if magic != _MAGIC:
         raise ValueError("the other end is no QKD module")
     if version != VERSION:
@@ -228,6 +232,7 @@ def _decode_hello(body: bytes) -> Hello:
         interface_id=InterfaceId(interface),
         profile=_read_text(body[_HELLO.size :]),
         newest_block_id=newest,
+        wavelength=wavelength,
         version=version,
     )
 

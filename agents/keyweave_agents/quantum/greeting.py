@@ -27,8 +27,8 @@ class SessionEnded(Unavailable):
         self.reason = reason
 
 
-def hello_of(settings: ModuleSettings, node_id: NodeId, *, newest_block_id: int) -> Hello:
-    """What this end says of itself."""
+def hello_of(settings: ModuleSettings, node_id: NodeId, *, newest_block_id: int, wavelength: int) -> Hello:
+    """What this end says of itself; `wavelength`: the channel that it is on now."""
     return Hello(
         role=settings.role,
         link_id=settings.link_id,
@@ -36,6 +36,7 @@ def hello_of(settings: ModuleSettings, node_id: NodeId, *, newest_block_id: int)
         interface_id=settings.interface_id,
         profile=settings.profile,
         newest_block_id=newest_block_id,
+        wavelength=wavelength,
     )
 
 
@@ -60,6 +61,11 @@ async def greet(stream: FrameStream, settings: ModuleSettings, own: Hello) -> Gr
         if wrong:
             stream.send(Bye(cause=DownCause.MISMATCH, reason=wrong))
             raise SessionEnded(DownCause.MISMATCH, f"the other end is refused: {wrong}")
+        if peer.wavelength != own.wavelength:
+            # No light of the one arrives at the other; whoever is told the next channel comes again.
+            apart = f"channel {peer.wavelength} there, {own.wavelength} here"
+            stream.send(Bye(cause=DownCause.WAVELENGTH, reason=apart))
+            raise SessionEnded(DownCause.WAVELENGTH, apart)
         stream.send(Welcome())
         condition: list[Condition] = []
         await _await(stream, settings, Welcome, condition.append)

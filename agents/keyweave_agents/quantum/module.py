@@ -5,6 +5,7 @@ LinkDown) follows after the hold-off, so a flicker is no alarm.
 
     fibre dark or too noisy -> hold-off runs -> LinkDown once   (light again in time: nothing is told)
     switched off, here or at the other end -> LinkDown at once
+    told another channel -> dark until the other end is on it, too
     light and a rate above zero -> LinkUp once
 """
 
@@ -72,6 +73,7 @@ class QuantumModule:
         self._log = get_logger("quantum").bind(link_id=settings.link_id, interface_id=settings.interface_id)
         # Microseconds since 1970 are above every id of an earlier run, and no link makes a million blocks/s.
         self._ledger = Ledger(next_block_id=int(clock.now() * 1_000_000))
+        self._wavelength = settings.wavelength
         self._enabled = asyncio.Event()
         self._enabled.set()
         self._failed = False
@@ -125,6 +127,29 @@ class QuantumModule:
             stream.finish()
         self._why(DownCause.SWITCHED_OFF, "switched off")
         self._settle()
+
+    @property
+    def wavelength(self) -> int:
+        """The channel that it is on."""
+        return self._wavelength
+
+    def tune(self, wavelength: int) -> None:
+        """Go to another channel (015 `phys_wavelength`); key is made again once the other end is there, too.
+
+        The caller has seen that it is in the range of the module. Repeating it does nothing.
+        """
+        if wavelength == self._wavelength:
+            return
+        self._log.info("module tuned", former=self._wavelength, wavelength=wavelength)
+        self._wavelength = wavelength
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            reason = f"tuned to channel {wavelength}"
+            with contextlib.suppress(PeerUnreachable):
+                stream.send(Bye(cause=DownCause.WAVELENGTH, reason=reason))
+            stream.finish()
+            self._why(DownCause.WAVELENGTH, reason)
+            self._settle()
 
     async def run(self) -> None:
         """Keep the fibre connected until cancelled; closes everything on the way out."""
@@ -180,8 +205,16 @@ class QuantumModule:
             if not self._enabled.is_set():
                 stream.send(_OFF)
                 return
-            hello = hello_of(self.settings, self._node_id, newest_block_id=self._ledger.newest_block_id)
+            hello = hello_of(
+                self.settings,
+                self._node_id,
+                newest_block_id=self._ledger.newest_block_id,
+                wavelength=self._wavelength,
+            )
             greeting = await greet(stream, self.settings, hello)
+            if hello.wavelength != self._wavelength:
+                stream.send(Bye(cause=DownCause.WAVELENGTH, reason=f"tuned to channel {self._wavelength}"))
+                return
             if not self._enabled.is_set():
                 stream.send(_OFF)
                 return
@@ -214,8 +247,10 @@ class QuantumModule:
         cause = error.cause if isinstance(error, SessionEnded) else DownCause.FIBRE
         if self._stream not in (stream, None):
             return
+        # A connection that we ended to go to another channel was not lost.
+        tuned = self._cause is DownCause.WAVELENGTH and cause is DownCause.FIBRE
         self._stream = None
-        if self._enabled.is_set():
+        if self._enabled.is_set() and not tuned:
             self._why(cause, str(error))
         self._settle()
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, parse_uuid
 from keyweave_core.model.units import UINT32_MAX
+from keyweave_core.model.wavelengths import in_range
 from keyweave_core.physics.profiles import PROFILES
 from keyweave_core.physics.rates import Disturbance, calibration_for, link_figures
 
@@ -17,6 +18,8 @@ ModuleRole = Literal["transmitter", "receiver"]
 
 MAX_DISTANCE_KM = 1000.0
 MAX_LOSS_DB = 100.0
+DEFAULT_WAVELENGTH = 34
+"""DWDM channel 34, 1550.12 nm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class ModuleSettings:
     both connect to a fibre plant. `loss_db` is the attenuation of the fibre (0..100), `distance_km` its
     length (0..1000). `profile` names a device of `physics.profiles`; both ends of a fibre must name the same.
     `secret_rate_bps` is a published rate at `loss_db`: the model is scaled so that it gives just that there.
-    `wavelength` is a WDM channel number (1..9999). `hold_off_s` (0..60) is how long a fibre may be dark
+    `wavelength` is the WDM channel number (1..9999) that it begins with, `wavelength_range` all that it can
+    be told ("30-36,1310"); empty: that one alone. `hold_off_s` (0..60) is how long a fibre may be dark
     before the link is called down; `silence_s` (0.05..60) how long nothing may be heard before it counts as
     dark.
 
@@ -43,7 +47,8 @@ class ModuleSettings:
     distance_km: float
     loss_db: float
     secret_rate_bps: int | None = None
-    wavelength: int = 34
+    wavelength: int = DEFAULT_WAVELENGTH
+    wavelength_range: str = ""
     listen: str | None = None
     connect: str | None = None
     hold_off_s: float = 0.1
@@ -63,6 +68,14 @@ class ModuleSettings:
         _within(where, "distance_km", self.distance_km, 0, MAX_DISTANCE_KM)
         _within(where, "loss_db", self.loss_db, 0, MAX_LOSS_DB)
         _within(where, "wavelength", self.wavelength, 1, 9999)
+        try:
+            fits = in_range(self.wavelength, self.channels)
+        except ValueError as error:
+            raise ValueError(f"{where}: wavelength_range: {error}") from error
+        if not fits:
+            raise ValueError(
+                f"{where}: wavelength {self.wavelength} is not in its range {self.channels[:80]}"
+            )
         _within(where, "hold_off_s", self.hold_off_s, 0, 60)
         _within(where, "silence_s", self.silence_s, 0.05, 60)
         if (self.listen is None) == (self.connect is None):
@@ -79,6 +92,11 @@ class ModuleSettings:
                 calibration_for(PROFILES[self.profile], self.loss_db, self.secret_rate_bps)
             except ValueError as error:
                 raise ValueError(f"{where}: secret_rate_bps: {error}") from error
+
+    @property
+    def channels(self) -> str:
+        """The wavelengths that it can be told, as 015 writes them."""
+        return self.wavelength_range or str(self.wavelength)
 
     @property
     def calibration(self) -> float:

@@ -18,6 +18,7 @@ class DownCause(StrEnum):
     SWITCHED_OFF = "switched-off"  # this end was told to stop
     PEER_OFF = "peer-off"  # the other end was told to stop
     MISMATCH = "mismatch"  # the other end is not the one expected
+    WAVELENGTH = "wavelength"  # the two ends are not on one channel (any more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

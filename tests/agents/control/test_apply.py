@@ -487,3 +487,39 @@ def test_law_what_was_accepted_survives_a_restart_unchanged(some: list[Link], en
     if decision is not None:
         assert dropped == ()
         assert again == decision
+
+
+RANGED = replace(
+    OWN,
+    interfaces=(replace(OWN.interfaces[0], wavelength_range="30-36,1310"), OWN.interfaces[1]),
+)
+
+
+def on_channel(wavelength: int | None) -> Node:
+    physical_spec = PhysicalSpec(
+        channel_att_db=4.5, wavelength=wavelength, role=Role.TRANSMITTER, distance_km=20.0
+    )
+    return replace(RANGED, links=(replace(RANGED.links[0], physical=physical_spec), RANGED.links[1]))
+
+
+def test_a_module_is_told_a_wavelength_of_its_range() -> None:
+    assert decide(RANGED, RANGED).channels == {link_id(1): 34, link_id(2): 34}
+    assert decide(on_channel(1310), RANGED).channels == {link_id(1): 1310, link_id(2): 34}
+    assert decide(on_channel(None), RANGED).channels[link_id(1)] == 34  # taken away: as it began
+
+
+def test_a_wavelength_out_of_the_range_is_refused_with_its_path() -> None:
+    with pytest.raises(
+        SchemaViolation, match="channel 37 is not in the wavelength range 30-36,1310"
+    ) as caught:
+        decide(on_channel(37), RANGED)
+    assert str(caught.value.path).endswith(f"qkd_link[qkdl_id='{link_id(1)}']/phys_wavelength")
+
+
+def test_a_saved_wavelength_that_the_module_cannot_make_any_more_is_left_out() -> None:
+    config, (dropped,) = rebase(on_channel(37), RANGED)
+    assert "channel 37" in dropped
+    assert decide(config, RANGED).channels[link_id(1)] == 34
+    config, nothing = rebase(on_channel(31), RANGED)
+    assert nothing == ()
+    assert decide(config, RANGED).channels[link_id(1)] == 31

@@ -135,12 +135,16 @@ class Module:
         )
     )
     enabled: bool = True
+    wavelength: int | None = None
 
     def state(self) -> ModuleState:
         return self.seen
 
     def enable(self, wanted: bool) -> None:
         self.enabled = wanted
+
+    def tune(self, wavelength: int) -> None:
+        self.wavelength = wavelength
 
 
 @dataclass
@@ -237,6 +241,26 @@ async def test_a_link_is_switched_off_and_on(bench: Bench) -> None:
     assert not bench.module.enabled
     await endpoint.apply(xml(off), before, "operator")
     assert bench.module.enabled
+
+
+async def test_a_written_wavelength_is_told_to_the_module_now_and_after_a_restart(bench: Bench) -> None:
+    bench.own = replace(
+        OWN,
+        interfaces=tuple(replace(one, wavelength_range="30-36") for one in OWN.interfaces),
+        links=(replace(OWN.links[0], physical=replace(OWN.links[0].physical, wavelength=34)),),
+    )
+    endpoint = bench.endpoint()
+    before = endpoint.start()
+    assert bench.module.wavelength == 34
+    tuned = replace(
+        bench.own, links=(replace(OWN.links[0], physical=replace(OWN.links[0].physical, wavelength=31)),)
+    )
+    await endpoint.apply(before, xml(tuned), "operator")
+    assert bench.module.wavelength == 31
+    await endpoint.keep(xml(tuned))
+    again = replace(bench, keys=Keys(), module=Module())
+    again.endpoint().start()
+    assert again.module.wavelength == 31
 
 
 async def test_a_restarted_node_knows_its_paths_and_when_they_were_made(bench: Bench) -> None:

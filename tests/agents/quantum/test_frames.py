@@ -46,6 +46,7 @@ plain_frames = st.one_of(
         interface_id=st.integers(0, 2**32 - 1).map(InterfaceId),
         profile=texts,
         newest_block_id=st.integers(0, 2**62 - 1),
+        wavelength=st.integers(1, 9999),
     ),
     st.builds(Ack, block_id=ids),
     st.builds(Settled, block_id=ids),
@@ -66,9 +67,9 @@ def raw_frame(kind: int, body: bytes) -> bytes:
     return HEADER.pack(kind, len(body)) + body
 
 
-def raw_hello(*, magic: bytes = b"KWF", version: int = 1, role: int = 0, newest: int = 0) -> bytes:
+def raw_hello(*, magic: bytes = b"KWF", version: int = 2, role: int = 0, newest: int = 0) -> bytes:
     link, node = uuid.UUID(LINK).bytes, uuid.UUID(NODE).bytes
-    return raw_frame(1, struct.pack(">3sBB16s16sIQ", magic, version, role, link, node, 1, newest) + b"x")
+    return raw_frame(1, struct.pack(">3sBB16s16sIQH", magic, version, role, link, node, 1, newest, 34) + b"x")
 
 
 @given(plain_frames)
@@ -122,7 +123,7 @@ def test_a_block_does_not_print() -> None:
         (raw_frame(7, bytes((200,))), "BYE"),
         (raw_frame(7, b"\0" + b"x" * 201), "the most is 200"),
         (raw_hello(magic=b"HTT"), "no QKD module"),
-        (raw_hello(version=2), "version 2 is spoken there, 1 here"),
+        (raw_hello(version=1), "version 1 is spoken there, 2 here"),
         (raw_hello(role=7), "HELLO"),
         (raw_hello(newest=2**63), "leaves no room"),
         (raw_frame(1, b"GET / HTTP/1.1"), "HELLO"),

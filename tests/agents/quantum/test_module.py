@@ -375,3 +375,41 @@ async def test_noise_on_the_port_is_refused_and_forgotten() -> None:
             await writer.wait_closed()
         async with running(both["bob"], BOB) as bob:
             await until(lambda: len(bob.pool.blocks) > 0)
+
+
+async def test_both_ends_must_be_on_one_channel_to_make_key() -> None:
+    async with pair(hold_off_s=0.05, wavelength_range="30-36") as (alice, bob):
+        bob.module.tune(34)  # where it is
+        assert bob.module.state().connected
+        bob.module.tune(31)
+        assert bob.module.wavelength == 31
+        await until(lambda: not alice.module.state().generating and not bob.module.state().generating)
+        assert bob.module.state().cause is DownCause.WAVELENGTH
+        await until(lambda: alice.module.state().reason == "channel 31 there, 34 here")
+        counts = [end.module.state().generated_bits for end in (alice, bob)]
+        await asyncio.sleep(0.2)
+        assert [end.module.state().generated_bits for end in (alice, bob)] == counts
+        alice.module.tune(31)
+        await until(lambda: alice.module.state().generating and bob.module.state().generating)
+        before = len(bob.pool.blocks)
+        await until(lambda: len(bob.pool.blocks) > before)
+        assert alice.module.state().cause is None
+    assert [type(event) for event in bob.told()][:3] == [LinkUp, LinkDown, LinkUp]
+
+
+async def test_a_retune_of_both_ends_within_the_hold_off_is_not_told() -> None:
+    async with pair(hold_off_s=3, wavelength_range="30-36") as (alice, bob):
+        bob.module.tune(31)
+        alice.module.tune(31)
+        await until(lambda: alice.module.state().connected and bob.module.state().connected)
+        assert alice.told() == bob.told() == [LinkUp(link_id=LINK)]
+
+
+async def test_what_is_tuned_in_the_dark_is_greeted_with_its_new_channel() -> None:
+    both = settings_of(free_port(), wavelength_range="30-36")
+    async with running(both["alice"], ALICE) as alice:
+        alice.module.tune(30)
+        async with running(both["bob"], BOB) as bob:
+            await until(lambda: bob.module.state().reason == "channel 30 there, 34 here")
+            bob.module.tune(30)
+            await until(lambda: alice.module.state().generating)

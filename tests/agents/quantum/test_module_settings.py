@@ -40,6 +40,8 @@ GOOD = ModuleSettings(
         ({"loss_db": -0.1}, "loss_db is 0"),
         ({"loss_db": float("inf")}, "loss_db"),
         ({"wavelength": 0}, "wavelength is 1..9999"),
+        ({"wavelength_range": "30-"}, "module 1: wavelength_range: '30-' is no part"),
+        ({"wavelength_range": "30-33"}, "wavelength 34 is not in its range 30-33"),
         ({"hold_off_s": 61}, "hold_off_s"),
         ({"silence_s": 0}, "silence_s"),
         ({"listen": "127.0.0.1:1"}, "exactly one of listen and connect"),
@@ -54,6 +56,11 @@ GOOD = ModuleSettings(
 def test_out_of_bounds(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         dataclasses.replace(GOOD, **change)
+
+
+def test_the_wavelengths_that_it_can_be_told() -> None:
+    assert GOOD.channels == "34"
+    assert dataclasses.replace(GOOD, wavelength=1310, wavelength_range="30-36,1310").channels == "30-36,1310"
 
 
 def test_addresses() -> None:

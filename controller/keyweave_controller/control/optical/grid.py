@@ -10,9 +10,9 @@ it numbers; here
 Every other number is none of ours.
 """
 
-import re
 from enum import StrEnum
 
+from keyweave_core.model.wavelengths import parse_range
 from keyweave_core.physics.raman import LIGHT_NM_THZ
 
 DWDM = range(1, 73)
@@ -24,7 +24,6 @@ O_BAND = range(1260, 1361)
 _BASE_GHZ = 190_000
 _SPACING_GHZ = 100
 _O_SPACING_NM = 20  # ITU-T G.694.2: coarse filters are made for this spacing
-_PART = re.compile(r"([1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?\Z")
 
 
 class Band(StrEnum):
@@ -92,23 +91,6 @@ def clash(one: int, other: int, guard_channels: int = 0) -> bool:
     if band_of(one) is Band.O:
         return abs(one - other) < _O_SPACING_NM
     return abs(one - other) <= guard_channels
-
-
-def parse_range(text: str) -> tuple[range, ...]:
-    """The parts of a 015 `wavelength_range` such as "1,12-20,40", in the order given.
-
-    ValueError naming the part that is neither a number 1..9999 nor two of them in order.
-    """
-    parts: list[range] = []
-    for part in text.split(","):
-        match = _PART.match(part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last:
-            raise ValueError(
-                f"{part[:40]!r} is no part of a wavelength range: write 34 or 12-20, numbers 1..9999"
-            )
-        parts.append(range(first, last + 1))
-    return tuple(parts)
 
 
 def channels_in(text: str) -> tuple[int, ...]:

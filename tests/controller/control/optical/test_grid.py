@@ -15,9 +15,9 @@ from keyweave_controller.control.optical.grid import (
     clash,
     frequency_thz,
     known,
-    parse_range,
     wavelength_nm,
 )
+from keyweave_core.model.wavelengths import parse_range
 
 channels = st.sampled_from((*DWDM, *O_BAND))
 
