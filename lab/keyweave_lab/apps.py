@@ -87,10 +87,20 @@ class App:
         await self._client.aclose()
 
     async def enc_keys(
-        self, slave: str, *, number: int = 1, size_bits: int | None = None, with_path: bool = False
+        self,
+        slave: str,
+        *,
+        number: int = 1,
+        size_bits: int | None = None,
+        with_path: bool = False,
+        also: Sequence[str] = (),
     ) -> list[FetchedKey]:
-        """Ask for new keys shared with `slave`. Raises KeyRequestFailed or PeerUnreachable."""
+        """Ask for new keys shared with `slave`, and with those of `also`. Raises KeyRequestFailed or
+        PeerUnreachable.
+        """
         body: dict[str, object] = {"number": number}
+        if also:
+            body["additional_slave_SAE_IDs"] = list(also)
         if size_bits is not None:
             body["size"] = size_bits
         if with_path:

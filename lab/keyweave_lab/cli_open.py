@@ -1,4 +1,4 @@
-"""The verb that asks for keys between two applications."""
+"""The verb that asks for keys between applications."""
 
 from typing import Annotated
 
@@ -16,6 +16,13 @@ def open_association(
     bounds: Bounds,
     serving: Serving,
     door: Door,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DST",
+            help="Another application that gets the very same keys, at another node; repeatable.",
+        ),
+    ] = None,
     min_bandwidth_bps: Annotated[
         int | None,
         typer.Option(
@@ -36,7 +43,7 @@ def open_association(
     lifetime_s: Annotated[float | None, typer.Option(min=1, help="Close it by itself after, s.")] = None,
     request_id: Annotated[str, typer.Option(help="The same id again asks for the same thing once.")] = "",
 ) -> None:
-    """Ask for keys between two applications; waits until both key managers hold the path."""
+    """Ask for keys between two applications, or for one and several; waits until all hold the path."""
     with dialled(*door.where) as controller:
         from keyweave_core.runtime.clock import SystemClock
         from keyweave_proto.v1 import keyweave_pb2 as pb
@@ -46,6 +53,7 @@ def open_association(
             request_id=request_id,
             source=source,
             destination=destination,
+            further_destinations=also or (),
             qos=pb.Qos(
                 min_bandwidth_bps=min_bandwidth_bps,
                 max_bandwidth_bps=max_bandwidth_bps,

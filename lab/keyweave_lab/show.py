@@ -127,9 +127,9 @@ def associations(answer: pb.ListAssociationsResponse) -> Table:
             (
                 item.app_id,
                 item.source,
-                item.destination,
+                "\n".join((item.destination, *item.further_destinations)),
                 _state_of(item),
-                "\n".join(path_text(path.node_names) for path in (item.path, *item.others)),
+                "\n".join(way_text(path) for path in (item.path, *item.others)),
                 show_rate(item.path.bandwidth_bps) if item.HasField("path") else "",
             )
             for item in answer.associations
@@ -147,12 +147,16 @@ def association(item: pb.Association) -> Table:
         ("association", item.app_id),
         ("from", f"{item.source} at {item.source_node}"),
         ("to", f"{item.destination} at {item.destination_node}"),
+        *(
+            ("and to", f"{sae} at {node}")
+            for sae, node in zip(item.further_destinations, item.further_nodes, strict=True)
+        ),
         ("state", state_word(item.state)),
         ("reasons", "; ".join(item.reasons)),
         ("lacks", "; ".join(item.degraded)),
         ("service", service_text(item.service) + (f", priority {item.priority}" if item.priority else "")),
-        ("path", path_text(item.path.node_names)),
-        *(("beside", path_text(path.node_names)) for path in item.others),
+        ("path", way_text(item.path)),
+        *(("beside", way_text(path)) for path in item.others),
         ("share", show_rate(item.share_bps) if item.HasField("share_bps") else ""),
         ("kept", show_rate(item.degraded_bps) if item.HasField("degraded_bps") else ""),
         ("preempted by", item.preempted_by),
@@ -194,7 +198,7 @@ def usage(answer: pb.ListUsageResponse) -> Table:
         [
             (
                 item.source,
-                item.destination,
+                "\n".join((item.destination, *item.further_destinations)),
                 path_text(item.node_names) or item.virtual_link_id,
                 str(item.hops),
                 str(item.delivered_keys),
@@ -215,7 +219,7 @@ def bill(answer: pb.Bill) -> Table:
         [
             (
                 item.source,
-                item.destination,
+                "\n".join((item.destination, *item.further_destinations)),
                 path_text(item.node_names),
                 str(item.hops),
                 str(item.delivered_keys),
@@ -234,6 +238,20 @@ def bill(answer: pb.Bill) -> Table:
 def path_text(names: Iterable[str]) -> str:
     """A path for people: 'Norte > Distrito > Concepcion'."""
     return " > ".join(names)
+
+
+def way_text(path: pb.Path, between: str = "\n") -> str:
+    """The path of an association; of a tree every branch, from the source to its end."""
+    into = {step.to_node_id: step.from_node_id for step in path.steps}
+    if not into:
+        return path_text(path.node_names)
+    names, branches = dict(zip(path.node_ids, path.node_names, strict=True)), []
+    for end in (node for node in path.node_ids if node not in into.values()):
+        nodes = [end]
+        while nodes[-1] in into:
+            nodes.append(into[nodes[-1]])
+        branches.append(path_text(names[node] for node in reversed(nodes)))
+    return between.join(branches)
 
 
 def _state_of(item: pb.Association) -> str:

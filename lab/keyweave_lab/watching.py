@@ -82,9 +82,10 @@ def _link(item: pb.Link) -> str:
 
 
 def _association(item: pb.Association) -> str:
-    text = f"association {item.source} > {item.destination}: {show.state_word(item.state)}"
+    to = " and ".join((item.destination, *item.further_destinations))
+    text = f"association {item.source} > {to}: {show.state_word(item.state)}"
     if item.HasField("path"):
-        text += f" over {show.path_text(item.path.node_names)}"
+        text += f" over {show.way_text(item.path, ' and ')}"
     return f"{text} ({'; '.join(item.reasons)})" if item.reasons else text
 
 

@@ -162,3 +162,17 @@ def test_updates_as_sentences():
     assert "suspended over Quijote > Quintin" in line
     (line,) = watching.sentences(pb.AlarmUpdate(alarms=[an_alarm()]))
     assert line.startswith("alarm raised: link-down at Norte-Distrito: ")
+
+
+def test_a_tree_shows_every_branch_and_all_who_get_its_keys():
+    item = an_association()
+    item.further_destinations.extend(["urn:bank:branch-3"])
+    item.further_nodes.extend(["Norte"])
+    item.path.CopyFrom(pb.Path(node_ids=list("ahbc"), node_names=["A", "Hub", "B", "C"]))
+    for here, there in ("ah", "hb", "hc"):
+        item.path.steps.add(from_node_id=here, to_node_id=there)
+    assert show.way_text(item.path, " and ") == "A > Hub > B and A > Hub > C"
+    told = rendered(show.association(item))
+    assert "branch-3 at Norte" in told
+    assert "A > Hub > C" in told
+    assert "A > Hub > B" in rendered(show.associations(pb.ListAssociationsResponse(associations=[item])))

@@ -22,7 +22,11 @@ PERIODS_KEPT = 512
 
 @dataclass(slots=True, kw_only=True)
 class UsageRecord:
-    """Key that one association received over one path. `link_id` is the virtual link, None without a path."""
+    """Key that one association received over one path. `link_id` is the virtual link, None without a path.
+
+    `further` got the same keys; a key counts once, however many got it. The nodes of a tree are its source
+    and then the node behind each of its links.
+    """
 
     app_id: AppId
     source: SaeId
@@ -34,6 +38,7 @@ class UsageRecord:
     keys: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
+    further: tuple[SaeId, ...] = ()
 
     @property
     def hops(self) -> int:
@@ -43,7 +48,7 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillLine:
-    """One application pair over one path."""
+    """One application pair over one path; with `further` destinations a master and several slaves."""
 
     app_id: AppId
     source: SaeId
@@ -53,6 +58,7 @@ class BillLine:
     keys: int
     bits: int
     amount: Decimal
+    further: tuple[SaeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,7 @@ class Accounting:
                 keys=record.keys,
                 bits=record.bits,
                 amount=tariff.price(bits=record.bits, keys=record.keys, hops=record.hops),
+                further=record.further,
             )
             for record in self.usage.values()
             if wanted is None or record.app_id in wanted
@@ -144,6 +151,7 @@ class Accounting:
                 node_names=tuple(state.node_name(node_id) for node_id in nodes),
                 first_at=at,
                 last_at=at,
+                further=association.further,
             )
         return record
 

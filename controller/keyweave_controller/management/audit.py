@@ -54,7 +54,7 @@ class Audit:
         """Note a request and any answers."""
         match event:
             case AssociationRequested():
-                words = f"open {event.source} -> {event.destination}"
+                words = f"open {event.source} -> {', '.join((event.destination, *event.further))}"
                 self.asked[event.request_id] = Asked(requester=event.requester, asked=words, at=event.at)
             case AssociationClosed():
                 words = f"close {event.app_id}"

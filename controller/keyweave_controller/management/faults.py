@@ -287,7 +287,7 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
     if association.trouble:
         yield Trouble(
             resource=f"association:{app_id}",
-            resource_name=f"{association.source} -> {association.destination}",
+            resource_name=f"{association.source} -> {', '.join(association.destinations)}",
             type=AlarmType.RELAY_FAILED,
             severity=AlarmSeverity.MINOR,
             text=association.trouble,
@@ -297,7 +297,7 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
         promised = association.path.bandwidth_bps if association.path else 0
         yield Trouble(
             resource=f"association:{app_id}",
-            resource_name=f"{association.source} -> {association.destination}",
+            resource_name=f"{association.source} -> {', '.join(association.destinations)}",
             type=AlarmType.ASSOCIATION_DEGRADED,
             severity=AlarmSeverity.MAJOR,
             text=f"{association.degraded_bps} of {promised} bit/s are left for it",
@@ -309,7 +309,7 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
     broken = [one for one in links if one in state.links and state.links[one].down_since is not None]
     yield Trouble(
         resource=f"association:{app_id}",
-        resource_name=f"{association.source} -> {association.destination}",
+        resource_name=f"{association.source} -> {', '.join(association.destinations)}",
         type=AlarmType.ASSOCIATION_PREEMPTED if association.preempted_by else AlarmType.APP_QOS_VIOLATED,
         severity=AlarmSeverity.MAJOR if association.preempted_by else AlarmSeverity.CRITICAL,
         text="; ".join(association.reasons) or "no path",

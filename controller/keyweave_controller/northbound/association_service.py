@@ -13,7 +13,7 @@ from keyweave_controller.control.candidates import PathWish
 from keyweave_controller.control.events import AssociationClosed, AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
 from keyweave_controller.control.shortfalls import lacks
-from keyweave_controller.control.state import ENDED, NetworkState, RequestRecord
+from keyweave_controller.control.state import ENDED, NetworkState, RequestRecord, parties
 from keyweave_controller.control.tenants import account
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import planning_views, reading, views, wishes
@@ -66,6 +66,11 @@ class AssociationService(pb_grpc.AssociationsServicer):
         """Ask for an association over a computed path, and wait for the outcome."""
         if not _PATH_ID.fullmatch(request.path_id):
             raise InvalidField("path_id", "must be the path_id of a computed path: 16 digits 0-9, a-f")
+        if request.association.further_destinations:
+            raise InvalidField(
+                "association.further_destinations",
+                "a computed path is for one destination; open a tree without",
+            )
         event = self._requested("deploy", "association.", request.association, caller)
         answered = self._state.requests.get(event.request_id)
         if answered is not None:  # repeated: the same answer, whatever has become of the path
@@ -165,9 +170,17 @@ class AssociationService(pb_grpc.AssociationsServicer):
             expires_at=expires_at,
             requester=caller.name,
             service=wishes.service(self._state, f"{inside}service", request.service, expires_at=expires_at),
+            further=tuple(
+                reading.sae(f"{inside}further_destinations", text) for text in request.further_destinations
+            ),
         )
         if event.source == event.destination:
             raise InvalidField(f"{inside}destination", "must be another application than the source")
+        named = (event.source, event.destination, *event.further)
+        if len(set(named)) < len(named):
+            raise InvalidField(
+                f"{inside}further_destinations", "must be other applications than the source and each other"
+            )
         return event
 
     def _opened(
@@ -179,9 +192,8 @@ class AssociationService(pb_grpc.AssociationsServicer):
 
     def _joined(self, event: AssociationRequested) -> bool:
         """The pair has an association already: what becomes of the wish is not a question of paths."""
-        pair = (event.source, event.destination)
-        living = (one for one in self._state.associations.values() if one.live)
-        return any((one.source, one.destination) == pair for one in living)
+        named = parties(event.source, event.destination, event.further)
+        return any(one.live and one.parties == named for one in self._state.associations.values())
 
     def _under_way(self, event: AssociationRequested) -> bool:
         """The pair has an association, or this very request waits for its outcome."""
@@ -230,7 +242,7 @@ class AssociationService(pb_grpc.AssociationsServicer):
         raise Stale(*reasons, fresh=answered(self._engine, self._book, self._clock.now(), asked))
 
     def _refusal(self, event: AssociationRequested, answer: Answer | RequestRecord) -> Exception:
-        for sae in (event.source, event.destination):
+        for sae in (event.source, event.destination, *event.further):
             if sae not in self._state.consumers:
                 return NotKnown("application", sae)
         reasons = answer.reasons or ("refused without a reason",)

@@ -60,6 +60,8 @@ def association(record: Association, name: str, names: Names, degraded: Iterable
     markup.text(state, kwn("destination-node-id"), record.destination_node)
     markup.text(state, kwn("source-node"), names.get(record.source_node))
     markup.text(state, kwn("destination-node"), names.get(record.destination_node))
+    markup.texts(state, kwn("further-destination"), record.further)
+    markup.texts(state, kwn("further-node"), names_of(record.destination_nodes[1:], names))
     past = sorted(record.past_paths.values(), key=lambda one: (one.since, one.link_id))
     for tag, paths in (
         ("path", (record.path,) if record.path else ()),
@@ -88,6 +90,11 @@ def _virtual_link(element: etree._Element, path: PathRecord, names: Names) -> No
     markup.text(element, kwn("virtual-link-id"), path.link_id)
     put_way(element, path.nodes, names)
     markup.texts(element, kwn("link-id"), path.links)
+    for (here, there), link_id in zip(path.steps, path.links, strict=False):
+        step = etree.SubElement(element, kwn("step"))
+        markup.text(step, kwn("link-id"), link_id)
+        markup.text(step, kwn("from-node-id"), here)
+        markup.text(step, kwn("to-node-id"), there)
     markup.number(element, kwn("bandwidth-bps"), path.bandwidth_bps)
     markup.number(element, kwn("hop-bps"), path.hop_bps)
     markup.moment(element, kwn("since"), path.since)
@@ -96,9 +103,14 @@ def _virtual_link(element: etree._Element, path: PathRecord, names: Names) -> No
 def put_way(element: etree._Element, nodes: tuple[NodeId, ...], names: Names) -> None:
     """The nodes of a way in order, by id and by name, and the hops between them."""
     markup.texts(element, kwn("node-id"), nodes)
-    markup.texts(element, kwn("node-name"), (names.get(node_id, node_id) for node_id in nodes))
+    markup.texts(element, kwn("node-name"), names_of(nodes, names))
     if nodes:
         markup.number(element, kwn("hops"), len(nodes) - 1)
+
+
+def names_of(nodes: Iterable[NodeId], names: Names) -> Iterable[str]:
+    """What nodes are called; the id of one without a name."""
+    return (names.get(node_id, node_id) for node_id in nodes)
 
 
 def tenant_state(name: str, use: Use) -> etree._Element:

@@ -69,6 +69,9 @@ def association(
         degraded=degraded,
         preempted_by=record.preempted_by or "",
         trouble=record.trouble,
+        further_destinations=record.further,
+        further_node_ids=record.further_nodes,
+        further_nodes=names_along(record.further_nodes, names),
         booked=[pb.BookedPath(link_ids=links) for links in record.booked],
         degraded_bps=record.degraded_bps,
     )
@@ -137,6 +140,7 @@ def path_view(record: PathRecord, names: Names) -> pb.Path:
         bandwidth_bps=record.bandwidth_bps,
         since=timestamp(record.since),
         hop_bps=record.hop_bps,
+        steps=[pb.PathStep(from_node_id=here, to_node_id=there) for here, there in record.steps],
     )
 
 
@@ -180,6 +184,7 @@ def usage(record: UsageRecord) -> pb.UsageRecord:
         delivered_keys=record.keys,
         first_at=timestamp(record.first_at),
         last_at=timestamp(record.last_at),
+        further_destinations=record.further,
     )
 
 
@@ -197,6 +202,7 @@ def bill(value: Bill, tariff: Tariff) -> pb.Bill:
                 delivered_bits=line.bits,
                 delivered_keys=line.keys,
                 amount=f"{line.amount:f}",
+                further_destinations=line.further,
             )
             for line in value.lines
         ],

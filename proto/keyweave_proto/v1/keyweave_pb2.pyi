@@ -478,7 +478,7 @@ class Qos(_message.Message):
     def __init__(self, min_bandwidth_bps: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., jitter_ms: _Optional[int] = ..., ttl_s: _Optional[int] = ..., shared_path: _Optional[bool] = ..., shared_keys: _Optional[bool] = ...) -> None: ...
 
 class Path(_message.Message):
-    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since", "hop_bps")
+    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since", "hop_bps", "steps")
     VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -487,6 +487,7 @@ class Path(_message.Message):
     BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     HOP_BPS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     virtual_link_id: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     node_names: _containers.RepeatedScalarFieldContainer[str]
@@ -495,10 +496,19 @@ class Path(_message.Message):
     bandwidth_bps: int
     since: _timestamp_pb2.Timestamp
     hop_bps: int
-    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ...) -> None: ...
+    steps: _containers.RepeatedCompositeFieldContainer[PathStep]
+    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[PathStep, _Mapping]]] = ...) -> None: ...
+
+class PathStep(_message.Message):
+    __slots__ = ("from_node_id", "to_node_id")
+    FROM_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    from_node_id: str
+    to_node_id: str
+    def __init__(self, from_node_id: _Optional[str] = ..., to_node_id: _Optional[str] = ...) -> None: ...
 
 class Association(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble", "booked", "degraded_bps")
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble", "booked", "degraded_bps", "further_destinations", "further_node_ids", "further_nodes")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -530,6 +540,9 @@ class Association(_message.Message):
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
     BOOKED_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_BPS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_NODE_IDS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_NODES_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -561,7 +574,10 @@ class Association(_message.Message):
     trouble: str
     booked: _containers.RepeatedCompositeFieldContainer[BookedPath]
     degraded_bps: int
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ..., booked: _Optional[_Iterable[_Union[BookedPath, _Mapping]]] = ..., degraded_bps: _Optional[int] = ...) -> None: ...
+    further_destinations: _containers.RepeatedScalarFieldContainer[str]
+    further_node_ids: _containers.RepeatedScalarFieldContainer[str]
+    further_nodes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ..., booked: _Optional[_Iterable[_Union[BookedPath, _Mapping]]] = ..., degraded_bps: _Optional[int] = ..., further_destinations: _Optional[_Iterable[str]] = ..., further_node_ids: _Optional[_Iterable[str]] = ..., further_nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BookedPath(_message.Message):
     __slots__ = ("link_ids",)
@@ -570,7 +586,7 @@ class BookedPath(_message.Message):
     def __init__(self, link_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class OpenAssociationRequest(_message.Message):
-    __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at", "service")
+    __slots__ = ("request_id", "source", "destination", "qos", "priority", "expires_at", "service", "further_destinations")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -578,6 +594,7 @@ class OpenAssociationRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     SERVICE_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     source: str
     destination: str
@@ -585,7 +602,8 @@ class OpenAssociationRequest(_message.Message):
     priority: int
     expires_at: _timestamp_pb2.Timestamp
     service: Service
-    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ...) -> None: ...
+    further_destinations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., further_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class OpenAssociationResponse(_message.Message):
     __slots__ = ("association",)
@@ -752,7 +770,7 @@ class AlarmUpdate(_message.Message):
     def __init__(self, snapshot: _Optional[bool] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "node_ids", "node_names", "hops", "delivered_bits", "delivered_keys", "first_at", "last_at")
+    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "node_ids", "node_names", "hops", "delivered_bits", "delivered_keys", "first_at", "last_at", "further_destinations")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -764,6 +782,7 @@ class UsageRecord(_message.Message):
     DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
     FIRST_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_AT_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -775,7 +794,8 @@ class UsageRecord(_message.Message):
     delivered_keys: int
     first_at: _timestamp_pb2.Timestamp
     last_at: _timestamp_pb2.Timestamp
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    further_destinations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., further_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListUsageRequest(_message.Message):
     __slots__ = ("app_id",)
@@ -796,7 +816,7 @@ class GetBillRequest(_message.Message):
     def __init__(self, app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BillLine(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "node_names", "hops", "delivered_bits", "delivered_keys", "amount")
+    __slots__ = ("app_id", "source", "destination", "node_names", "hops", "delivered_bits", "delivered_keys", "amount", "further_destinations")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -805,6 +825,7 @@ class BillLine(_message.Message):
     DELIVERED_BITS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -813,7 +834,8 @@ class BillLine(_message.Message):
     delivered_bits: int
     delivered_keys: int
     amount: str
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ...) -> None: ...
+    further_destinations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ..., further_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Tariff(_message.Message):
     __slots__ = ("per_mbit", "per_key", "per_further_hop", "currency", "decimals")

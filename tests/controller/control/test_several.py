@@ -281,6 +281,31 @@ def test_best_effort_is_promised_nothing_and_flows_over_a_tree(show: Rehearsal) 
     assert one.share_bps
 
 
+def test_a_tree_gives_way_to_who_is_more_important_and_returns() -> None:
+    show = network({"CD": 10_000})
+    assert not several(show, rate_bps=5_000).reasons
+    tree = live_one(show)
+    urgent = ask(show, "C", "D", rate_bps=8_000, priority=5)
+    assert not urgent.reasons
+    assert tree.state is AssociationState.SUSPENDED
+    assert held(show) == {"CD"}
+    ((_, clients, reasons),) = show.nodes[simulated_id("A")].refused
+    assert clients == ("sae:B", "sae:C", "sae:D")
+    assert reasons == ("preempted by sae:C and sae:D, priority 5",)
+    assert urgent.app_id is not None
+    show.feed(AssociationClosed(at=show.now, request_id="x", app_id=urgent.app_id))
+    show.settle()
+    show.advance(60.0)
+    assert tree.state is AssociationState.ACTIVE
+    check_nodes(show)
+
+
+def test_a_tree_asks_nobody_to_make_room(show: Rehearsal) -> None:
+    show = network({"CD": 10_000})
+    assert not ask(show, "C", "D", rate_bps=8_000).reasons
+    assert "D is out of reach" in several(show, rate_bps=5_000, priority=5).reasons[0]
+
+
 def test_branches_keep_their_bounds_even_where_the_cheapest_tree_does_not() -> None:
     spans = [Span(a="A", b="B"), Span(a="B", b="C"), Span(a="A", b="C")]
     for bounds, steps in ((Constraints(), {"AB", "BC"}), (Constraints(max_hops=1), {"AB", "AC"})):
