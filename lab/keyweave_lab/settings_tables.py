@@ -28,6 +28,9 @@ TARIFF = {
     "decimals": 4,
 }
 
+ADDITIONAL_SLAVES = 4
+"""Slaves that a request may name beside the one of its path."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
@@ -124,6 +127,7 @@ def agent_table(
             "listen_host": HOST,
             "listen_port": here.service_port,
             "access_log": plan.tuning.access_log,
+            "max_additional_slaves": ADDITIONAL_SLAVES,
             "tls": tls_table,
         },
         "consumers": [
