@@ -140,8 +140,13 @@ class Storm:
             self.rest()
 
     def handle(self, event: Event) -> list[Action]:
-        """One event, and what follows of it: outcomes after a while, timers when they are due."""
+        """One event, and what follows of it."""
         actions = self.network.handle(event)
+        self.follow(actions)
+        return actions
+
+    def follow(self, actions: Sequence[Action]) -> None:
+        """Outcomes come after a while, timers fire when they are due."""
         for action in actions:
             match action:
                 case Configure(step_id=step_id):
@@ -154,7 +159,6 @@ class Storm:
                     self.timers.pop(timer_id, None)
                 case _:
                     pass
-        return actions
 
     def later(self, at: float, event: Event) -> None:
         """Something that will happen."""
@@ -218,25 +222,10 @@ def storm(seed: int, *, sites: int = SITES, associations: int = ASSOCIATIONS) ->
             run.carried_out_s += took
         _check_order(network, actions, run)
         _check_promises(network, actions, run)
-        _follow(stage, actions)
+        stage.follow(actions)
     _check_end(network, live, run)
     run.moved = sum(1 for one in live if one.app_id in hurt and one.path is not before[one.app_id])
     return run
-
-
-def _follow(stage: Storm, actions: Sequence[Action]) -> None:
-    for action in actions:
-        match action:
-            case Configure(step_id=step_id):
-                at = stage.now + ANSWERED_AFTER_S
-                stage.later(at, StepSucceeded(at=at, step_id=step_id))
-            case SetTimer(timer_id=timer_id, due_at=due_at):
-                stage.timers[timer_id] = due_at
-                stage.later(due_at, TimerFired(at=due_at, timer_id=timer_id))
-            case CancelTimer(timer_id=timer_id):
-                stage.timers.pop(timer_id, None)
-            case _:
-                pass
 
 
 def _check_order(network: Network, actions: Sequence[Action], run: Run) -> None:

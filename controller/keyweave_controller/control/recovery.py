@@ -21,21 +21,19 @@ reports cease for a moment: by priority over all of them, and never onto a link 
 from keyweave_controller.control import (
     admission,
     changes,
+    condition,
     damping,
     placement,
     reach,
     reverting,
     routing,
-    shape,
-    topology,
 )
 from keyweave_controller.control.crossings import in_order
 from keyweave_controller.control.routing import Route
-from keyweave_controller.control.service import Constraints, Protection, ServiceClass
-from keyweave_controller.control.state import Association, AssociationState, LinkRecord, PathRecord
+from keyweave_controller.control.service import Protection, ServiceClass
+from keyweave_controller.control.state import Association, AssociationState, LinkRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import LinkId, NodeId
-from keyweave_core.model.link import LinkStatus
 
 STORM_FAILURES = 4
 STORM_WINDOW_S = 0.1
@@ -47,7 +45,6 @@ EXPLAINED_MOST = 8
 """While more are stranded, none is told at length why it found no way: that is slow work."""
 
 _SETTLED = frozenset({AssociationState.ACTIVE, AssociationState.SUSPENDED})
-_PLAIN = Constraints()
 
 
 def strand(turn: Turn, association: Association) -> None:
@@ -81,7 +78,7 @@ def link_failed(turn: Turn, link: LinkRecord) -> None:
 def store_changed(turn: Turn, link_id: LinkId) -> None:
     """The stored key of a link crossed a level: whoever wants some kept is looked at, here or elsewhere."""
     for association in in_order(turn.state.associations, turn.crossings.over(link_id)):
-        if association.service.constraints != _PLAIN:
+        if association.service.constraints != condition.PLAIN:
             strand(turn, association)
     turn.capacity_grew = True
 
@@ -95,7 +92,7 @@ def node_changed(turn: Turn, node_id: NodeId) -> None:
 def restarted(turn: Turn) -> None:
     """The settings may say something else of sites and links: whoever has constraints is looked at."""
     for association in turn.state.associations.values():
-        if association.live and association.paths and association.service.constraints != _PLAIN:
+        if association.live and association.paths and association.service.constraints != condition.PLAIN:
             strand(turn, association)
 
 
@@ -176,8 +173,8 @@ def _in_storm(turn: Turn) -> bool:
 def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
     """Look at one; `brief`: say no more than that it has no way."""
     state, app_id = turn.state, association.app_id
-    broken = _broken(turn, association)
-    wants = () if broken else _wants(turn, association)
+    broken = condition.broken(turn, association)
+    wants = () if broken else condition.wants(turn, association)
     if not broken and not wants:
         state.stranded.discard(app_id)
         turn.cancel_timer(f"retry:{app_id}")
@@ -199,7 +196,7 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
         elif broken and not brief:
             _tell(turn, association, placement.why_not_again(turn, association))
         elif wants or not association.reasons:
-            _tell(turn, association, wants or _in_brief(turn, association))
+            _tell(turn, association, wants or condition.in_brief(turn, association))
     if not broken and association.state is AssociationState.SUSPENDED:
         reasons = association.reasons
         changes.active(turn, association)
@@ -210,70 +207,11 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
 
 def _suspend_when_dry(turn: Turn, association: Association) -> None:
     """Keys flow over a broken path as long as its pools last."""
-    if association.state is AssociationState.ACTIVE and _dry(turn, association):
+    if association.state is AssociationState.ACTIVE and condition.dry(turn, association):
         association.state = AssociationState.SUSPENDED
         association.changed_at = turn.at
         association.outage_since = turn.at
         turn.touch_app(association.app_id)
-
-
-def _broken(turn: Turn, association: Association) -> bool:
-    """No keys can be relayed, or not for long."""
-    if association.source_node == association.destination_node:
-        return False
-    paths = _needed(association)
-    return not paths or any(topology.broken_links(turn.state, path) for path in paths)
-
-
-def _needed(association: Association) -> tuple[PathRecord, ...]:
-    """The paths that must all be whole for keys to flow."""
-    if association.service.protection is Protection.ONE_PLUS_ONE:
-        return association.paths
-    return (association.path,) if association.path else ()
-
-
-def _wants(turn: Turn, association: Association) -> tuple[str, ...]:
-    """What is wrong with the paths that it has, besides that they are broken."""
-    found = [reason for path in association.paths for reason in _unfit(turn, association, path)]
-    if association.degraded_bps is not None:
-        found.extend(_short(turn, association))
-    if association.service.protection is Protection.ONE_TO_ONE and association.path is not None:
-        standby = association.others[0] if association.others else None
-        if standby is None or topology.broken_links(turn.state, standby):
-            found.append("no path stands by")
-    return tuple(dict.fromkeys(found))
-
-
-def _unfit(turn: Turn, association: Association, path: PathRecord) -> list[str]:
-    """Constraints that a path does not keep any more."""
-    state, bounds = turn.state, association.service.constraints
-    found: list[str] = []
-    for link_id, (near, _) in zip(path.links, shape.steps_of(path), strict=True):
-        link = state.links.get(link_id)
-        if link is None:
-            continue
-        name = state.link_name(link_id, near)
-        if bounds != _PLAIN:
-            found.extend(f"link {name} {reason}" for reason in routing.link_refusals(state, link, bounds))
-        if not all(end.enable for end in link.ends.values()):
-            found.append(f"link {name} is switched off")
-    for node_id in shape.relays(path):
-        name = state.node_name(node_id)
-        found.extend(f"node {name} {reason}" for reason in topology.relay_obstacles(state.nodes.get(node_id)))
-        if bounds != _PLAIN and node_id not in association.destination_nodes:
-            found.extend(f"node {name} {reason}" for reason in routing.node_refusals(state, node_id, bounds))
-    return found
-
-
-def _short(turn: Turn, association: Association) -> list[str]:
-    state = turn.state
-    return [
-        f"link {state.link_name(link_id)} keeps {held} of {path.hop_bps} bit/s for it"
-        for path in association.paths
-        for link_id in path.links
-        if link_id in state.links
-        and (held := state.links[link_id].reserved_bps.get(path.link_id, 0)) < path.hop_bps
-    ] or ["it waits whether its links keep what they make"]
 
 
 def _same(association: Association, routes: tuple[Route, ...]) -> bool:
@@ -298,7 +236,7 @@ def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
     """The links of which one must open before another search makes sense; none: that is not known."""
     service = association.service
     if (
-        service.constraints != _PLAIN
+        service.constraints != condition.PLAIN
         or service.protection is not Protection.RESTORATION
         or service.service_class is ServiceClass.SCHEDULED
         or association.branches
@@ -315,25 +253,7 @@ def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
     return tuple(mesh.link_ids[link] for link in links or ())
 
 
-def _in_brief(turn: Turn, association: Association) -> tuple[str, ...]:
-    """Why it is not served, without looking how it could be."""
-    state, paths = turn.state, _needed(association)
-    broken = [
-        f"link {state.link_name(link_id)} makes no key"
-        for path in paths
-        for link_id in topology.broken_links(state, path)
-    ]
-    return (*broken, "no other way has room") if broken else ("no way has room",)
-
-
 def _tell(turn: Turn, association: Association, reasons: tuple[str, ...]) -> None:
     if reasons != association.reasons:
         association.reasons = reasons
         turn.touch_app(association.app_id)
-
-
-def _dry(turn: Turn, association: Association) -> bool:
-    """A broken link has no key left, or there is no path at all."""
-    paths = _needed(association)
-    links = [turn.state.links.get(one) for path in paths for one in topology.broken_links(turn.state, path)]
-    return not paths or any(link is None or link.status is LinkStatus.OFF for link in links)

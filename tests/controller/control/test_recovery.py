@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from benchmarks import cut_storm
 
-from keyweave_controller.control import recovery, what_if
+from keyweave_controller.control import recovery, topology, what_if
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import (
     AssociationClosed,
@@ -208,7 +208,7 @@ def test_many_failures_at_once_are_looked_at_together_and_by_priority() -> None:
     show.settle()
     show.advance(0.3)
     # Those hurt by the first failures moved at once, onto what fails a moment later; the rest waited.
-    whole = [one for one in ones if not recovery.topology.broken_links(show.network.state, one.path)]
+    whole = [one for one in ones if not topology.broken_links(show.network.state, one.path)]
     assert len(whole) == 2
     assert not show.network.state.timers.keys() - {"shares"}
     assert show.network.state.storm_since is None
