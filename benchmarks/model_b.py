@@ -20,7 +20,7 @@ KEYS = tuple(range(1, 17))
 TOLD_S = 0.05
 """How often the levels of the stores are told, seconds."""
 
-WARM_UP_S, MEASURED_S = 60.0, 240.0
+WARM_UP_S, MEASURED_S = 30.0, 150.0
 
 
 def run(

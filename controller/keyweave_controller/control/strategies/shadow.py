@@ -34,7 +34,19 @@ def _least_half_steady(mesh: Mesh, link: int) -> float:
     return float(1 + round(SCALE * (price if shadow.steady < 0.0 else (price + shadow.steady) / 2)))
 
 
-SHADOW_PRICE = Cheapest(name="shadow-price", price=_now, floor=1.0, cap=1.15 * WORTH, least=_least, learnt=True)
+SHADOW_PRICE = Cheapest(
+    name="shadow-price",
+    price=_now,
+    floor=1.0,
+    cap=1.15 * WORTH,
+    least=_least,
+    learnt=True,
+)
 STEADY_PRICE = Cheapest(
-    name="steady-price", price=_half_steady, floor=1.0, cap=1.3 * WORTH, least=_least_half_steady, learnt=True
+    name="steady-price",
+    price=_half_steady,
+    floor=1.0,
+    cap=1.3 * WORTH,
+    least=_least_half_steady,
+    learnt=True,
 )
