@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keyweave_lab import cli_ask, cli_conform, cli_open, cli_plan
+from keyweave_lab import cli_ask, cli_conform, cli_open, cli_optical, cli_plan
 from keyweave_lab.cli_frame import DEFAULT_LAB, FAILED, Form, LabDir, Output, group, told
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app.add_typer(cli_conform.conform_app, name="conform")
 cli_ask.add_verbs(app)
 cli_open.add_verbs(app)
 cli_plan.add_verbs(app)
+cli_optical.add_verbs(app)
 
 Topology = Annotated[
     str, typer.Argument(metavar="TOPOLOGY", help="A topology file, or the name of a shipped one.")
@@ -55,16 +56,21 @@ def deploy(
     lab: LabDir = DEFAULT_LAB,
     gnmi: Annotated[bool, typer.Option("--gnmi", help="Agents serve gNMI beside NETCONF.")] = False,
     southbound: Southbound = "netconf-ssh",
+    plant: Annotated[
+        str, typer.Option("--plant", metavar="FILE", help="A plant file, or the name of a shipped one.")
+    ] = "",
 ) -> None:
     """Start every program of a topology in a directory, and leave them running."""
     from keyweave_core.runtime.clock import SystemClock
     from keyweave_lab import deploy as deployment
+    from keyweave_lab.optical_lab import plant_named
     from keyweave_lab.settings_tables import Tuning, protocol_named
     from keyweave_lab.topology_file import read_topology, topology_path
 
     with told():
         network = read_topology(topology_path(topology))
-        tuning = Tuning(gnmi=gnmi, southbound=protocol_named(southbound))
+        fibres = plant_named(plant) if plant else None
+        tuning = Tuning(gnmi=gnmi, southbound=protocol_named(southbound), fibres=fibres)
         inventory = _run(
             deployment.deploy(network, lab, SystemClock(), keep=True, tuning=tuning, told=typer.echo)
         )

@@ -28,6 +28,7 @@ from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import read_inventory
 from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
+from keyweave_proto.v1 import optical_pb2_grpc
 
 _GONE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
@@ -61,6 +62,7 @@ class Controller:
         self.alarms = pb_grpc.AlarmsStub(self._channel)
         self.accounting = pb_grpc.AccountingStub(self._channel)
         self.planning = pb_grpc.PlanningStub(self._channel)
+        self.optical = optical_pb2_grpc.OpticalStub(self._channel)
 
     def __enter__(self) -> "Controller":
         return self

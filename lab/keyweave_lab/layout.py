@@ -2,6 +2,7 @@
 
     lab.json            the inventory          tariff.toml      prices
     plant.toml          the fibres             pki/             certificates and SSH keys
+    optical.toml        the fibre plant that the controller reckons with, when there is one
     agents/<name>/      agent.toml, state/     controller/      controller.toml, state/
     log/<program>.log   what programs say      ready/           appears when a program serves
 
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keyweave_controller.plant_file import plant_text
 from keyweave_controller.settings import Protocol
 from keyweave_core.errors import InvalidInput
 from keyweave_core.runtime.clock import Clock
@@ -29,6 +31,7 @@ from keyweave_lab.inventory import (
     ProgramKind,
     write_inventory,
 )
+from keyweave_lab.optical_lab import check_fits
 from keyweave_lab.pki import LabPki, SshKey, file_name, make_private_directory, write_private_file
 from keyweave_lab.ports import free_ports
 from keyweave_lab.settings_tables import (
@@ -62,7 +65,8 @@ def lay_out(
     """Write everything that the programs of a laboratory need into `directory`, and its inventory.
 
     A former (stopped) laboratory there is replaced. Raises InvalidInput, and changes nothing: a directory
-    that holds something else; a node with the name of another program; Exhausted: no free ports.
+    that holds something else; a node with the name of another program; a fibre plant of another network;
+    Exhausted: no free ports.
     """
     directory = directory.absolute()
     _check_place(directory)
@@ -70,6 +74,8 @@ def lay_out(
         if node.name in _TAKEN_NAMES:
             raise InvalidInput(f"node {node.name}: another program of a laboratory has this name")
     tuning = tuning or Tuning()
+    if tuning.fibres is not None:
+        check_fits(tuning.fibres, topology)
     doors_each = 5  # at most: NETCONF over SSH and over TLS, keys, service, gNMI
     ports = iter(free_ports(doors_each * len(topology.nodes) + len(topology.links) + 3, host=HOST))
     _clear(directory)
@@ -193,7 +199,10 @@ def _authorized(folder: Path, users: Mapping[str, SshKey]) -> dict[str, Path]:
 def _controller(directory: Path, plan: Plan, doors: Doors, pki: LabPki, ssh_key: SshKey) -> Program:
     tariff = directory / "tariff.toml"
     write_private_file(tariff, to_toml(TARIFF).encode())
-    table = controller_table(plan, doors, pki.controller(), ssh_key.private_key, tariff)
+    fibres = None if plan.tuning.fibres is None else directory / "optical.toml"
+    if fibres is not None and plan.tuning.fibres is not None:
+        write_private_file(fibres, plant_text(plan.tuning.fibres).encode())
+    table = controller_table(plan, doors, pki.controller(), ssh_key.private_key, tariff, fibres)
     path = directory / "controller" / "controller.toml"
     return _program(directory, "controller", "controller", path, table)
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.settings import Protocol
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import HOST, LabLink, LabNode
+from keyweave_lab.optical_lab import module_light
 from keyweave_lab.pki import node_host_name
 from keyweave_lab.topology import Topology, TopologyNode
 
@@ -39,7 +41,8 @@ class Tuning:
     `buffer_keys` an association keeps ready; `statistics_period_s` of usage; `poll_interval_s` and
     `audit_interval_s` of the controller; `wait_to_restore_s` before a repaired link is trusted;
     `hold_off_s` before a dark fibre counts as down. `gnmi`: agents serve gNMI beside NETCONF.
-    `southbound`: how the controller reaches the agents, or they it.
+    `southbound`: how the controller reaches the agents, or they it. `fibres`: the fibre plant that the
+    controller reckons with, and which wavelengths modules can be told.
     """
 
     buffer_keys: int = 64
@@ -52,6 +55,7 @@ class Tuning:
     log_level: str = "info"
     gnmi: bool = False
     southbound: Protocol = Protocol.NETCONF_SSH
+    fibres: Plant | None = None
 
     @property
     def serves_gnmi(self) -> bool:
@@ -194,6 +198,7 @@ def _modules(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
                 "secret_rate_bps": link.secret_rate_bps,
                 "connect": f"{HOST}:{plan.links[link.name].port}",
                 "hold_off_s": plan.tuning.hold_off_s,
+                **module_light(plan.tuning.fibres, node.name, number),
             }
         )
     return modules
@@ -212,9 +217,9 @@ class Doors:
 
 
 def controller_table(
-    plan: Plan, doors: Doors, tls: TlsSettings, ssh_key: Path, tariff: Path
+    plan: Plan, doors: Doors, tls: TlsSettings, ssh_key: Path, tariff: Path, fibres: Path | None = None
 ) -> dict[str, Any]:
-    """The controller, with every agent in its inventory."""
+    """The controller, with every agent in its inventory; `fibres`: the file with its fibre plant."""
     return {
         "controller": {"state_dir": "state"},
         "grpc": {
@@ -242,6 +247,7 @@ def controller_table(
         },
         "policy": {"wait_to_restore_s": plan.tuning.wait_to_restore_s},
         "accounting": {"tariff": tariff},
+        **({} if fibres is None else {"optical": {"plant": fibres}}),
         "log": {"level": plan.tuning.log_level, "form": "json"},
         "agents": [_inventory_entry(plan, node) for node in plan.nodes.values()],
         "links": [

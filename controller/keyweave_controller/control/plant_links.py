@@ -15,7 +15,7 @@ from keyweave_controller.control.optical.plant import Plant, channel_of
 from keyweave_controller.control.optical.review import SkrDemand
 from keyweave_controller.control.state import LinkRecord, NetworkState
 from keyweave_core.model.ids import LinkId, NodeId
-from keyweave_core.model.link import LinkTuning
+from keyweave_core.model.link import LinkTuning, PhysicalSpec
 
 
 def links_by_name(state: NetworkState) -> Mapping[str, LinkId]:
@@ -72,21 +72,25 @@ def loss_db(plant: Plant, channel: QuantumChannel) -> float:
     return round(route.loss_db, 3)
 
 
-def wanted_tuning(state: NetworkState, link_id: LinkId, held: int | None) -> LinkTuning | None:
-    """What an end that holds channel `held` has to be told; None when nothing, or when it tells no channel.
+def wanted_tuning(state: NetworkState, link_id: LinkId, held: PhysicalSpec) -> LinkTuning | None:
+    """What an end that holds `held` has to be told; None when nothing, or when it tells no channel.
 
-    A link that is being retuned is told by that alone.
+    The loss stays what the end has, where it has one: its other end would not know of another. A link that is
+    being retuned is told by that alone.
     """
     link = state.links.get(link_id)
-    if state.plant is None or link is None or held is None:
+    if state.plant is None or link is None or held.wavelength is None:
         return None
     if state.retuning is not None and link_id in state.retuning.links:
         return None
     channel = channel_for(state, link)
-    if channel is None or channel.channel == held:
+    if channel is None or channel.channel == held.wavelength:
         return None
+    told_db = held.channel_att_db
     return LinkTuning(
-        link_id=link_id, wavelength=channel.channel, channel_att_db=loss_db(state.plant, channel)
+        link_id=link_id,
+        wavelength=channel.channel,
+        channel_att_db=loss_db(state.plant, channel) if told_db is None else told_db,
     )
 
 

@@ -75,7 +75,7 @@ def _tune(turn: Turn, node: Node) -> None:
             continue
         if node.node_id not in state.links[link.link_id].ends:
             continue
-        tuning = plant_links.wanted_tuning(state, link.link_id, link.physical.wavelength)
+        tuning = plant_links.wanted_tuning(state, link.link_id, link.physical)
         if tuning is not None and state.not_moved_before.get(link.link_id, 0.0) <= turn.at:
             turn.configure(node.node_id, Phase.RECONCILE, NodeEdit(tune_links=(tuning,)))
 

@@ -146,6 +146,11 @@ def _go_on(turn: Turn, work: Retuning) -> bool:
         work.step_id = turn.configure(end.node_id, Phase.RETUNE, edit)
         return False
     turn.state.retuning = None
+    for one in work.order:
+        # Both ends at once: read at different times they would seem to disagree about their fibre.
+        ends = turn.state.links[one.wanted.link_id].ends if one.wanted.link_id in turn.state.links else {}
+        if one.node_id in ends:
+            ends[one.node_id].loss_db = one.wanted.channel_att_db
     for link_id in sorted(work.links):
         link = turn.state.links.get(link_id)
         if link is not None:

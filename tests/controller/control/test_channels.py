@@ -248,6 +248,22 @@ def test_demand_that_grows_has_a_channel_move_when_it_is_looked_at_again(show: R
     assert before["A-B"].skr_bps == 0
 
 
+def test_a_move_to_other_fibres_is_no_disagreement_about_the_loss(show: Rehearsal) -> None:
+    """Over the longer way the light loses 6 dB more; one end is read long before the other."""
+    plant = plant_of()
+    configure(show, plant)
+    dark = replace(plant, fibres=tuple(replace(one, in_service=one.name != "BC") for one in plant.fibres))
+    assert not configure(show, dark).reasons
+    assert show.network.state.plant is not None
+    (moved,) = (one for one in show.network.state.plant.channels if one.link == "C-A")
+    assert moved.fibres == ("DA", "CD")
+    show.connect(NODE_A)
+    link = show.network.links[AC]
+    assert not link.faults
+    assert {end.loss_db for end in link.ends.values()} == {9.0}
+    assert facts.of_link(show.network.state, link).risk_groups == {"duct-DA", "duct-CD"}
+
+
 def test_ends_that_are_on_another_channel_than_the_plant_says_are_told_when_read(show: Rehearsal) -> None:
     configure(show, plant_of(channel=33))
     assert wavelengths(show, AB) == [34, 34]
