@@ -69,10 +69,10 @@ def json_line(message: Message) -> str:
 
 
 def print_table(table: RenderableType) -> None:
-    """Write a table on standard output, within 100 columns."""
-    console = Console(highlight=False)
+    """Write a table on standard output, within 100 columns; names are shown as they are, `urn:bank:x` too."""
+    console = Console(highlight=False, emoji=False, markup=False)
     if not console.is_terminal or console.width > WIDTH:
-        console = Console(width=WIDTH, highlight=False)
+        console = Console(width=WIDTH, highlight=False, emoji=False, markup=False)
     console.print(table)
 
 

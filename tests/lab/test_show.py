@@ -176,3 +176,12 @@ def test_a_tree_shows_every_branch_and_all_who_get_its_keys():
     assert "branch-3 at Norte" in told
     assert "A > Hub > C" in told
     assert "A > Hub > B" in rendered(show.associations(pb.ListAssociationsResponse(associations=[item])))
+
+
+def test_names_are_shown_as_they_are(capsys):
+    item = an_association()
+    item.requested_by = "[red]operator"
+    show.print_table(show.association(item))
+    told = capsys.readouterr().out
+    assert "urn:bank:branch-1 at Quijote" in told
+    assert "[red]operator" in told

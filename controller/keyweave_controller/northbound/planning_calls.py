@@ -13,7 +13,7 @@ from keyweave_controller.control.actions import Answer
 from keyweave_controller.control.candidates import PathWish, compute_paths
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.placement import Placement, Wanted
-from keyweave_controller.control.state import NetworkState
+from keyweave_controller.control.state import NetworkState, parties
 from keyweave_controller.control.why import why
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import answer_tree, asked, markup, naming, service_tree
@@ -154,9 +154,8 @@ class PlanningCalls:
 
     def _joined(self, event: AssociationRequested) -> bool:
         """The pair has an association already: what becomes of the wish is not a question of paths."""
-        pair = (event.source, event.destination)
-        living = (one for one in self._state.associations.values() if one.live)
-        return any((one.source, one.destination) == pair for one in living)
+        pair = parties(event.source, event.destination)
+        return any(one.live and one.parties == pair for one in self._state.associations.values())
 
     def _unfit(self, event: AssociationRequested) -> tuple[str, ...]:
         """Why the named paths cannot be had now."""

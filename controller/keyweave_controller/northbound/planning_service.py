@@ -192,8 +192,9 @@ def _meant(state: NetworkState, request: pb.ExplainRequest) -> AppId:
     if request.source or request.destination:
         if request.association:
             raise InvalidField("association", "name an association, or its source and destination, not both")
-        pair = (request.source, request.destination)
-        found = [one for one in state.associations.values() if (one.source, one.destination) == pair]
+        of_source = [one for one in state.associations.values() if one.source == request.source]
+        found = [one for one in of_source if one.destinations == (request.destination,)]
+        found = found or [one for one in of_source if request.destination in one.destinations]
         text = f"{request.source} to {request.destination}"
     else:
         text = request.association.strip()

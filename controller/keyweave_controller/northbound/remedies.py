@@ -34,7 +34,7 @@ def _of(state: NetworkState, mesh: Mesh, one: ConfiguredAssociation, at: float) 
     if near is None or far is None or near == far:
         return ()
     living = [each for each in state.associations.values() if each.live]
-    beside = next((each for each in living if (each.source, each.destination) == one.pair), None)
+    beside = next((each for each in living if each.parties == one.pair), None)
     asked = Wanted(
         source=near,
         destination=far,

@@ -136,6 +136,46 @@ def test_one_leaf_that_does_not_answer_holds_back_the_keys_of_all() -> None:
     agree(network, 16)
 
 
+def test_a_leaf_on_the_way_keeps_what_comes_before_its_application_is_there() -> None:
+    network = Network([(1, 2), (2, 3), (2, 4), (4, 5)])
+    network.start()
+    told = plans(network)
+    for number, plan in told.items():
+        first = replace(plan, associations=()) if number == 4 else plan
+        network.planes[number].configure(first)
+    network.settle()
+    assert ready(network) == 0, "5 has the keys, and 4 has not"
+    network.planes[4].configure(told[4])
+    network.wait(3)
+    agree(network, 16)
+
+
+def test_a_leaf_on_the_way_hears_of_another_tree_after_its_master() -> None:
+    network = grown()
+    network.settle()
+    there = plans(network, (TREE, SECOND))
+    after = plans(network, (SECOND,))
+    for number in network.planes:  # both trees stand; the ends still name the first
+        ends = plans(network)[number].associations
+        network.planes[number].configure(KeyPlan(routes=there[number].routes, associations=ends))
+    for number in (1, 3, 5):
+        network.planes[number].configure(
+            KeyPlan(routes=there[number].routes, associations=after[number].associations)
+        )
+    agree(network, 16)  # relayed over the first
+    network.settle()
+    for _ in range(3):
+        network.settle()
+        if ready(network):
+            agree(network, ready(network))
+    network.planes[4].configure(KeyPlan(routes=there[4].routes, associations=after[4].associations))
+    network.wait(6)
+    for number, plan in after.items():
+        network.planes[number].configure(plan)
+    network.wait(3)
+    agree(network, 16)
+
+
 def test_what_one_branch_lost_is_sent_again_there_alone() -> None:
     network = grown()
     while not network.wires[network.link(2, 4), 2]:

@@ -69,6 +69,16 @@ async def test_what_cannot_be_says_why(bench, operator, asked, code, text) -> No
     assert text in await refused(operator.associations.Open(asked), code)
 
 
+async def test_why_of_a_pair_means_its_own_association_and_else_the_tree(bench, operator) -> None:
+    tree = (await operator.associations.Open(wish("sae-costa"))).association
+    for destination in ("sae-aldea", "sae-costa"):
+        asked = pb.ExplainRequest(source="sae-burgo", destination=destination)
+        assert (await operator.planning.Explain(asked)).association.app_id == tree.app_id
+    pair = (await operator.associations.Open(wish())).association
+    asked = pb.ExplainRequest(source="sae-burgo", destination="sae-aldea")
+    assert (await operator.planning.Explain(asked)).association.app_id == pair.app_id
+
+
 async def test_a_computed_path_is_for_one_destination(bench, operator) -> None:
     request = pb.DeployPathRequest(path_id="0" * 16, association=wish("sae-costa"))
     text = await refused(operator.associations.DeployPath(request), grpc.StatusCode.INVALID_ARGUMENT)
