@@ -5,7 +5,7 @@ from dataclasses import replace
 from lxml import etree
 from tests.yang.samples import ALPHA, ASSOCIATION, FIBRE, PATH, PHYSICAL, STREAM, VIRTUAL, wire
 
-from keyweave_core.model.link import LinkStatus
+from keyweave_core.model.link import LinkStatus, LinkTuning
 from keyweave_yang.edits import OPERATION, edit_config, figures_filter, node_filter, usage_filter
 from keyweave_yang.namespaces import QKD_NODE, etsi
 from keyweave_yang.schema import load_schema
@@ -77,3 +77,16 @@ def test_filters_name_nodes_of_the_schema() -> None:
                 assert above is not None
                 views[child] = above.child(str(child.tag))
                 assert views[child] is not None, child.tag
+
+
+def test_a_link_is_tuned_without_touching_the_rest_of_it() -> None:
+    tuning = LinkTuning(link_id=FIBRE, wavelength=36, channel_att_db=7.2504)
+    edit = edit_config(remove_links=(PATH,), tune_links=(tuning,))
+    gone, tuned = edit.findall(f".//{etsi('qkd_link')}")
+    assert gone.get(OPERATION) == "remove"
+    assert tuned.get(OPERATION) is None
+    assert [(child.tag, child.text) for child in tuned] == [
+        (etsi("qkdl_id"), FIBRE),
+        (etsi("phys_channel_att"), "7.25"),
+        (etsi("phys_wavelength"), "36"),
+    ]

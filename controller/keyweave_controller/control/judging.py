@@ -51,7 +51,8 @@ def judge_link(turn: Turn, link: LinkRecord) -> None:
         link.down_since, link.down_reason = None, ""
         link.restored_at = turn.at if link.proven and not rested else None
         recovery.link_changed(turn, link.link_id)
-        reverting.repaired(turn, link)
+        if link.status is LinkStatus.ACTIVE:
+            reverting.repaired(turn, link)
     elif link.status is not before[0]:
         recovery.link_changed(turn, link.link_id)
     link.proven = link.proven or link.status is LinkStatus.ACTIVE

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.controller.control.optical.plants import bright, module, square
 from tests.controller.control.plays import ask, live_one
 
@@ -18,8 +20,11 @@ from keyweave_controller.control.events import (
     PlantConfigured,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.optical.compute import compute_channels
 from keyweave_controller.control.optical.equipment import ClassicalChannel, QuantumChannel
 from keyweave_controller.control.optical.plant import Plant
+from keyweave_controller.control.optical.review import review
+from keyweave_controller.control.optical.wishes import ChannelWish
 from keyweave_controller.control.state import AssociationState
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
@@ -53,6 +58,10 @@ def plant_of(*, wavelengths: str = "30-36", channel: int = 34) -> Plant:
 
 @pytest.fixture
 def show() -> Rehearsal:
+    return rehearsed()
+
+
+def rehearsed() -> Rehearsal:
     """A triangle; its modules are on the channels of `plant_of`."""
     spans = [
         Span(a="A", b="B", skr_bps=1_000_000, wavelength=34),
@@ -239,13 +248,28 @@ def test_a_channel_of_a_new_plant_that_has_to_move_moves_by_itself(show: Rehears
 
 def test_demand_that_grows_has_a_channel_move_when_it_is_looked_at_again(show: Rehearsal) -> None:
     """Beside loud light the far wavelength makes more key than the near one."""
-    lit = replace(plant_of(channel=30), classical=(bright("loud", "A", "AB", channel=24, dbm=11),))
-    configure(show, lit)
+    plant = plant_of(channel=30)
+    plant = replace(
+        plant,
+        classical=(bright("loud", "A", "AB", channel=28, dbm=10),),
+        channels=(replace(plant.channels[0], calibration=0.2), plant.channels[1]),
+    )
+    configure(show, plant)
+    for node_id in (NODE_A, NODE_B):
+        show.connect(node_id)
     show.advance(61.0)
     assert channel_of(show, "A-B") == 30
     state = show.network.state
-    before = {one.link: one for one in plant_links.demands(state)}
-    assert before["A-B"].skr_bps == 0
+    (now, _) = review(plant, plant.channels, ())
+    best, _ = compute_channels(plant, ChannelWish(a="A", b="B", link="A-B", calibration=0.2))
+    assert best[0].figures.skr_bps > now.now.figures.skr_bps
+    between = (best[0].figures.skr_bps + now.now.figures.skr_bps) / 2
+    ask(show, "A", "B", rate_bps=int(between * 0.9 * 0.99))
+    (asked, _) = plant_links.demands(state)
+    assert now.now.figures.skr_bps < asked.skr_bps <= best[0].figures.skr_bps
+    show.advance(61.0)
+    assert channel_of(show, "A-B") == best[0].channel
+    assert wavelengths(show, AB) == [best[0].channel] * 2
 
 
 def test_a_move_to_other_fibres_is_no_disagreement_about_the_loss(show: Rehearsal) -> None:
@@ -343,3 +367,38 @@ def test_associations_stay_where_they_are_while_their_link_is_retuned(show: Rehe
     assert (one.state, one.path) == (AssociationState.ACTIVE, path)
     show.advance(11.0)
     assert not show.network.links[AB].resting
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("AB", "BC", "DA", "CD")),
+            st.integers(30, 36),
+            st.sampled_from(("", "A", "B", "C")),
+            st.booleans(),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_wished_and_refused_both_ends_are_on_the_channel_of_the_plant(
+    wishes: list[tuple[str, int, str, bool]],
+) -> None:
+    show = rehearsed()
+    configure(show, plant_of())
+    for place, (fibre, channel, refuses, away) in enumerate(wishes):
+        for node in show.nodes.values():
+            node.refusal = "no" if node.name == refuses and not away else ""
+            node.reachable = not (node.name == refuses and away)
+        wish(show, bright(f"light {place}", fibre[0], fibre, channel=channel, dbm=-40))
+        show.advance(30.0)
+        for node_id, node in show.nodes.items():
+            node.refusal = ""
+            show.connect(node_id)
+        show.advance(700.0)
+        for node_id in show.nodes:
+            show.connect(node_id)
+        show.settle()
+        assert show.network.state.retuning is None
+        assert wavelengths(show, AB) == [channel_of(show, "A-B")] * 2
+        assert wavelengths(show, AC) == [channel_of(show, "C-A")] * 2
+        assert not show.network.state.plant_faults

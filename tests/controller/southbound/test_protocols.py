@@ -16,7 +16,7 @@ from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
 from keyweave_core.errors import Refused
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
-from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkType, VirtualSpec
+from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkTuning, LinkType, VirtualSpec
 from keyweave_core.model.notifications import ApplicationNew, LinkDown
 from keyweave_core.netconf.tls.names import NameMap, authorities_of
 from keyweave_core.runtime.clock import SystemClock
@@ -171,6 +171,14 @@ async def test_every_protocol_does_the_whole_work(place: Place, follow, heard, p
     await fleet.configure(NODE_A, NodeEdit(remove_links=(VIRT,)))
     (tree,) = [element for element in place.agent.applied[-1] if element.tag.endswith("qkd_node")]
     assert VIRT not in [each.text for each in tree.iter("{*}qkdl_id")]
+
+    fibre = read.node.links[0].link_id
+    tuning = LinkTuning(link_id=fibre, wavelength=36, channel_att_db=7.25)
+    await fleet.configure(NODE_A, NodeEdit(tune_links=(tuning,)))
+    (tree,) = [element for element in place.agent.applied[-1] if element.tag.endswith("qkd_node")]
+    (link,) = [each for each in tree.iter("{*}qkd_link") if each.findtext("{*}qkdl_id") == fibre]
+    assert (link.findtext("{*}phys_wavelength"), link.findtext("{*}phys_channel_att")) == ("36", "7.25")
+    assert link.findtext("{*}qkdl_type", "").endswith("PHYS")  # and all that stood there
 
     place.agent.refusal = Refused("not today")
     with pytest.raises(Refused, match="not today"):
