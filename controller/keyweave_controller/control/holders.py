@@ -21,6 +21,7 @@ def holders(turn: Turn) -> Holders:
     """Whoever holds rate on the link at a place, in the order in which they came to it."""
     state, mesh, owners, seen = turn.state, turn.mesh, turn.lookups.owners, turn.lookups.held
     told: dict[int, list[Held]] = {}
+    away = any(not node.connected for node in state.nodes.values())
 
     def on(link: int) -> Sequence[Held]:
         found = told.get(link)
@@ -41,7 +42,7 @@ def holders(turn: Turn) -> Holders:
                         continue
                     if association.service.constraints == _NONE:
                         seen[virtual] = held
-                if reached(state, association):
+                if not away or reached(state, association):
                     found.append(held)
         return found
 
