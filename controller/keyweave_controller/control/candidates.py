@@ -113,6 +113,11 @@ def risk_groups(state: NetworkState) -> tuple[str, ...]:
     return tuple(sorted({name for told in known for name in told.risk_groups}))
 
 
+def domains(state: NetworkState) -> tuple[str, ...]:
+    """Every domain that a node of the inventory is in, by name."""
+    return tuple(sorted({listed.domain for listed in state.inventory.values() if listed.domain}))
+
+
 def compute_paths(
     state: NetworkState, mesh: Mesh, wish: PathWish, *, at: float
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:

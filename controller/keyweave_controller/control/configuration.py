@@ -19,6 +19,7 @@ MAX_NAME = 128
 """Longest name of a tenant or a configured association, characters."""
 
 _BOUNDS = (
+    ("wait_to_restore_s", 0, 86_400),
     ("most_moves", 0, 64),
     ("optimise_every_s", 0, 86_400),
     ("move_budget", 0, 10_000),
@@ -85,6 +86,8 @@ class Policy:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ValueError(f"{name} must be {least:g}..{most:g}, not {value}")
+        if 0 < self.optimise_every_s < 1:
+            raise ValueError(f"optimise_every_s must be 0, or at least 1, not {self.optimise_every_s}")
         if self.damping_reuse >= self.damping_suppress:
             raise ValueError(f"damping_reuse must be below damping_suppress, not {self.damping_reuse}")
 

@@ -17,6 +17,12 @@ MOST_WAYS = 8
 
 MIN_KEY_BITS, MAX_KEY_BITS = 64, 65_536
 
+MAX_LATENCY_MS = 1_000_000.0
+"""A bound on latency above this is none: light is round the Earth in 134 ms. Infinity cannot be reckoned with."""
+
+LATEST = 253_402_300_799.0
+"""End of the year 9999, seconds since 1970: the last moment that dates have a text for."""
+
 
 class ServiceClass(StrEnum):
     """What is promised."""
@@ -70,8 +76,8 @@ class Constraints:
         """What makes no sense."""
         if self.max_hops is not None and self.max_hops < 1:
             yield f"max_hops must be at least 1, not {self.max_hops}"
-        if self.max_latency_ms is not None and not self.max_latency_ms >= 0:
-            yield f"max_latency_ms must be 0 or more, not {self.max_latency_ms}"
+        if self.max_latency_ms is not None and not 0 <= self.max_latency_ms <= MAX_LATENCY_MS:
+            yield f"max_latency_ms must be 0..{MAX_LATENCY_MS:g}, not {self.max_latency_ms:g}"
         if not 0 <= self.min_trust <= 100:
             yield f"min_trust must be 0..100, not {self.min_trust}"
         if self.min_stored_bits < 0:
@@ -107,6 +113,9 @@ class Service:
     def faults(self, expires_at: float | None) -> Iterator[str]:
         """What contradicts itself."""
         yield from self.constraints.faults()
+        for what, moment in (("start", self.starts_at), ("expiry", expires_at)):
+            if moment is not None and not 0 <= moment <= LATEST:
+                yield f"the {what} must lie in the years 1970 to 9999"
         if not MIN_KEY_BITS <= self.key_bits <= MAX_KEY_BITS or self.key_bits % 8:
             yield f"key_bits must be whole bytes of {MIN_KEY_BITS}..{MAX_KEY_BITS} bits, not {self.key_bits}"
         if not 2 <= self.ways <= MOST_WAYS:

@@ -68,6 +68,9 @@ def service(
 
     for name in sorted(bounds.exclude_risks):
         risk(state, f"{inside}/exclude-risk", name)
+    for name in sorted(bounds.domains):
+        if name and name not in candidates.domains(state):
+            raise _wrong(f"{inside}/domain", f"no node of the inventory is in a domain {name}")
     meant = replace(
         wanted,
         constraints=replace(

@@ -28,6 +28,10 @@ MOST_DETAIL_BYTES = 4_000
 """A status travels in one HTTP/2 header, which clients bound to 8 KiB unless they are told otherwise."""
 
 
+MOST_NAME = 100
+"""Characters of a name that is not known here, told back to whoever named it; an id has 36."""
+
+
 class InvalidField(InvalidInput):
     """A field of a request is wrong; `field` is its path in the message, for instance `qos.ttl_s`."""
 
@@ -41,6 +45,7 @@ class NotKnown(InvalidInput):
     """The request names something that does not exist here; `kind` and `name` say what, `field` where."""
 
     def __init__(self, kind: str, name: str, field: str = "") -> None:
+        name = name if len(name) <= MOST_NAME else name[: MOST_NAME - 3] + "..."
         super().__init__(f"{field}: {kind} not known: {name}" if field else f"{kind} not known: {name}")
         self.kind = kind
         self.name = name

@@ -90,6 +90,16 @@ def risks(state: NetworkState, field: str, texts: Iterable[str]) -> frozenset[st
     return frozenset(_bounded(field, texts))
 
 
+def domains(state: NetworkState, field: str, texts: Iterable[str]) -> frozenset[str]:
+    """Domains that some node of the inventory is in; empty: nodes of none."""
+    given = _bounded(field, texts)
+    known = candidates.domains(state)
+    for text in given:
+        if text and text not in known:
+            raise NotKnown("domain", text, field)
+    return frozenset(given)
+
+
 def strategy(field: str, text: str) -> str:
     """The name of a strategy, or empty."""
     if text and text not in STRATEGIES:
@@ -130,7 +140,7 @@ def constraints(state: NetworkState, field: str, wish: pb.Constraints) -> Constr
         include_nodes=places(state, f"{field}.include_nodes", wish.include_nodes),
         exclude_risks=risks(state, f"{field}.exclude_risks", wish.exclude_risks),
         technologies=frozenset(_technology(f"{field}.technologies", one) for one in wish.technologies),
-        domains=frozenset(_bounded(f"{field}.domains", wish.domains)),
+        domains=domains(state, f"{field}.domains", wish.domains),
         min_stored_bits=wish.min_stored_bits,
         max_key_age_s=wish.max_key_age_s if wish.HasField("max_key_age_s") else None,
         direct_only=wish.direct_only,

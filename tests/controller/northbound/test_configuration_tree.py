@@ -97,7 +97,7 @@ policies = st.builds(
     scheduled_strategy=st.sampled_from(("first-fit", "balanced")),
     preemption=st.booleans(),
     most_moves=st.integers(0, 64),
-    optimise_every_s=thousandths,
+    optimise_every_s=thousandths.filter(lambda s: s == 0 or s >= 1),
     move_budget=st.integers(0, 10_000),
     revert=st.booleans(),
     rate_smoothing_s=thousandths,

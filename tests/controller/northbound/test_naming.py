@@ -80,6 +80,7 @@ def test_what_is_new_is_looked_up_and_what_was_there_stays(state: NetworkState) 
     [
         (Service(strategy="luck"), "/strategy", "there are balanced"),
         (Service(constraints=Constraints(exclude_risks=frozenset({"moon"}))), "/exclude-risk", "moon"),
+        (Service(constraints=Constraints(domains=frozenset({"moon"}))), "/domain", "moon"),
         (Service(key_bits=9), "/service", "key_bits"),
         (
             Service(constraints=Constraints(include_nodes=frozenset({"B"}), exclude_nodes=frozenset({B}))),

@@ -82,7 +82,9 @@ class TestServices:
             (pb.Service(service_class=77), "service.service_class", "none of its members"),
             (service(service_class=pb.SERVICE_CLASS_SCHEDULED), "service", "needs a start and an expiry"),
             (service(technologies=[77]), "service.constraints.technologies", "no technology"),
-            (service(max_latency_ms=math.nan), "service", "max_latency_ms must be 0 or more"),
+            (service(max_latency_ms=math.nan), "service", "max_latency_ms must be 0..1e+06, not nan"),
+            (service(max_latency_ms=math.inf), "service", "max_latency_ms must be 0..1e+06, not inf"),
+            (service(starts_at=Timestamp(seconds=-5)), "service", "the start must lie in the years 1970"),
             (
                 service(protection=pb.PROTECTION_ONE_TO_ONE, include_nodes=["Este"]),
                 "service",
@@ -98,9 +100,26 @@ class TestServices:
         assert violation.field == field
         assert text in violation.description
 
+    async def test_moments_that_have_no_date_are_refused_by_every_question(self, planner):
+        never = Timestamp(seconds=2**62)
+        demand = pb.Demand(source="sae-norte", destination="sae-sur", expires_at=never)
+        for call in (
+            planner.associations.Open(wish(expires_at=never)),
+            planner.planning.ComputePaths(ask(expires_at=never)),
+            planner.planning.WhatIf(pb.WhatIfRequest(add_demands=[demand])),
+        ):
+            error = await refused(call, grpc.StatusCode.INVALID_ARGUMENT)
+            assert "the expiry must lie in the years 1970 to 9999" in error.details()
+
+    async def test_a_name_that_is_not_known_is_told_in_short(self, planner):
+        call = planner.associations.Open(wish(service=service(exclude_links=["-" * 5_000])))
+        error = await refused(call, grpc.StatusCode.NOT_FOUND)
+        assert len(error.details()) < 200
+
     @pytest.mark.parametrize(
         ("wanted", "field", "kind"),
         [
+            (service(domains=["weast"]), "service.constraints.domains", "domain"),
             (service(exclude_nodes=["Ovidio"]), "service.constraints.exclude_nodes", "application or node"),
             (service(include_links=["Norte-Sur"]), "service.constraints.include_links", "link"),
             (service(exclude_risks=["duct8"]), "service.constraints.exclude_risks", "shared-risk group"),
@@ -422,6 +441,9 @@ class TestPolicy:
             ("scheduled_strategy", "best", "no strategy 'best'; there are balanced"),
             ("guaranteed_strategy", "", "must name a strategy"),
             ("most_moves", 65, "most_moves must be 0..64"),
+            ("wait_to_restore_s", math.nan, "wait_to_restore_s must be 0..86400, not nan"),
+            ("wait_to_restore_s", -1.0, "wait_to_restore_s must be 0..86400"),
+            ("optimise_every_s", 0.001, "optimise_every_s must be 0, or at least 1"),
             ("damping_reuse", 5.0, "damping_reuse must be below damping_suppress"),
         ],
     )
