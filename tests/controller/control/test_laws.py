@@ -3,13 +3,23 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 
 import networkx as nx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyweave_controller.control import admission, candidates, placement, planning, routing, what_if
+from keyweave_controller.control import (
+    admission,
+    branching,
+    candidates,
+    placement,
+    planning,
+    routing,
+    shape,
+    what_if,
+)
 from keyweave_controller.control.configuration import (
     ConfiguredAssociation,
     OperatorConfiguration,
@@ -96,7 +106,9 @@ class History:
                         qos=qos,
                         priority=pick.randrange(3),
                         expires_at=show.now + 30 if pick.random() < 0.2 else None,
-                        service=self.service(),
+                        service=replace(self.service(), protection=Protection.RESTORATION)
+                        if further
+                        else self.service(),
                         further=further,
                     )
                 )
@@ -401,3 +413,44 @@ def test_policy_bounds() -> None:
         Policy(usable_share=0.0)
     with pytest.raises(ValueError, match="max_relay_hops"):
         Policy(max_relay_hops=0)
+
+
+@given(
+    st.integers(0, 2**32),
+    st.permutations(SITES),
+    st.integers(2, 4),
+    st.integers(1, 4),
+    st.sampled_from((1_000, 4_000, 15_000)),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_tree_is_found_whenever_every_destination_is_within_reach(
+    seed: int, sites: list[str], leaves: int, hops: int, rate_bps: int
+) -> None:
+    state = History(seed).show.network.state
+    ids = {node.name: node.node_id for node in state.nodes.values()}
+    source, target, *others = (ids[site] for site in sites[: leaves + 1])
+    mesh = Mesh.of(state)
+    service = Service(constraints=Constraints(max_hops=hops))
+    one = replace(placement.route_wish(state, source, target, rate_bps, service), strategy="min-hop")
+    singles = [
+        routing.find_route(state, mesh, replace(one, destination=node), at=1e10) for node in (target, *others)
+    ]
+    wish = replace(one, others=tuple(others))
+    tree = branching.find_tree(state, mesh, wish, at=1e10)
+    assert (tree is not None) == all(singles)
+    if tree is None:
+        missed = [
+            state.node_name(node) for node, way in zip((target, *others), singles, strict=True) if not way
+        ]
+        told = branching.explain(state, mesh, wish, at=1e10)
+        assert {reason.split(" is out of reach: ")[0] for reason in told} == set(missed)
+        return
+    assert len(tree.links) == len(set(tree.links)) == len(set(tree.nodes)) - 1
+    assert len(tree.links) <= sum(len(way.links) for way in singles if way)
+    for node in (target, *others):
+        nodes, links = shape.branch(tree, node)
+        assert (nodes[0], nodes[-1]) == (source, node)
+        assert len(links) <= hops
+    for (here, there), link_id in zip(tree.steps, tree.links, strict=True):
+        assert {here, there} == {state.links[link_id].a, state.links[link_id].b}
+    assert all(end in (target, *others) for end in tree.nodes if not shape.behind(tree, end))

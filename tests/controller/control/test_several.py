@@ -7,12 +7,13 @@
        E -- B  ...     (E-B, E-C)
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.controller.control.plays import ask, live_one
 
-from keyweave_controller.control import admission, candidates, planning, shape, why
+from keyweave_controller.control import admission, branching, candidates, placement, planning, shape, why
 from keyweave_controller.control.actions import Answer
 from keyweave_controller.control.configuration import OperatorConfiguration, Policy, Tenant
 from keyweave_controller.control.events import (
@@ -314,6 +315,27 @@ def test_branches_keep_their_bounds_even_where_the_cheapest_tree_does_not() -> N
         ask(show, "A", "C", rate_bps=500_000)  # the direct link is the dear one now
         assert not several(show, to="BC", service=Service(constraints=bounds)).reasons
         assert hops(show, live_one(show).path) == steps
+
+
+def test_branches_are_in_time_even_where_those_of_fewest_hops_are_not() -> None:
+    spans = [Span(a="A", b="B"), Span(a="A", b="C"), Span(a="B", b="C")]
+    show = Rehearsal(nodes=simulate(spans, {site: (f"sae:{site}",) for site in "ABC"}))
+    show.start()
+    ask(show, "B", "C", rate_bps=500_000)  # dear, and fast
+    state, mesh = show.network.state, show.network.mesh
+    mesh.latency_us[:] = [10] * 3
+    mesh.latency_us[mesh.link_place[simulated_link_id("A", "B")]] = 100
+    one = placement.route_wish(
+        state, *ids("AB"), 1_000, Service(constraints=Constraints(max_latency_ms=0.05))
+    )
+    for wish, steps in ((replace(one, constraints=Constraints()), "AB AC"), (one, "AC CB")):
+        tree = branching.find_tree(state, mesh, replace(wish, others=ids("C")), at=show.now)
+        assert tree is not None
+        assert " ".join(state.node_name(a) + state.node_name(b) for a, b in tree.steps) == steps
+    late = replace(one, others=ids("C"), constraints=Constraints(max_latency_ms=0.001))
+    assert branching.find_tree(state, mesh, late, at=show.now) is None
+    told = branching.explain(state, mesh, late, at=show.now)
+    assert "C is out of reach: the way takes 0.01 ms, 0.001 ms are allowed" in told
 
 
 def test_destinations_at_one_node_take_a_plain_path(show: Rehearsal) -> None:
