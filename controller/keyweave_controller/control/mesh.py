@@ -96,6 +96,7 @@ class Mesh:
         self._shy: set[int] = set()
         self._hops: dict[int, list[int]] = {}
         self._least: dict[int, tuple[int, list[int]]] = {}
+        self._near: list[list[int]] | None = None
         self._closed = 0  # links that closed since the mesh was made
         self._loose = 0  # questions under way for which closed links are open
 
@@ -136,6 +137,7 @@ class Mesh:
         if calendar.is_timed(state, link) != (place in self.timed):
             self.timed ^= {place}
             self._least.clear()
+            self._near = None
         self.usable[place] = admission.usable_bps(link, state.policy)
         self.reserved[place] = admission.reserved_bps(link)
         self._changed(place)
@@ -241,23 +243,34 @@ class Mesh:
         known = self._least.get(target)
         if known is not None and self._closed - known[0] <= len(self.link_ids) // _RECOUNT:
             return known[1]
-        found, up, timed = [-1] * len(self.node_ids), self._up, self.timed
+        found = [-1] * len(self.node_ids)
         found[target] = 0
-        reached = [target]
+        reached, near = [target], self._open_neighbours()
         for here in reached:
             further = found[here] + 1
-            for link, there in self.around[here]:
-                if found[there] < 0 and (up[link] or link in timed):
+            for there in near[here]:
+                if found[there] < 0:
                     found[there] = further
                     reached.append(there)
         self._least[target] = (self._closed, found)
         return found
+
+    def _open_neighbours(self) -> list[list[int]]:
+        """The nodes next to each over links that could be open now."""
+        if self._near is None:
+            up, timed = self._up, self.timed
+            self._near = [
+                [there for link, there in steps if up[link] or link in timed] for steps in self.around
+            ]
+        return self._near
 
     def shy(self, at: float) -> list[int]:
         """Links that are used only when nothing else fits, at a moment."""
         return sorted(link for link in self._shy if self.shy_until[link] > at)
 
     def _set_up(self, link: int, up: bool) -> None:
+        if up != self._up[link]:
+            self._near = None
         if up and not self._up[link]:
             self._least.clear()
         elif self._up[link] and not up:

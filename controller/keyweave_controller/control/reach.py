@@ -14,13 +14,16 @@ from keyweave_controller.control.mesh import Mesh
 from keyweave_controller.control.ways import Ask
 
 
-def blocking(mesh: Mesh, ask: Ask) -> tuple[int, ...] | None:
+def blocking(mesh: Mesh, ask: Ask, *, surely: bool = True) -> tuple[int, ...] | None:
     """The links of which one must open before the target comes within reach, by place.
 
-    None: it is within reach already, so something else is in the way (a bound on time, a price).
+    None: it is within reach already, so something else is in the way (a bound on time, a price). Not
+    `surely`: None as well when that is not seen at a glance, for whoever is about to search anyway.
     """
     around = _around_a_pocket(mesh, ask)
-    return _on_the_way(mesh, ask) if around is None else around
+    if around is None and (surely or mesh.least_hops_to(ask.target)[ask.source] > ask.max_hops):
+        return _on_the_way(mesh, ask)
+    return around
 
 
 def _around_a_pocket(mesh: Mesh, ask: Ask) -> tuple[int, ...] | None:

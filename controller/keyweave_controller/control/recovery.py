@@ -184,12 +184,13 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
     if f"retry:{app_id}" not in state.timers:
         if broken and changes.switch_to_standby(turn, association):
             return
-        routes = placement.place_again(turn, association)
+        blocked_by = _blocked_by(turn, association, surely=False)
+        routes = () if blocked_by else placement.place_again(turn, association)
         if routes and not _same(association, routes) and not _too_soon(turn, association, routes):
             reverting.left(turn, association)
             changes.begin(turn, association, routes, association.qos, association.priority)
             return
-        association.blocked_by = _blocked_by(turn, association)
+        association.blocked_by = blocked_by or _blocked_by(turn, association, surely=True)
         turn.renote_app(app_id)
         if association.preempted_by and association.reasons:
             pass  # who took its place says more than what is full
@@ -232,8 +233,11 @@ def _too_soon(turn: Turn, association: Association, routes: tuple[Route, ...]) -
     return True
 
 
-def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
-    """The links of which one must open before another search makes sense; none: that is not known."""
+def _blocked_by(turn: Turn, association: Association, *, surely: bool) -> tuple[LinkId, ...]:
+    """The links of which one must open before a search makes sense; none: that is not known.
+
+    Not `surely`: only what is seen at a glance.
+    """
     service = association.service
     if (
         service.constraints != condition.PLAIN
@@ -249,7 +253,7 @@ def _blocked_by(turn: Turn, association: Association) -> tuple[LinkId, ...]:
         return ()
     rooms, barred = routing.restrictions(state, mesh, wish, at=turn.at)
     with mesh.apart(rooms, barred):
-        links = reach.blocking(mesh, ask)
+        links = reach.blocking(mesh, ask, surely=surely)
     return tuple(mesh.link_ids[link] for link in links or ())
 
 

@@ -39,6 +39,7 @@ def reaches(mesh: Mesh, ask: Ask) -> bool:
 def test_nothing_but_the_blocking_links_helps(seed: int) -> None:
     mesh, ask = drawn(seed)
     found = blocking(mesh, ask)
+    assert blocking(mesh, ask, surely=False) in (None, found)
     assert (found is None) == reaches(mesh, ask)
     if found is None:
         return
