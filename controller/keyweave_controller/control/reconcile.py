@@ -5,6 +5,7 @@ applications that carry our mark. Physical links, interfaces and a node's own us
 a physical link is told the channel that the fibre plant has for it.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from keyweave_controller.control import cleanup, plant_links
@@ -14,7 +15,7 @@ from keyweave_controller.control.state import Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import Application, AppType
 from keyweave_core.model.ids import NodeId
-from keyweave_core.model.link import Link, LinkType
+from keyweave_core.model.link import Link, LinkType, VirtualSpec
 from keyweave_core.model.node import Node
 
 
@@ -90,9 +91,17 @@ def _same_link(want: Link, held: Link | None) -> bool:
     """Equal in everything that is written; a leaf that only our own module has may be left out."""
     if held is None or held.type is not want.type or held.enable != want.enable:
         return False
-    if (held.local, held.remote, held.virtual) != (want.local, want.remote, want.virtual):
+    if (held.local, held.remote, _in_any_order(held)) != (want.local, want.remote, _in_any_order(want)):
         return False
     return set(held.applications) == set(want.applications) and held.relay_method in (None, want.relay_method)
+
+
+def _in_any_order(link: Link) -> VirtualSpec | None:
+    """The hops of a link; those of a fork are told in whatever order a node lists them."""
+    spec = link.virtual
+    if spec is None or link.remote is not None:
+        return spec
+    return replace(spec, next_hops=tuple(sorted(spec.next_hops)))
 
 
 def _same_application(want: Application, held: Application | None) -> bool:

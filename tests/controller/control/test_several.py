@@ -223,6 +223,20 @@ def test_after_a_restart_the_nodes_hold_it_as_before(show: Rehearsal) -> None:
     assert again.state == show.network.state
 
 
+def test_a_node_may_list_the_hops_of_a_fork_in_another_order(show: Rehearsal) -> None:
+    several(show)
+    one, fork = live_one(show), show.nodes[simulated_id("H")]
+    link = entry(show, "H", one)
+    assert link.virtual is not None
+    turned = replace(link.virtual, next_hops=link.virtual.next_hops[::-1])
+    for spec, edits in ((turned, 0), (replace(turned, next_hops=turned.next_hops[:1]), 1)):
+        fork.links[link.link_id], before = replace(link, virtual=spec), fork.edits
+        show.connect(simulated_id("H"))
+        show.settle()
+        assert fork.edits == before + edits
+    assert fork.links[link.link_id] == link
+
+
 @pytest.mark.parametrize(
     ("to", "service", "reason"),
     [
