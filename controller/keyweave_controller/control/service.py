@@ -8,6 +8,7 @@ things fail).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Technology
@@ -18,7 +19,7 @@ MOST_WAYS = 8
 MIN_KEY_BITS, MAX_KEY_BITS = 64, 65_536
 
 MAX_LATENCY_MS = 1_000_000.0
-"""A bound on latency above this is none: light is round the Earth in 134 ms. Infinity cannot be reckoned with."""
+"""A bound on latency above this is none: light is round the Earth in 134 ms, and infinity does not count."""
 
 LATEST = 253_402_300_799.0
 """End of the year 9999, seconds since 1970: the last moment that dates have a text for."""
@@ -111,10 +112,10 @@ class Service:
     constraints: Constraints = field(default_factory=Constraints)
 
     def faults(self, expires_at: float | None) -> Iterator[str]:
-        """What contradicts itself."""
+        """What contradicts itself; an expiry of infinity is none."""
         yield from self.constraints.faults()
         for what, moment in (("start", self.starts_at), ("expiry", expires_at)):
-            if moment is not None and not 0 <= moment <= LATEST:
+            if moment is not None and moment != inf and not 0 <= moment <= LATEST:
                 yield f"the {what} must lie in the years 1970 to 9999"
         if not MIN_KEY_BITS <= self.key_bits <= MAX_KEY_BITS or self.key_bits % 8:
             yield f"key_bits must be whole bytes of {MIN_KEY_BITS}..{MAX_KEY_BITS} bits, not {self.key_bits}"
