@@ -11,7 +11,7 @@ from keyweave_controller.control import admission
 from keyweave_controller.control.optical.equipment import QuantumChannel
 from keyweave_controller.control.optical.grid import band_of
 from keyweave_controller.control.optical.layout import Layout
-from keyweave_controller.control.optical.plant import Plant, channel_of
+from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.optical.review import SkrDemand
 from keyweave_controller.control.state import LinkRecord, NetworkState
 from keyweave_core.model.ids import LinkId, NodeId
@@ -35,11 +35,16 @@ def links_by_name(state: NetworkState) -> Mapping[str, LinkId]:
 
 
 def channel_for(state: NetworkState, link: LinkRecord) -> QuantumChannel | None:
-    """The quantum channel of a link, when the plant has one."""
+    """The quantum channel that the plant has for a link, or for another link between the same sites.
+
+    Quick, for it is asked for every link that is read; `links_by_name` tells which of several is meant.
+    """
     if state.plant is None:
         return None
-    found = channel_of(state.plant, link.link_id)
-    return found or channel_of(state.plant, f"{state.node_name(link.a)}-{state.node_name(link.b)}")
+    a, b = state.node_name(link.a), state.node_name(link.b)
+    names = (link.link_id, f"{a}-{b}", f"{b}-{a}")
+    name = next((name for name in names if name in state.plant_facts), None)
+    return next((channel for channel in state.plant.channels if channel.link == name), None)
 
 
 def demands(state: NetworkState) -> tuple[SkrDemand, ...]:
@@ -85,6 +90,8 @@ def wanted_tuning(state: NetworkState, link_id: LinkId, held: PhysicalSpec) -> L
         return None
     channel = channel_for(state, link)
     if channel is None or channel.channel == held.wavelength:
+        return None
+    if links_by_name(state).get(channel.link) != link_id:
         return None
     told_db = held.channel_att_db
     return LinkTuning(

@@ -301,6 +301,30 @@ def test_ends_that_are_on_another_channel_than_the_plant_says_are_told_when_read
     assert len([one for one in show.actions if isinstance(one, Configure)]) == steps
 
 
+def test_two_links_between_the_same_sites_are_told_apart_by_their_ids(show: Rehearsal) -> None:
+    spans = [Span(a="A", b="B", wavelength=34), Span(a="A", b="C", wavelength=36)]
+    nodes = simulate(spans, {})
+    twin = "11111111-2222-4333-8444-555555555555"
+    for node in nodes.values():
+        first = next((link for link in node.fixed.links if link.link_id == AB), None)
+        if first is not None:
+            node.fixed = replace(node.fixed, links=(*node.fixed.links, replace(first, link_id=twin)))
+    show = Rehearsal(nodes=nodes)
+    show.start()
+    configure(show, plant_of(channel=33))
+    for node_id in nodes:
+        show.connect(node_id)
+    show.settle()
+    assert wavelengths(show, AB) == wavelengths(show, twin) == [34, 34]  # nobody knows which is meant
+    plant = plant_of(channel=33)
+    by_id = replace(plant, channels=(replace(plant.channels[0], link=twin), plant.channels[1]))
+    configure(show, by_id)
+    for node_id in nodes:
+        show.connect(node_id)
+    show.settle()
+    assert (wavelengths(show, AB), wavelengths(show, twin)) == ([34, 34], [33, 33])
+
+
 def test_a_node_that_refuses_the_channel_of_the_plant_is_left_alone_for_a_while(show: Rehearsal) -> None:
     configure(show, plant_of(channel=33))
     show.nodes[NODE_A].refusal = "out of my range"
