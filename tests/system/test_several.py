@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.system.conftest import Network, RunNetwork
+from tests.system.test_kill import all_connected
 
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_lab.apps import App, KeyRequestFailed
 from keyweave_lab.demo_wait import until
+from keyweave_lab.deploy import start, stop_program
 from keyweave_lab.plant_control import PlantClient
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
@@ -109,3 +111,36 @@ async def test_every_slave_gets_the_same_keys_and_nobody_else(run_network: RunNe
             async with network.app("sae-d") as neighbour:
                 await neighbour.enc_keys("sae-a", also=["sae-c"])
         assert "the same keys go to other nodes only" in beside.value.message
+
+
+async def test_a_killed_leaf_on_the_way_and_a_killed_controller_come_back(run_network: RunNetwork) -> None:
+    chain = STAR.replace("  - {a: H, b: B, length_km: 10}\n", "")  # to B by C alone
+    async with (
+        run_network(chain) as network,
+        network.app("sae-a") as master,
+        network.app("sae-b") as end,
+    ):
+        async with network.app("sae-c") as on_the_way:
+            await share(master, [end, on_the_way])
+        (before,) = network.associations()
+        assert hops(network, before.path) == {"AH", "HC", "CB"}
+        await stop_program(network.lab.directory, "controller", CLOCK, kill=True)
+        await stop_program(network.lab.directory, "C", CLOCK, kill=True)
+        await start(network.lab.directory, CLOCK)
+        await until(lambda: all_connected(network), CLOCK, 20, "every agent at the new controller")
+        await network.settled()
+        async with network.app("sae-c") as on_the_way:
+
+            async def shared() -> bool | None:
+                try:
+                    await share(master, [end, on_the_way])
+                except KeyRequestFailed:  # the keys that the leaf has lost are being replaced
+                    return None
+                return True
+
+            await until(shared, CLOCK, 10, "keys that every leaf has")
+            for _ in range(100):
+                await share(master, [end, on_the_way])
+        (after,) = network.associations()
+        assert after.app_id == before.app_id
+        assert list(after.further_destinations) == ["sae-c"]
