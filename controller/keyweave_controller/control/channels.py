@@ -35,10 +35,15 @@ _BUSY = "quantum channels are moving for another change of the fibre plant; try 
 
 
 def started(turn: Turn, event: ControllerStarted) -> None:
-    """The plant of the settings counts when it is news, unless the northbound configured another one."""
+    """The plant of the settings counts when it is news, unless the northbound configured another one.
+
+    While channels are moving it stays news for the next start.
+    """
     state = turn.state
-    news, state.settings_plant = event.plant != state.settings_plant, event.plant
-    if news and not state.plant_configured and state.retuning is None:
+    if event.plant == state.settings_plant or state.retuning is not None:
+        return
+    state.settings_plant = event.plant
+    if not state.plant_configured:
         _become(turn, event.plant)
 
 
