@@ -7,6 +7,7 @@ Exit status: 0 stopped by a signal (or settings are good, with --check-config); 
 import argparse
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 import random
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from keyweave_controller.app import Chance, Listening, run_controller
 
         def listening(where: Listening) -> None:
+            # What was restored stays: a collection need not look at it, least of all in a storm.
+            gc.collect()
+            gc.freeze()
             if options.ready_file is not None:
                 _write_ready(options.ready_file, where)
 
