@@ -65,6 +65,8 @@ def follow(
         passed_s = max(0.0, at - end.average_at)
         constant_s = min(LONGEST_S, max(time_s, BURSTS * every_s))
         average = held + (before - held) * exp(-passed_s / constant_s)
+        if _near(average, now):  # it would come nearer for ever, and never be what the link makes
+            average = float(now)
     return Average(average_bps=average, average_at=at, burst_at=burst_at, burst_every_s=every_s)
 
 
@@ -89,7 +91,11 @@ def taken_over(read: LinkEnd, former: LinkEnd | None) -> LinkEnd:
 def settled(end: LinkEnd) -> bool:
     """More time without news would change the average no more."""
     average, told = end.average_bps, end.performance.skr_bps
-    return average is None or told is None or abs(average - told) <= max(0.5, SETTLED * told)
+    return average is None or told is None or _near(average, told)
+
+
+def _near(average_bps: float, told_bps: int) -> bool:
+    return abs(average_bps - told_bps) <= max(0.5, SETTLED * told_bps)
 
 
 def _bursts(end: LinkEnd, told_bps: int | None, at: float) -> tuple[float | None, float]:

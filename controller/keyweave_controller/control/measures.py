@@ -1,9 +1,9 @@
 """Periodic figures of links, and which of them decisions depend on.
 
 Rule of this file: figures come often and mostly say nothing new. `light` names those that only refresh what
-is shown (QBER, stored key within a step, a rate whose average is within `SMALL_CHANGE` of the one decisions
-use): they need no journal entry, because leaving them out of a replay changes no decision. `weighed` puts
-the average into the event before it is judged and journaled, so a replay counts what was counted then.
+is shown (QBER, stored key within a step, a rate whose average is near the one decisions use): they need no
+journal entry, because leaving them out of a replay changes no decision. `weighed` puts the average into the
+event before it is judged and journaled, so a replay counts what was counted then.
 """
 
 from collections.abc import Iterable
@@ -71,8 +71,7 @@ def light(state: NetworkState, lookups: Lookups, event: LinksMeasured) -> bool:
         told = _told(state, end, measure, event.at)
         if end_status(told) is not end_status(end) or told.overloaded != end.overloaded:
             return False
-        counted, rate = end.counted_skr_bps, _rate(measure)
-        if rate is not None and (counted is None or abs(rate - counted) > max(0.5, SMALL_CHANGE * counted)):
+        if _rate_is_news(end, told, _rate(measure), wanted=_wanted(lookups, measure.link_id)):
             return False
         if averaging.pool_is_news(end.counted_pool, measure.pool, floors) or averaging.age_is_news(
             end.counted_pool, measure.pool, ages
@@ -82,6 +81,28 @@ def light(state: NetworkState, lookups: Lookups, event: LinksMeasured) -> bool:
         if link_faults(state, trial) != link.faults:
             return False
     return True
+
+
+def _rate_is_news(before: LinkEnd, told: LinkEnd, rate: float | None, *, wanted: bool) -> bool:
+    """It differs enough from the rate that counts.
+
+    On the way a small difference means little. Where the average has arrived at what is told, the difference
+    would stay: it counts then, and to the last bit/s where somebody waits for it.
+    """
+    counted = before.counted_skr_bps
+    if rate is None or counted is None:
+        return rate is not None
+    change = abs(rate - counted)
+    if change <= 0.5:
+        return False
+    arrived = rate == told.performance.skr_bps
+    return change > SMALL_CHANGE * counted or (arrived and (wanted or change > averaging.SETTLED * counted))
+
+
+def _wanted(lookups: Lookups, link_id: LinkId) -> bool:
+    """Somebody has less on a link than it was promised, or waits for room on it."""
+    crossings = lookups.crossings
+    return bool(crossings.blocked(link_id)) or not crossings.short.isdisjoint(crossings.over(link_id))
 
 
 def show(turn: Turn, event: LinksMeasured) -> None:

@@ -140,6 +140,30 @@ def test_whoever_was_cut_gets_it_back_before_anybody_new_and_by_priority() -> No
     assert alarms(show) == []
 
 
+def test_a_link_that_makes_what_it_made_before_keeps_all_of_its_promises_again() -> None:
+    show = network(("A", "B", 10_000))
+    one = ask(show, 0, 9_900)
+    makes(show, "A", "B", 5_000)
+    show.advance(11.0)
+    assert one.degraded_bps is not None
+    # The average comes near the rate that is told, and not all the way; and most of it is no news by itself.
+    link_id = simulated_link_id("A", "B")
+    for second in range(60):
+        show.now += 1.0
+        told = LinkPerformance(skr_bps=None if second else 10_000)
+        for site in ("A", "B"):
+            links = (LinkMeasure(link_id=link_id, performance=told),)
+            event = show.network.weighed(LinksMeasured(at=show.now, node_id=simulated_id(site), links=links))
+            assert isinstance(event, LinksMeasured)
+            if show.network.is_light(event):
+                show.network.show(event)
+            else:
+                show.feed(event)
+    show.advance(11.0)
+    assert show.network.links[link_id].skr_bps == 10_000
+    assert (one.degraded_bps, held(show, one, "A", "B")) == (None, one.path.hop_bps)
+
+
 def test_what_somebody_gives_back_goes_to_those_that_were_cut() -> None:
     show = network(("A", "B", 10_000))
     high, low = ask(show, 0, 4_000, 1), ask(show, 1, 4_000, 0)
