@@ -40,7 +40,9 @@ def open_association(
         int | None, typer.Option(min=1, max=MOST_BPS, help="Longest stay of an unused key, s.")
     ] = None,
     priority: Annotated[int, typer.Option(min=0, max=MOST_BPS, help="Larger goes first.")] = 0,
-    lifetime_s: Annotated[float | None, typer.Option(min=1, help="Close it by itself after, s.")] = None,
+    lifetime_s: Annotated[
+        float | None, typer.Option(min=1, help="Close it by itself so long after its start, s.")
+    ] = None,
     request_id: Annotated[str, typer.Option(help="The same id again asks for the same thing once.")] = "",
 ) -> None:
     """Ask for keys between two applications, or for one and several; waits until all hold the path."""
@@ -49,6 +51,7 @@ def open_association(
         from keyweave_proto.v1 import keyweave_pb2 as pb
 
         now = SystemClock().now()
+        end = serving.end(lifetime_s, now)
         request = pb.OpenAssociationRequest(
             request_id=request_id,
             source=source,
@@ -63,8 +66,8 @@ def open_association(
             priority=priority,
             service=serving.message(bounds.message(controller), now),
         )
-        if lifetime_s is not None:
-            request.expires_at.FromMilliseconds(round((now + lifetime_s) * 1000))
+        if end is not None:
+            request.expires_at.FromMilliseconds(end)
         answer = controller.associations.Open(request, timeout=CALL_TIMEOUT_S)
     show_answer("association", answer.association, door.form)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,10 @@ class ServiceClass(StrEnum):
     GUARANTEED = "guaranteed"
     BEST_EFFORT = "best-effort"
     SCHEDULED = "scheduled"
+
+
+LATEST = 253_402_300_799.0
+"""End of the year 9999, seconds since 1970: no later moment can be sent."""
 
 
 class Protection(StrEnum):
@@ -184,6 +189,22 @@ class Serving:
             service.starts_at.FromMilliseconds(round(moment(self.start, now) * 1000))
         return service
 
+    def end(self, lifetime_s: float | None, now: float) -> int | None:
+        """When it is over, ms since 1970: so long after its start, or after now; None: never.
+
+        InvalidInput for a scheduled one of which start or lifetime is not said.
+        """
+        if self.service_class is ServiceClass.SCHEDULED and (not self.start or lifetime_s is None):
+            raise InvalidInput("--class scheduled needs --start, and --lifetime-s: how long from then on")
+        if lifetime_s is None:
+            return None
+        end = (moment(self.start, now) if self.start else now) + lifetime_s
+        if not end <= LATEST:
+            raise InvalidInput(
+                f"--lifetime-s {lifetime_s:g}: that is after the year 9999; leave it out for ever"
+            )
+        return round(end * 1000)
+
 
 def nodes_among(controller: "Controller", texts: list[str]) -> set[str]:
     """Which of these name a node or an application; nobody is asked when there are none."""
@@ -204,13 +225,15 @@ def moment(text: str, now: float) -> float:
 
     try:
         if text.startswith("+"):
-            return now + float(text[1:])
-        found = datetime.fromisoformat(text)
+            seconds = now + float(text[1:])
+        else:
+            found = datetime.fromisoformat(text)
+            seconds = found.timestamp() if found.tzinfo else nan
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        seconds = nan
+    if not 0 <= seconds <= LATEST:
         raise InvalidInput(f"{text[:60]!r} is no time: give +SECONDS from now, or 2030-01-31T12:00:00Z")
-    return found.timestamp()
+    return seconds
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

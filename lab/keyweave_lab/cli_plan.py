@@ -52,7 +52,7 @@ def compute(
         list[str] | None, typer.Option("--also", help="A further destination: one tree to all. Repeat.")
     ] = None,
     number: Annotated[int, typer.Option("--number", min=1, max=16, help="At most so many.")] = 4,
-    lifetime_s: Annotated[float | None, typer.Option(min=1, help="For so long from now, s.")] = None,
+    lifetime_s: Annotated[float | None, typer.Option(min=1, help="For so long from its start, s.")] = None,
 ) -> None:
     """The best paths between two places, with ids to deploy."""
     with dialled(*door.where) as controller:
@@ -60,7 +60,7 @@ def compute(
         from keyweave_proto.v1 import keyweave_pb2 as pb
 
         now = SystemClock().now()
-        service = serving.message(bounds.message(controller), now)
+        service, end = serving.message(bounds.message(controller), now), serving.end(lifetime_s, now)
         if disjoint > 1:
             if serving.protection is not Protection.RESTORATION:
                 raise InvalidInput("--disjoint and --protection say the same in two ways: give one of them")
@@ -73,8 +73,8 @@ def compute(
             service=service,
             more_destinations=also or (),
         )
-        if lifetime_s is not None:
-            request.expires_at.FromMilliseconds(round((now + lifetime_s) * 1000))
+        if end is not None:
+            request.expires_at.FromMilliseconds(end)
         answer = controller.planning.ComputePaths(request, timeout=CALL_TIMEOUT_S)
     show_answer("paths", answer, door.form)
 
@@ -96,7 +96,9 @@ def deploy(
         int, typer.Option("--disjoint", min=1, max=8, help="The path is a group of so many.")
     ] = 1,
     priority: Annotated[int, typer.Option(min=0, max=MOST_BPS, help="Larger goes first.")] = 0,
-    lifetime_s: Annotated[float | None, typer.Option(min=1, help="Close it by itself after, s.")] = None,
+    lifetime_s: Annotated[
+        float | None, typer.Option(min=1, help="Close it by itself so long after its start, s.")
+    ] = None,
     request_id: Annotated[str, typer.Option(help="The same id again asks for the same thing once.")] = "",
 ) -> None:
     """Ask for keys over a computed path and no other; say again what it was computed for."""
@@ -105,7 +107,7 @@ def deploy(
         from keyweave_proto.v1 import keyweave_pb2 as pb
 
         now = SystemClock().now()
-        service = serving.message(bounds.message(controller), now)
+        service, end = serving.message(bounds.message(controller), now), serving.end(lifetime_s, now)
         if disjoint > 1:
             service.protection, service.ways = pb.PROTECTION_ONE_PLUS_ONE, disjoint
         wish = pb.OpenAssociationRequest(
@@ -116,8 +118,8 @@ def deploy(
             priority=priority,
             service=service,
         )
-        if lifetime_s is not None:
-            wish.expires_at.FromMilliseconds(round((now + lifetime_s) * 1000))
+        if end is not None:
+            wish.expires_at.FromMilliseconds(end)
         request = pb.DeployPathRequest(path_id=path_id, association=wish)
         answer = controller.associations.DeployPath(request, timeout=CALL_TIMEOUT_S)
     show_answer("association", answer.association, door.form)

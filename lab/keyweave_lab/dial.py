@@ -142,7 +142,10 @@ def _next_steps(found: _Details) -> list[str]:
     """What the caller may do next, where that is known."""
     steps = [one.note for one in found.instead.alternatives]
     if found.fresh.paths:
-        told = [f"{one.path_id} ({' > '.join(one.node_names)})" for one in found.fresh.paths]
+        told = []
+        for one in found.fresh.paths:
+            ways = [one.node_names, *(other.node_names for other in one.others)]
+            told.append(f"{one.path_id} ({' with '.join(' > '.join(way) for way in ways)})")
         steps.append(f"deploy one of these: {', '.join(told)}")
     match found.info.reason:
         case "NOT_KNOWN" if found.resource.resource_type in _NAMED_BY:

@@ -286,7 +286,9 @@ def table_of(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequ
     """A plain table: `heads` name the columns, those in `right` hold figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
-        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+        # An id is there to be copied: the other columns give way to it.
+        whole = head in ("association", "id")
+        table.add_column(head, justify="right" if head in right else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*row)
     return table

@@ -48,7 +48,7 @@ def why(answer: pb.Explanation) -> RenderableType:
         head.append(("fair share", show_rate(one.share_bps)))
     rows = [_priced(path) for path in (*answer.paths, *answer.alternatives)]
     parts: list[RenderableType] = [
-        _facts([*head, *(("", reason) for reason in answer.reasons)]),
+        _facts([*head, *(("" if place else "but", reason) for place, reason in enumerate(answer.reasons))]),
     ]
     if rows:
         parts += [

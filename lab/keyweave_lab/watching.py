@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import grpc
 
@@ -31,15 +31,31 @@ def follow(controller: Controller, *, as_json: bool, write: Callable[[str], None
     readers = [threading.Thread(target=_drain, args=(stream, updates), daemon=True) for stream in streams]
     for reader in readers:
         reader.start()
+    fresh = Fresh()
     try:
         while (update := updates.get()) is not None:
             if isinstance(update, grpc.RpcError):
                 raise update
-            for line in (show.json_line(update),) if as_json else sentences(update):
+            for line in (show.json_line(update),) if as_json else fresh(sentences(update)):
                 write(line)
     finally:
         for stream in streams:
             stream.cancel()
+
+
+class Fresh:
+    """Leaves out sentences that say what was said last of the same thing: what changed is not in them."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def __call__(self, lines: Iterable[str]) -> Iterator[str]:
+        """Those that are new."""
+        for line in lines:
+            about = line.partition(": ")[0]
+            if self._last.get(about) != line:
+                self._last[about] = line
+                yield line
 
 
 def _drain(stream: Iterable[Update], updates: "queue.Queue[Update | grpc.RpcError | None]") -> None:
@@ -77,7 +93,9 @@ def _node(item: pb.Node) -> str:
 
 def _link(item: pb.Link) -> str:
     rate, stored = show_rate(item.skr_bps), show_bits(item.stored_bits)
-    text = f"link {item.a_name} - {item.b_name}: {show.link_word(item.status)}, {rate}, {stored} stored"
+    promised = show_rate(item.reserved_bps)
+    text = f"link {item.a_name} - {item.b_name}: {show.link_word(item.status)}, {rate}, {promised} promised"
+    text += f", {stored} stored"
     return f"{text}, {item.down_reason}" if item.down_reason else text
 
 

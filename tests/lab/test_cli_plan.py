@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from keyweave_core.errors import InvalidInput
 from keyweave_lab.cli import app
-from keyweave_lab.cli_options import Bounds, Serving, Technology, moment
+from keyweave_lab.cli_options import Bounds, ServiceClass, Serving, Technology, moment
 from keyweave_lab.cli_plan import demand_of
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
@@ -43,12 +43,25 @@ def test_nodes_and_links_are_told_apart_by_what_the_controller_knows():
 def test_a_start_is_relative_or_has_an_offset():
     assert moment("+90", 10.0) == 100.0
     assert moment("1970-01-01T01:00:00+01:00", 5.0) == 0.0
-    for wrong in ("90", "+x", "2030-01-01T00:00:00", ""):
+    for wrong in ("90", "+x", "+inf", "+nan", "+1e300", "-5", "2030-01-01T00:00:00", ""):
         with pytest.raises(InvalidInput, match="is no time"):
             moment(wrong, 0.0)
     service = Serving(start="+1").message(pb.Constraints(), 10.0)
     assert service.starts_at.seconds == 11
     assert service.preemptible
+
+
+def test_a_lifetime_counts_from_the_start():
+    assert Serving().end(None, 100.0) is None
+    assert Serving().end(60.0, 100.0) == 160_000
+    scheduled = Serving(service_class=ServiceClass.SCHEDULED, start="+30")
+    assert scheduled.end(60.0, 100.0) == 190_000
+    for serving, lifetime_s in ((scheduled, None), (Serving(service_class=ServiceClass.SCHEDULED), 60.0)):
+        with pytest.raises(InvalidInput, match="--class scheduled needs --start, and --lifetime-s"):
+            serving.end(lifetime_s, 100.0)
+    for endless in (float("inf"), float("nan"), 1e300):
+        with pytest.raises(InvalidInput, match="leave it out for ever"):
+            Serving().end(endless, 100.0)
 
 
 def test_a_demand_as_it_is_typed():

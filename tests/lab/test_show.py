@@ -155,13 +155,28 @@ def test_updates_as_sentences():
     )
     assert watching.sentences(update) == [
         "node A: lost: gone",
-        "link Concepcion - Distrito: passive, 2.58 Mbit/s, 33.6 Mbit stored, dark",
+        "link Concepcion - Distrito: passive, 2.58 Mbit/s, 12 kbit/s promised, 33.6 Mbit stored, dark",
         f"link {ID} removed",
     ]
     (line,) = watching.sentences(pb.AssociationUpdate(associations=[an_association()]))
     assert "suspended over Quijote > Quintin" in line
     (line,) = watching.sentences(pb.AlarmUpdate(alarms=[an_alarm()]))
     assert line.startswith("alarm raised: link-down at Norte-Distrito: ")
+
+
+def test_what_was_said_last_of_a_thing_is_not_said_again():
+    fresh = watching.Fresh()
+    lines = ["link A - B: active", "link A - C: active", "link A - B: active", "link A - B: off"]
+    assert list(fresh(lines)) == ["link A - B: active", "link A - C: active", "link A - B: off"]
+    assert list(fresh(["link A - B: active", "link A - C: active"])) == ["link A - B: active"]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_an_id_stays_in_one_piece(width):
+    out = io.StringIO()
+    table = show.associations(pb.ListAssociationsResponse(associations=[an_association()]))
+    Console(file=out, width=width, highlight=False).print(table)
+    assert ID in out.getvalue()
 
 
 def test_a_tree_shows_every_branch_and_all_who_get_its_keys():
