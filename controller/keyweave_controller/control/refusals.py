@@ -5,7 +5,8 @@ alternative was found by asking `placement.find` for just that, so who asks for 
 Looked for are, in this order: the same with one constraint relaxed as little as it takes; with less
 protection; at a lower rate; at a later time; as best effort. Others in the network are not named.
 
-The work is bounded: two searches for each constraint that was given, a handful for everything else.
+The work is bounded: two searches for each constraint that was given, four more for each that has degrees,
+a handful for everything else.
 """
 
 import heapq

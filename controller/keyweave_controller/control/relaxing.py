@@ -21,6 +21,9 @@ Search = Callable[[Constraints, str], Sequence[Route]]
 
 _NONE = Constraints()
 
+MOST_STEPS = 4
+"""Searches for a way that is nearer to what was asked than the one found last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -76,8 +79,16 @@ def relaxations(state: NetworkState, mesh: Mesh, bounds: Constraints, search: Se
         if not routes:
             continue
         least, words = needs(Found(state=state, mesh=mesh, routes=routes), bounds)
-        if least != bounds and search(least, ""):
-            yield words
+        found = search(least, "") if least != bounds else ()
+        if not found:
+            continue
+        for _ in range(MOST_STEPS if name in _STRICTER else 0):
+            # The way that costs least need not be the one that asks least of the constraint.
+            nearer = search(_STRICTER[name](least, bounds), "")
+            if not nearer:
+                break
+            least, words = needs(Found(state=state, mesh=mesh, routes=nearer), bounds)
+        yield words
 
 
 def _hops(found: Found, asked: Constraints) -> tuple[Constraints, str]:
@@ -166,6 +177,36 @@ def _age(found: Found, asked: Constraints) -> tuple[Constraints, str]:
     least = replace(asked, max_key_age_s=max(told))
     return least, f"with key {max(told)} s old instead of {asked.max_key_age_s} s"
 
+
+def _faster(least: Constraints, asked: Constraints) -> Constraints:
+    # Whole microseconds: the last microsecond of `_latency`, and one less.
+    most_ms = max(asked.max_latency_ms or 0.0, (least.max_latency_ms or 0.0) - 0.002)
+    return replace(least, max_latency_ms=most_ms)
+
+
+def _more_trusted(least: Constraints, asked: Constraints) -> Constraints:
+    return replace(least, min_trust=min(asked.min_trust, least.min_trust + 1))
+
+
+def _fuller(least: Constraints, asked: Constraints) -> Constraints:
+    return replace(least, min_stored_bits=min(asked.min_stored_bits, least.min_stored_bits + 1))
+
+
+def _fresher(least: Constraints, asked: Constraints) -> Constraints:
+    if least.max_key_age_s is None:
+        return replace(least, max_key_age_s=asked.max_key_age_s)
+    return replace(least, max_key_age_s=max(asked.max_key_age_s or 0, least.max_key_age_s - 1))
+
+
+_STRICTER: Mapping[str, Callable[[Constraints, Constraints], Constraints]] = MappingProxyType(
+    {
+        "max_latency_ms": _faster,
+        "min_trust": _more_trusted,
+        "min_stored_bits": _fuller,
+        "max_key_age_s": _fresher,
+    }
+)
+"""A little more than what the way found last keeps, and no more than was asked."""
 
 Needs = Callable[[Found, Constraints], tuple[Constraints, str]]
 

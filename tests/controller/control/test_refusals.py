@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyweave_controller.control import admission, calendar, placement, refusals, routing
+from keyweave_controller.control import admission, calendar, facts, placement, refusals, routing
 from keyweave_controller.control.actions import Alternative
 from keyweave_controller.control.configuration import LinkFacts, Policy
 from keyweave_controller.control.events import InventoryNode
@@ -113,6 +113,23 @@ class TestConstraints:
             "fits sharing risk duct"
         ]
         assert notes(state, 60_000, Constraints(max_latency_ms=1)) == ["fits within 2.501 ms instead of 1 ms"]
+
+    def test_the_nearest_is_told_and_not_that_of_the_cheapest_way(self, state: NetworkState) -> None:
+        state.inventory["B"] = InventoryNode(name="B", trust=10)
+        state.inventory["C"] = InventoryNode(name="C", trust=60)
+        assert notes(state, 30_000, Constraints(min_trust=80)) == [
+            "fits over nodes trusted 60 of 100 instead of 80"
+        ]
+        state.link_facts["A-B"] = LinkFacts(link="A-B", latency_ms=3.0)
+        state.link_facts["A-C"] = LinkFacts(link="A-C", latency_ms=1.0)
+        slow, fast = (
+            sum(facts.of_link(state, state.links[one]).latency_us for one in way)
+            for way in ((AB, BD), (AC, CD))
+        )
+        assert fast < slow
+        assert notes(state, 30_000, Constraints(max_latency_ms=0.5)) == [
+            f"fits within {(fast + 1) / 1_000:g} ms instead of 0.5 ms"
+        ]
 
     def test_trust_and_domains(self, state: NetworkState) -> None:
         state.inventory["B"] = InventoryNode(name="B", trust=60, domain="north")
