@@ -133,14 +133,16 @@ def compute_paths(
         ways = (shape.branch(tree, target) for target in (asked.destination, *asked.others))
         branches = [Route(nodes=nodes, links=links) for nodes, links in ways]
         return (_group(state, mesh, priced, branches),), ()
+    by_risks = wish.service.disjointness is Disjointness.RISKS
+    searches = _Searches(MOST_RISK_SEARCHES if by_risks else MOST_SEARCHES)
     if wish.service.protection is Protection.RESTORATION:
         groups = [(route,) for route in islice(routing.find_routes(state, mesh, asked, at=at), number)]
     else:
-        groups = list(islice(_groups(state, mesh, priced, asked, wish.service, at), number))
+        groups = list(islice(_groups(state, mesh, priced, asked, wish.service, at, searches), number))
     if not groups:
         return (), placement.explain(state, mesh, asked, wish.service, at=at)
     found = tuple(_group(state, mesh, priced, group, disjoint=True) for group in groups)
-    return found, () if len(found) >= number else (f"there are no more than {len(found)} such paths",)
+    return found, () if len(found) >= number else (_why_no_more(len(found), searches),)
 
 
 def route_wish(state: NetworkState, wish: PathWish) -> RouteWish:
@@ -163,16 +165,41 @@ def path_id(source: NodeId, ways: Sequence[Sequence[LinkId]]) -> str:
     return hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()[:16]
 
 
+@dataclass(slots=True)
+class _Searches:
+    """How many searches are left, and whether one more was wanted than there were."""
+
+    left: int
+    wanting: bool = False
+
+    def another(self) -> bool:
+        """There is one left, and now one less."""
+        self.wanting = self.wanting or self.left <= 0
+        self.left -= 1
+        return self.left >= 0
+
+
+def _why_no_more(number: int, searches: _Searches) -> str:
+    if searches.wanting:
+        return "there may be more: the search for them ended at its bound"
+    return "there is no other such path" if number == 1 else f"there are no more than {number} such paths"
+
+
 def _groups(
-    state: NetworkState, mesh: Mesh, priced: PriceList, asked: RouteWish, service: Service, at: float
+    state: NetworkState,
+    mesh: Mesh,
+    priced: PriceList,
+    asked: RouteWish,
+    service: Service,
+    at: float,
+    searches: "_Searches",
 ) -> Iterator[tuple[Route, ...]]:
-    """Groups of disjoint paths, the cheapest first.
+    """Groups of disjoint paths, the cheapest first, as far as `searches` go.
 
     After the best group, the next one lacks at least one of its links: each is left out in turn (E. Lawler, A
     Procedure for Computing the K Best Solutions to Discrete Optimization Problems, Management Science, 1972).
     """
     told: set[tuple[tuple[LinkId, ...], ...]] = set()
-    left = MOST_RISK_SEARCHES if service.disjointness is Disjointness.RISKS else MOST_SEARCHES
     waiting: list[tuple[float, tuple[tuple[LinkId, ...], ...], tuple[LinkId, ...]]] = []
     routes_of: dict[tuple[tuple[LinkId, ...], ...], tuple[Route, ...]] = {}
     tried: set[frozenset[LinkId]] = set()
@@ -180,9 +207,8 @@ def _groups(
     without: Sequence[tuple[LinkId, ...]] = [()]
     while True:
         for left_out in without:
-            if left <= 0 or frozenset(left_out) in tried:
+            if frozenset(left_out) in tried or not searches.another():
                 continue
-            left -= 1
             tried.add(frozenset(left_out))
             found = _find_without(state, mesh, asked, service, left_out, at)
             if found:

@@ -7,9 +7,10 @@ import pytest
 
 from keyweave_controller.control import supposing
 from keyweave_controller.control.candidates import PathWish, compute_paths, place
+from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.events import AssociationRequested
 from keyweave_controller.control.mesh import Mesh
-from keyweave_controller.control.service import Constraints, Service
+from keyweave_controller.control.service import Constraints, Disjointness, Protection, Service
 from keyweave_controller.control.what_if import Demand, Fate, Question, what_if
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
@@ -59,6 +60,26 @@ class TestPaths:
         assert found[0].hops == 2
         assert found[0].distance_km is None
         assert reasons == ("there are no more than 2 such paths",)
+
+    @pytest.mark.parametrize(
+        ("relays", "disjointness", "reason"),
+        [
+            ("BCE", Disjointness.NODES, "there are no more than 3 such paths"),
+            ("BC", Disjointness.RISKS, "there is no other such path"),
+            ("BCEFG", Disjointness.RISKS, "there may be more: the search for them ended at its bound"),
+        ],
+    )
+    def test_only_a_search_that_came_to_its_end_says_that_there_is_no_more(
+        self, relays: str, disjointness: Disjointness, reason: str
+    ) -> None:
+        spans = [Span(a=end, b=relay, skr_bps=100_000) for end in "AD" for relay in relays]
+        show = Rehearsal(nodes=simulate(spans))
+        show.start(Policy())
+        service = Service(protection=Protection.ONE_TO_ONE, disjointness=disjointness)
+        wish = PathWish(source=A, destination=D, number=16, service=service)
+        found, reasons = compute_paths(show.network.state, show.network.mesh, wish, at=show.now)
+        assert found
+        assert reasons == (reason,)
 
     def test_an_id_is_of_the_links(self, show: Rehearsal) -> None:
         first = self.ask(show)[0][0].id

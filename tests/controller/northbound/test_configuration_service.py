@@ -114,7 +114,7 @@ async def test_questions(operator, viewer):
         6_875,
         40.0,
     )  # 2 000 bit/s of keys take 2 125 of 9 000
-    assert "no more than 1" in reply.reasons[0]
+    assert "no other such path" in reply.reasons[0]
     question = pb.WhatIfRequest(
         fail_nodes=["Burgo"],
         add_demands=[pb.Demand(id="d", source="sae-aldea", destination="sae-costa")],
