@@ -78,7 +78,7 @@ class Constraints:
         if self.max_hops is not None and self.max_hops < 1:
             yield f"max_hops must be at least 1, not {self.max_hops}"
         if self.max_latency_ms is not None and not 0 <= self.max_latency_ms <= MAX_LATENCY_MS:
-            yield f"max_latency_ms must be 0..{MAX_LATENCY_MS:g}, not {self.max_latency_ms:g}"
+            yield f"max_latency_ms must be 0..{MAX_LATENCY_MS:.0f}, not {self.max_latency_ms:g}"
         if not 0 <= self.min_trust <= 100:
             yield f"min_trust must be 0..100, not {self.min_trust}"
         if self.min_stored_bits < 0:

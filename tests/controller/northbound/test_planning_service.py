@@ -82,8 +82,8 @@ class TestServices:
             (pb.Service(service_class=77), "service.service_class", "none of its members"),
             (service(service_class=pb.SERVICE_CLASS_SCHEDULED), "service", "needs a start and an expiry"),
             (service(technologies=[77]), "service.constraints.technologies", "no technology"),
-            (service(max_latency_ms=math.nan), "service", "max_latency_ms must be 0..1e+06, not nan"),
-            (service(max_latency_ms=math.inf), "service", "max_latency_ms must be 0..1e+06, not inf"),
+            (service(max_latency_ms=math.nan), "service", "max_latency_ms must be 0..1000000, not nan"),
+            (service(max_latency_ms=math.inf), "service", "max_latency_ms must be 0..1000000, not inf"),
             (service(starts_at=Timestamp(seconds=-5)), "service", "the start must lie in the years 1970"),
             (
                 service(protection=pb.PROTECTION_ONE_TO_ONE, include_nodes=["Este"]),
