@@ -167,14 +167,17 @@ def test_an_empty_leaf_is_empty(schema: ModelSchema) -> None:
 def test_defaults_of_every_type(schema: ModelSchema) -> None:
     policy = at(schema, f"{{{KWN}}}policy")
     told = {view.name: view.default for view in policy.children()}
-    assert told.items() >= {
-        "default-min-bandwidth-bps": "2000",
-        "max-relay-hops": "16",
-        "usable-share": "0.9",
-        "wait-to-restore-s": "30.0",
-        "guaranteed-strategy": "balanced",
-        "preemption": "true",
-    }.items()
+    assert (
+        told.items()
+        >= {
+            "default-min-bandwidth-bps": "2000",
+            "max-relay-hops": "16",
+            "usable-share": "0.9",
+            "wait-to-restore-s": "30.0",
+            "guaranteed-strategy": "balanced",
+            "preemption": "true",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("which", ["agent", "controller"])

@@ -89,7 +89,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimise:
-    """Seek a better placement; it comes back as PlacementProposed of this id. Lost, it is asked again later."""
+    """Seek a better placement; it comes back as PlacementProposed of this id. If lost, it is asked again."""
 
     problem_id: str
     problem: PlacementProblem
