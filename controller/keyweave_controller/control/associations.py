@@ -140,6 +140,8 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
         turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
     elif (wish.qos != AppQos() and _shared(wish.qos, wish.further) != existing.qos) or (
         wish.service not in (DEFAULT_SERVICE, existing.service)
+        or wish.priority not in (0, existing.priority)
+        or wish.expires_at not in (None, existing.expires_at)
     ):
         turn.answer(
             wish.request_id,

@@ -68,7 +68,8 @@ def _unfit(turn: Turn, association: Association, path: PathRecord) -> list[str]:
             continue
         name = state.link_name(link_id, near)
         if bounds != PLAIN:
-            found.extend(f"link {name} {reason}" for reason in routing.link_refusals(state, link, bounds))
+            refusals = routing.link_refusals(state, link, bounds, at=turn.at)
+            found.extend(f"link {name} {reason}" for reason in refusals)
         if not all(end.enable for end in link.ends.values()):
             found.append(f"link {name} is switched off")
     for node_id in shape.relays(path):

@@ -261,6 +261,7 @@ def _end(link: Link, at: float) -> LinkEnd:
         at=at,
         counted_skr_bps=link.performance.skr_bps,
         counted_pool=link.pool,
+        counted_pool_at=at,
         local_node=link.local.node_id if link.local else None,
         remote_node=link.remote.node_id if link.remote else None,
         remote_interface=link.remote.interface_id if link.remote else None,

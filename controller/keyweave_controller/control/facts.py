@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from keyweave_controller.control.configuration import LinkFacts
 from keyweave_controller.control.optical.windows import Window
-from keyweave_controller.control.state import LinkRecord, NetworkState
+from keyweave_controller.control.state import LinkEnd, LinkRecord, NetworkState
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import Technology
 
@@ -35,23 +35,28 @@ class KnownLink:
     windows: tuple[Window, ...] | None
 
 
-def of_link(state: NetworkState, link: LinkRecord) -> KnownLink:
-    """Everything known of a link now."""
+def of_link(state: NetworkState, link: LinkRecord, at: float = 0.0) -> KnownLink:
+    """Everything known of a link. `at`: now, for the age of its key, which grows between two reports."""
     told = _told(state, link)
     latency_ms = told.latency_ms if told else None
     if latency_ms is None:
         latency_ms = (link.distance_km or 0.0) * LIGHT_US_PER_KM / 1_000
     pools = [end.counted_pool for end in link.ends.values() if end.counted_pool is not None]
-    ages = [pool.oldest_age_s for pool in pools if pool.oldest_age_s is not None]
+    ages = [_age_s(end, at) for end in link.ends.values()]
     return KnownLink(
         latency_us=round(latency_ms * 1_000),
         risk_groups=frozenset(told.risk_groups if told else ()),
         technologies=_technologies(state, link),
         stored_bits=min((pool.stored_bits for pool in pools), default=0),
         capacity_bits=min((pool.capacity_bits for pool in pools), default=0),
-        oldest_age_s=max(ages, default=None),
+        oldest_age_s=max((age for age in ages if age is not None), default=None),
         windows=told.windows if told else None,
     )
+
+
+def _age_s(end: LinkEnd, at: float) -> int | None:
+    age = end.counted_pool.oldest_age_s if end.counted_pool else None
+    return None if age is None else age + int(max(0.0, at - end.counted_pool_at))
 
 
 def windows_of(state: NetworkState, link: LinkRecord) -> tuple[Window, ...] | None:

@@ -125,7 +125,7 @@ def measured(turn: Turn, node_id: NodeId, measures: tuple[LinkMeasure, ...]) -> 
         if averaging.pool_is_news(before.counted_pool, measure.pool, crossings.floors) or (
             averaging.age_is_news(before.counted_pool, measure.pool, crossings.ages)
         ):
-            told.counted_pool = measure.pool
+            told.counted_pool, told.counted_pool_at = measure.pool, turn.at
         link.ends[node_id] = told
         turn.touch_link(link.link_id)
         judge_link(turn, link)

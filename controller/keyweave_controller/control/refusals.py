@@ -97,7 +97,7 @@ def instead(turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) ->
 
 def _alternatives(refused: Refused) -> Iterator[Alternative]:
     bounds = refused.wish.constraints
-    for words in relaxing.relaxations(refused.state, refused.mesh, bounds, refused.bounded):
+    for words in relaxing.relaxations(refused.state, refused.mesh, bounds, refused.bounded, at=refused.at):
         yield Alternative(note=f"fits {words}")
     yield from _less_protected(refused)
     if refused.rate_bps > 0:

@@ -32,6 +32,7 @@ class Found:
     state: NetworkState
     mesh: Mesh
     routes: Sequence[Route]
+    at: float
 
     @property
     def ways(self) -> list[tuple[LinkId, ...]]:
@@ -67,7 +68,9 @@ class Found:
         return ", ".join(sorted(self.state.node_name(node_id) for node_id in node_ids))
 
 
-def relaxations(state: NetworkState, mesh: Mesh, bounds: Constraints, search: Search) -> Iterator[str]:
+def relaxations(
+    state: NetworkState, mesh: Mesh, bounds: Constraints, search: Search, *, at: float
+) -> Iterator[str]:
     """What a constraint that alone stands in the way would have to be, one after the other, in words."""
     if bounds == _NONE:
         return
@@ -78,7 +81,7 @@ def relaxations(state: NetworkState, mesh: Mesh, bounds: Constraints, search: Se
         routes = search(free, strategy)
         if not routes:
             continue
-        least, words = needs(Found(state=state, mesh=mesh, routes=routes), bounds)
+        least, words = needs(Found(state=state, mesh=mesh, routes=routes, at=at), bounds)
         found = search(least, "") if least != bounds else ()
         if not found:
             continue
@@ -87,7 +90,7 @@ def relaxations(state: NetworkState, mesh: Mesh, bounds: Constraints, search: Se
             nearer = search(_STRICTER[name](least, bounds), "")
             if not nearer:
                 break
-            least, words = needs(Found(state=state, mesh=mesh, routes=nearer), bounds)
+            least, words = needs(Found(state=state, mesh=mesh, routes=nearer, at=at), bounds)
         yield words
 
 
@@ -169,7 +172,7 @@ def _stored(found: Found, asked: Constraints) -> tuple[Constraints, str]:
 
 
 def _age(found: Found, asked: Constraints) -> tuple[Constraints, str]:
-    known = [facts.of_link(found.state, link) for link in found.links]
+    known = [facts.of_link(found.state, link, found.at) for link in found.links]
     ages = [one.oldest_age_s for one in known if one.oldest_age_s is not None or one.stored_bits]
     told = [age for age in ages if age is not None]
     if len(told) < len(ages) or not told:

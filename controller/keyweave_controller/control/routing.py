@@ -153,7 +153,7 @@ def restrictions(
     bounds = wish.constraints
     if _binds_links(bounds):
         for link_id, link in mesh.link_place.items():
-            if next(link_refusals(state, state.links[link_id], bounds), None) is not None:
+            if next(link_refusals(state, state.links[link_id], bounds, at=at), None) is not None:
                 rooms[link] = CLOSED
     if not _binds_nodes(bounds):
         return rooms, []
@@ -210,11 +210,11 @@ def _rooms_in_time(state: NetworkState, mesh: Mesh, wish: RouteWish, at: float) 
     return rooms
 
 
-def link_refusals(state: NetworkState, link: LinkRecord, bounds: Constraints) -> Iterator[str]:
-    """Why constraints keep a link out of the path, its rate aside."""
+def link_refusals(state: NetworkState, link: LinkRecord, bounds: Constraints, *, at: float) -> Iterator[str]:
+    """Why constraints keep a link out of the path, its rate aside. `at` infinite: ages as they were told."""
     if link.link_id in bounds.exclude_links:
         yield "is excluded"
-    known = facts.of_link(state, link)
+    known = facts.of_link(state, link, 0.0 if isinf(at) else at)
     shared = sorted(known.risk_groups & bounds.exclude_risks)
     if shared:
         yield f"shares risk {', '.join(shared)}"
@@ -325,7 +325,7 @@ def obstacles_on(state: NetworkState, mesh: Mesh, way: Route, wish: RouteWish, a
             ):
                 yield from (f"node {node.name} {word}" for word in words)
         free = in_time.get(mesh.link_place[link_id])
-        obstacles = list(link_refusals(state, link, wish.constraints))
+        obstacles = list(link_refusals(state, link, wish.constraints, at=at))
         if free is None:
             obstacles += topology.link_obstacles(link)
             free = available_bps(link, state.policy, wish.beside)

@@ -66,6 +66,7 @@ class LinkEnd:
     at: float = 0.0
     counted_skr_bps: int | None = None
     counted_pool: KeyPool | None = None  # the stored key that decisions use, journaled in coarse steps
+    counted_pool_at: float = 0.0  # when; its key has grown older since
     average_bps: float | None = None  # of the rates told until `average_at`; not journaled by itself
     average_at: float = 0.0
     burst_at: float | None = None  # when key last came in a block, and how far apart the blocks are

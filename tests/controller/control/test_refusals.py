@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.controller.control.plays import ask
 
 from keyweave_controller.control import admission, calendar, facts, placement, refusals, routing
 from keyweave_controller.control.actions import Alternative
@@ -303,3 +304,27 @@ def test_a_refusal_is_quick() -> None:
         refusals.nearest(state, mesh, wish, Service(), AppQos(min_bandwidth_bps=40_000), at=NOW)
         took.append(time.process_time() - begun)
     assert sorted(took)[25] < 0.005  # ten times what it takes on a quiet machine
+
+
+def test_key_grows_older_between_two_reports() -> None:
+    show = Rehearsal(nodes=simulate([Span(a="A", b="B")], {"A": ("sae:A",), "B": ("sae:B",)}))
+    show.start()
+    for end in show.network.links[simulated_link_id("A", "B")].ends.values():
+        end.counted_pool = KeyPool(stored_bits=5_000, capacity_bits=9_000, oldest_age_s=50)
+        end.counted_pool_at = show.now
+    fresh = Service(constraints=Constraints(max_key_age_s=60))
+    assert not ask(show, "A", "B", service=fresh).reasons
+    show.now += 20
+    answer = ask(show, "B", "A", service=fresh)
+    assert answer.reasons == ("link B-A has key 70 s old, not at most 60 s",)
+    assert any("70 s old" in other.note for other in answer.alternatives)
+
+
+def test_another_priority_or_end_for_a_pair_that_has_an_association_is_refused() -> None:
+    show = Rehearsal(nodes=simulate([Span(a="A", b="B")], {"A": ("sae:A",), "B": ("sae:B",)}))
+    show.start()
+    first = ask(show, "A", "B", priority=1)
+    assert ask(show, "A", "B", priority=1).app_id == first.app_id
+    assert ask(show, "A", "B").app_id == first.app_id
+    assert "other qualities" in ask(show, "A", "B", priority=3).reasons[0]
+    assert "other qualities" in ask(show, "A", "B", expires_at=show.now + 100).reasons[0]
