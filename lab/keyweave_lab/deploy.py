@@ -51,6 +51,12 @@ class ProgramState:
     log: Path
 
 
+_LAYOUTS = 3
+"""How often a laboratory is laid out, at most, when somebody else takes its ports."""
+
+_TAKEN = "address already in use"
+
+
 async def deploy(
     topology: Topology,
     directory: Path,
@@ -71,8 +77,16 @@ async def deploy(
         raise InvalidInput(
             f"{directory}: a laboratory runs there; stop it first: keyweave lab destroy --lab {directory}"
         )
-    inventory = lay_out(topology, directory, clock, keep=keep, tuning=tuning)
-    return await _start(inventory, clock, ready_within_s, told)
+    for further in reversed(range(_LAYOUTS)):
+        inventory = lay_out(topology, directory, clock, keep=keep, tuning=tuning)
+        try:
+            return await _start(inventory, clock, ready_within_s, told)
+        except Unavailable as error:
+            # Ports are chosen before their programs bind them; somebody may have come between.
+            if not further or _TAKEN not in str(error):
+                raise
+            told("a port was taken meanwhile: laid out anew")
+    raise AssertionError("the last layout returns or raises")
 
 
 async def start(

@@ -19,7 +19,7 @@ from keyweave_agents.settings import read_agent_settings
 from keyweave_controller.settings import read_controller_settings
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, SettingsError, Unavailable
 from keyweave_core.model.ids import SaeId
-from keyweave_core.runtime.clock import SystemClock
+from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.settings import read_settings
 from keyweave_lab import deploy as lab
 from keyweave_lab.inventory import LabInventory, read_inventory, write_inventory
@@ -324,3 +324,25 @@ def test_toml_reads_back_as_the_same_values() -> None:
     for wrong in (float("nan"), object(), [None]):
         with pytest.raises(ValueError, match=r"a\.b: settings cannot hold"):
             to_toml({"a": {"b": wrong}})
+
+
+TAKEN = "import sys; sys.exit('cannot listen: address already in use')"
+
+
+async def test_a_port_taken_between_choice_and_start_costs_a_layout_not_the_laboratory(
+    topology: Topology, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts: list[Path] = []
+
+    def laid_out(topology: Topology, directory: Path, clock: Clock, **how: object) -> LabInventory:
+        layouts.append(directory)
+        inventory = lay_out(topology, directory, clock, keep=False)
+        late = len(layouts) < 3
+        return stand_ins(inventory, lambda name: TAKEN if late and name == "B" else SERVES)
+
+    monkeypatch.setattr(lab, "lay_out", laid_out)
+    told: list[str] = []
+    await lab.deploy(topology, place, CLOCK, told=told.append)
+    assert told.count("a port was taken meanwhile: laid out anew") == 2
+    assert len(running(place)) == 5
+    await lab.destroy(place, CLOCK)
