@@ -213,10 +213,6 @@ class Mesh:
             found = self._lists[name] = PriceList(price, floor, every, lowest, learnt)
         return found
 
-    def reprice(self, name: str) -> None:
-        """Something that a pricing depends on besides the figures of links changed."""
-        self._lists.pop(name, None)
-
     def hops_to(self, target: int) -> list[int]:
         """The least number of links from every node to `target`, whatever their state; -1: no chain."""
         found = self._hops.get(target)
