@@ -22,6 +22,8 @@ from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationRemoved,
     AssociationWanted,
+    FallbackBegan,
+    FallbackEnded,
     KeyEvent,
     PoolEmptied,
     PoolFilled,
@@ -60,6 +62,24 @@ def of_key_event(
             )
         case AssociationRemoved():
             return (_removed(event),)
+        case FallbackBegan():
+            return (
+                told.Alarm(
+                    application=told.ApplicationReport(
+                        app_id=event.app_id,
+                        message=f"keys are made by ML-KEM: {event.reason}",
+                        severity=told.Severity.MAJOR,
+                    )
+                ),
+            )
+        case FallbackEnded():
+            return (
+                told.Event(
+                    application=told.ApplicationReport(
+                        app_id=event.app_id, message="keys are quantum keys again"
+                    )
+                ),
+            )
         case RelayTrouble():
             return (_relay_trouble(event, node, direct),)
         case RelayRestored():

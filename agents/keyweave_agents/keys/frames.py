@@ -142,7 +142,28 @@ class Keeper:
     keeper: bytes
 
 
-Frame = Hello | Held | Missing | Sealed | Nack | Doubt | Ask | Keeper
+class LetterKind(Enum):
+    """Whose business a letter is."""
+
+    PQC = 1  # agreement on secrets by ML-KEM, and keys made of them
+    STREAM = 2  # streams of ETSI GS QKD 004
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message between the two end nodes of a virtual link, passed on by those between.
+
+    It proves nothing by itself, may be lost, repeated or overtaken, and never holds key in clear.
+    """
+
+    link_id: LinkId
+    app_id: AppId
+    forward: bool  # towards the destination
+    kind: LetterKind
+    body: bytes
+
+
+Frame = Hello | Held | Missing | Sealed | Nack | Doubt | Ask | Keeper | Letter
 
 
 def uuid_bytes(text: str) -> bytes:

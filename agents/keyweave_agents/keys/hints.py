@@ -4,7 +4,7 @@ Rule of this file: these messages carry no one-time tag, because they pass where
 one. So they can end keys or make them wait, and never supply one.
 """
 
-from keyweave_agents.keys.frames import Ask, Doubt, Keeper
+from keyweave_agents.keys.frames import Ask, Doubt, Keeper, Letter
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.records import Endpoint
 from keyweave_agents.keys.routes import RouteTable
@@ -57,3 +57,31 @@ class Hints:
             return
         for back in self._routes.ready(route.prev_hop)[:1]:
             back.send(encode(frame))
+
+    def write(self, letter: Letter) -> bool:
+        """Send a letter of an end node of its link on its way; whether there was a way to begin with.
+
+        Through a fork it goes to every branch.
+        """
+        route = self._routes.get(letter.link_id)
+        if route is None:
+            return False
+        hops = route.next_hops if letter.forward else (route.prev_hop,)
+        sessions = [self._routes.ready(hop)[:1] for hop in hops if hop is not None]
+        for session in sessions:
+            for one in session:
+                one.send(encode(letter))
+        return bool(sessions) and all(sessions)
+
+    def brought(self, session: LinkSession, letter: Letter) -> None:
+        """Hand a letter over to this node, or pass it on, or both at a leaf on the way."""
+        route = self._routes.get(letter.link_id)
+        if route is None or not session.ready:
+            return
+        came_from = (route.prev_hop,) if letter.forward else route.next_hops
+        if session.remote not in came_from:
+            return
+        if route.delivers if letter.forward else route.prev_hop is None:
+            self._endpoint.letter(letter)
+        if route.next_hop is not None if letter.forward else route.prev_hop is not None:
+            self.write(letter)

@@ -225,7 +225,7 @@ class KeyManager:
         if size_bits % 8:
             raise InvalidInput("size shall be a multiple of 8")
 
-    def get_keys_by_id(
+    async def get_keys_by_id(
         self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
     ) -> tuple[SuppliedKey, ...]:
         """See `ports.KeySupply`."""

@@ -7,7 +7,14 @@ difference, so giving the same plan twice does nothing.
 from dataclasses import dataclass, field
 
 from keyweave_agents.material import Secret
-from keyweave_core.model.application import AppQos, AppStatistics, AppStatus
+from keyweave_core.model.application import (
+    AppQos,
+    AppStatistics,
+    AppStatus,
+    KeyMode,
+    KeyOrigin,
+    RelayMethod,
+)
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import KeyPool
 
@@ -26,6 +33,7 @@ class Route:
     bandwidth_bps: int | None = None
     branches: tuple[NodeId, ...] = ()
     ends_here: bool = False
+    method: RelayMethod = RelayMethod.OTP
 
     @property
     def next_hops(self) -> tuple[NodeId, ...]:
@@ -45,7 +53,9 @@ class AssociationPlan:
     `source`: this node serves the server application and makes the keys; otherwise it stores what arrives.
     `links` are the virtual links that new keys take (none: what is stored still serves), in whatever order:
     over several every key goes as the exclusive or of as many shares, one over each link, at most 8.
-    `remote_node` None: deliver nothing. `expires_at` seconds since 1970.
+    `remote_node` None: deliver nothing. `expires_at` seconds since 1970. `threshold`: so many of the shares
+    make a key again (None: all). `mode` binds both ends: a destination takes no key of an origin that it does
+    not allow.
     """
 
     app_id: AppId
@@ -57,6 +67,8 @@ class AssociationPlan:
     qos: AppQos = field(default_factory=AppQos)
     priority: int = 0
     expires_at: float | None = None
+    mode: KeyMode = KeyMode.QKD_ONLY
+    threshold: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "links", tuple(sorted(self.links)))  # both ends must mean the same
@@ -80,6 +92,7 @@ class SuppliedKey:
     key_id: str
     key: Secret
     links: tuple[LinkId, ...] = ()
+    origin: KeyOrigin = KeyOrigin.QKD
 
     @property
     def link_id(self) -> LinkId | None:
@@ -180,8 +193,25 @@ class AssociationRemoved:
     statistics: tuple[AppStatistics, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackBegan:
+    """The quantum layer cannot serve an association: its keys are made by ML-KEM from now on."""
+
+    app_id: AppId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackEnded:
+    """Keys of an association are quantum keys again."""
+
+    app_id: AppId
+
+
 KeyEvent = (
     AssociationWanted
+    | FallbackBegan
+    | FallbackEnded
     | AssociationExpired
     | AssociationRemoved
     | PoolEmptied

@@ -39,7 +39,7 @@ class KeySupply(Protocol):
         """
         ...
 
-    def get_keys_by_id(
+    async def get_keys_by_id(
         self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
     ) -> tuple[SuppliedKey, ...]:
         """Supply the keys that `master` got under `key_ids` to `caller` (slave): all or none, once.

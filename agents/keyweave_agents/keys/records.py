@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.frames import Batch, Letter, Reason
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import LinkId, NodeId
@@ -51,6 +51,10 @@ class Endpoint(Protocol):
 
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """A batch that was submitted here did not get through yet; `too_large`: for the pool of some hop."""
+        ...
+
+    def letter(self, letter: Letter) -> None:
+        """A letter of the other end of a virtual link came."""
         ...
 
     def troubled(self, link_id: LinkId, reason: str) -> None:

@@ -37,6 +37,7 @@ from keyweave_agents.keys.frames import (
     Held,
     Hello,
     Keeper,
+    Letter,
     Missing,
     Nack,
     Reason,
@@ -146,6 +147,8 @@ class Relay:
                 self.hints.asked(session, frame)
             case Keeper():
                 self.hints.answered(session, frame)
+            case Letter():
+                self.hints.brought(session, frame)
             case _ as never:
                 assert_never(never)
 

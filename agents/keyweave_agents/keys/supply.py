@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.buffers import DestinationStore, TokenBucket
 from keyweave_agents.keys.failures import RateExceeded
-from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.lanes import Association, Lane, Request
 from keyweave_agents.keys.plan import (
     AssociationExpired,
@@ -37,6 +37,9 @@ from keyweave_agents.material import Secret
 from keyweave_core.errors import Exhausted, Refused
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
+
+LetterHandler = Callable[[AppId, bytes], None]
+"""Gets the association and the body of a letter."""
 
 FLIGHT_LIFE_S = 60.0
 """A batch that nobody acknowledged for so long is given up, and its keys are made anew."""
@@ -66,6 +69,7 @@ class Supply:
         self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys, random_bytes(16))
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
         self._waiting = WaitingRoom(emit)
+        self._readers: dict[LetterKind, LetterHandler] = {}
 
     # --- configuration ---------------------------------------------------------------------------
 
@@ -325,6 +329,34 @@ class Supply:
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """See `records.Endpoint`."""
         self._refill.setback(batch_id, reason, too_large=too_large)
+
+    # --- letters ---------------------------------------------------------------------------------
+
+    def on_letters(self, kind: LetterKind, handler: LetterHandler) -> None:
+        """Who reads letters of a kind."""
+        self._readers[kind] = handler
+
+    def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
+        """Write to the other end of an association; False when there is no way to it now."""
+        association = self._associations.get(app_id)
+        if association is None:
+            return False
+        forward = association.plan.source
+        return any(
+            self.relay.hints.write(
+                Letter(link_id=link_id, app_id=app_id, forward=forward, kind=kind, body=body)
+            )
+            for link_id in association.plan.links
+        )
+
+    def letter(self, letter: Letter) -> None:
+        """See `records.Endpoint`."""
+        association = self._associations.get(letter.app_id)
+        reader = self._readers.get(letter.kind)
+        if association is None or reader is None or association.plan.source is letter.forward:
+            return
+        if letter.link_id in (*association.plan.links, *association.former):
+            reader(letter.app_id, letter.body)
 
     def troubled(self, link_id: LinkId, reason: str) -> None:
         """See `records.Endpoint`."""

@@ -19,6 +19,8 @@ from keyweave_agents.keys.frames import (
     Held,
     Hello,
     Keeper,
+    Letter,
+    LetterKind,
     Missing,
     Nack,
     Reason,
@@ -33,11 +35,12 @@ from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_proto.v1 import relay_pb2 as pb
 
-VERSION = 2
-"""2 since keys can travel in shares, which a key manager of version 1 would take for keys."""
+VERSION = 3
+"""2 since keys can travel in shares, which a key manager of version 1 would take for keys; 3 with letters."""
 
 MOST_FRAME_BYTES = 1 << 20
 MOST_KEYS = 512
+MOST_LETTER_BYTES = 65_536
 _MOST_BLOCK_ID = 2**63 - 1
 
 _ENUM = {
@@ -52,6 +55,8 @@ _ENUM = {
     Reason.OTHER_LINKS: pb.Nack.OTHER_LINKS,
     Reason.CONTRADICTION: pb.Nack.CONTRADICTION,
 }
+_LETTER_KINDS = {LetterKind.PQC: pb.Letter.PQC, LetterKind.STREAM: pb.Letter.STREAM}
+_KINDS = {number: kind for kind, number in _LETTER_KINDS.items()}
 _REASONS = {number: reason for reason, number in _ENUM.items()}
 
 
@@ -82,7 +87,7 @@ def encode_sealed(body: bytes, tag: bytes) -> bytes:
     return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
 
 
-def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper) -> bytes:
+def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper | Letter) -> bytes:
     """An untagged message, ready for the wire (length in front)."""
     if isinstance(frame, Held):
         return _framed(pb.Frame(held=pb.Held(block_ids=frame.block_ids)))
@@ -95,6 +100,15 @@ def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper) -> bytes
     if isinstance(frame, Keeper):
         answer = pb.Keeper(link_id=uuid_bytes(frame.link_id), keeper=frame.keeper)
         return _framed(pb.Frame(keeper=answer))
+    if isinstance(frame, Letter):
+        letter = pb.Letter(
+            link_id=uuid_bytes(frame.link_id),
+            app_id=uuid_bytes(frame.app_id),
+            forward=frame.forward,
+            kind=_LETTER_KINDS[frame.kind],
+            body=frame.body,
+        )
+        return _framed(pb.Frame(letter=letter))
     if isinstance(frame, Nack):
         nack = pb.Nack(
             batch_id=frame.batch_id,
@@ -144,6 +158,8 @@ def decode(raw: bytes) -> Frame:
                 link_id=LinkId(uuid_text(_uuid(frame.keeper.link_id, "link id"))),
                 keeper=_uuid(frame.keeper.keeper, "keeper"),
             )
+        case "letter":
+            return _letter(frame.letter)
         case "hello":
             return _hello(frame.hello)
         case _:
@@ -247,6 +263,20 @@ def _share_links(raw: Sequence[bytes], own: bytes) -> tuple[LinkId, ...]:
     if own not in raw:
         raise MalformedMessage("a share over a link that is none of its links")
     return links
+
+
+def _letter(letter: pb.Letter) -> Letter:
+    kind = _KINDS.get(letter.kind)
+    if kind is None:
+        raise MalformedMessage(f"unknown kind {letter.kind} of a letter")
+    _bound("letter bytes", len(letter.body), MOST_LETTER_BYTES)
+    return Letter(
+        link_id=LinkId(uuid_text(_uuid(letter.link_id, "link id"))),
+        app_id=AppId(uuid_text(_uuid(letter.app_id, "app id"))),
+        forward=letter.forward,
+        kind=kind,
+        body=letter.body,
+    )
 
 
 def _nack(nack: pb.Nack) -> Nack:

@@ -214,7 +214,7 @@ class KeyDelivery:
         else:
             key_ids = wire.key_ids_of_body(await self._body(scope, receive), self._settings)
         self._refuse_self(caller, other)
-        return _delivered(self._keys.get_keys_by_id(caller, other, key_ids))
+        return _delivered(await self._keys.get_keys_by_id(caller, other, key_ids))
 
     def _refuse_self(self, caller: SaeId, other: SaeId) -> None:
         if caller == other:

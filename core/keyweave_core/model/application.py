@@ -26,6 +26,30 @@ class AppStatus(StrEnum):
     ZOMBIE = "ZOMBIE"
 
 
+class KeyMode(StrEnum):
+    """What the keys of an association may be made of."""
+
+    QKD_ONLY = "qkd-only"
+    HYBRID = "hybrid"  # QKD and ML-KEM combined: secure if either is; none without both
+    PQC_FALLBACK = "pqc-fallback"  # QKD; ML-KEM while the quantum layer cannot serve, and marked
+
+
+class KeyOrigin(StrEnum):
+    """What one key was made of."""
+
+    QKD = "qkd"
+    HYBRID = "hybrid"
+    PQC = "pqc"
+
+
+class RelayMethod(StrEnum):
+    """How keys travel a relayed link (ITU-T Y.3803)."""
+
+    OTP = "one-time-pad"
+    AES_256_GCM = "aes-256-gcm"  # under link keys: more keys than pool bits, secure by computation
+    XOR_ANNOUNCE = "xor-announce"  # transit nodes tell the destination the xor of adjacent link keys
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppQos:
     """`app_qos`; each number 0..2**32-1."""
@@ -40,7 +64,7 @@ class AppQos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathUsage:
-    """Bits and keys delivered to the application in one period, of keys that were relayed over one link.
+    """Bits and keys of one origin delivered in one period, of keys that were relayed over one link.
 
     Augment of keyweave-qkd-node: 015 only has the sum. `link_id` names the VIRT link, which names the path.
     """
@@ -48,6 +72,7 @@ class PathUsage:
     link_id: LinkId
     delivered_bits: int
     delivered_keys: int
+    origin: KeyOrigin = KeyOrigin.QKD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +90,9 @@ class Application:
     """An association of applications as one node holds it.
 
     While `remote_node_id` is None the node must not deliver keys. `server_app_id` is the application that
-    started the association (the 014 master); `client_app_ids` may receive its keys.
+    started the association (the 014 master); `client_app_ids` may receive its keys. `key_mode` and
+    `share_threshold` are augments of keyweave-qkd-node: of keys split over several links so many shares make
+    the key again (None: all of them).
     """
 
     app_id: AppId
@@ -81,3 +108,5 @@ class Application:
     backing_link_ids: tuple[LinkId, ...] = ()
     local_node_id: NodeId | None = None
     remote_node_id: NodeId | None = None
+    key_mode: KeyMode = KeyMode.QKD_ONLY
+    share_threshold: int | None = None

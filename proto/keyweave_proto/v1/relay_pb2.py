@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyweave_proto/v1/relay.proto\x12\x11keyweave.relay.v1\"\xe7\x02\n\x05\x46rame\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.keyweave.relay.v1.HelloH\x00\x12\'\n\x04held\x18\x02 \x01(\x0b\x32\x17.keyweave.relay.v1.HeldH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.keyweave.relay.v1.SealedH\x00\x12\'\n\x04nack\x18\x04 \x01(\x0b\x32\x17.keyweave.relay.v1.NackH\x00\x12)\n\x05\x64oubt\x18\x05 \x01(\x0b\x32\x18.keyweave.relay.v1.DoubtH\x00\x12-\n\x07missing\x18\x06 \x01(\x0b\x32\x1a.keyweave.relay.v1.MissingH\x00\x12%\n\x03\x61sk\x18\x07 \x01(\x0b\x32\x16.keyweave.relay.v1.AskH\x00\x12+\n\x06keeper\x18\x08 \x01(\x0b\x32\x19.keyweave.relay.v1.KeeperH\x00\x42\x06\n\x04kind\"\x91\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07node_id\x18\x02 \x01(\x0c\x12\x0f\n\x07link_id\x18\x03 \x01(\x0c\x12)\n\x07\x64ialler\x18\x04 \x01(\x0b\x32\x18.keyweave.relay.v1.Stock\x12*\n\x08\x61\x63\x63\x65ptor\x18\x05 \x01(\x0b\x32\x18.keyweave.relay.v1.Stock\"H\n\x05Stock\x12*\n\x05spent\x18\x01 \x01(\x0b\x32\x1b.keyweave.relay.v1.Position\x12\x13\n\x0bheld_deltas\x18\x02 \x03(\x04\",\n\x08Position\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\r\"\x19\n\x04Held\x12\x11\n\tblock_ids\x18\x01 \x03(\x04\"\x1c\n\x07Missing\x12\x11\n\tblock_ids\x18\x01 \x03(\x04\"#\n\x06Sealed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03tag\x18\x02 \x01(\x0c\"\x8d\x01\n\x04\x42ody\x12(\n\x03pad\x18\x01 \x03(\x0b\x32\x1b.keyweave.relay.v1.PadRange\x12)\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x18.keyweave.relay.v1.BatchH\x00\x12%\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x16.keyweave.relay.v1.AckH\x00\x42\t\n\x07\x63ontent\"<\n\x08PadRange\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"\x84\x01\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\x0c\x12\x0f\n\x07link_id\x18\x03 \x01(\x0c\x12\x11\n\tkey_bytes\x18\x04 \x01(\r\x12\x0f\n\x07key_ids\x18\x05 \x01(\x0c\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\x12\x10\n\x08link_ids\x18\x07 \x03(\x0c\"8\n\x03\x41\x63k\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0f\n\x07link_id\x18\x02 \x01(\x0c\x12\x0e\n\x06keeper\x18\x03 \x01(\x0c\"\x18\n\x05\x44oubt\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\"\x16\n\x03\x41sk\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\")\n\x06Keeper\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\x12\x0e\n\x06keeper\x18\x02 \x01(\x0c\"\xc3\x02\n\x04Nack\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0f\n\x07link_id\x18\x02 \x01(\x0c\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.keyweave.relay.v1.Nack.Reason\x12\x0f\n\x07\x61t_node\x18\x04 \x01(\x0c\x12\x0c\n\x04kept\x18\x05 \x01(\x08\"\xc8\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\n\n\x06NO_PAD\x10\x01\x12\x11\n\rNEXT_HOP_DOWN\x10\x02\x12\x11\n\rUNKNOWN_ROUTE\x10\x03\x12\x17\n\x13UNKNOWN_APPLICATION\x10\x04\x12\x0b\n\x07\x42\x41\x44_TAG\x10\x05\x12\x0c\n\x08PAD_GONE\x10\x06\x12\x08\n\x04\x46ULL\x10\x07\x12\x12\n\x0eSHARES_MISSING\x10\x08\x12\x0f\n\x0bOTHER_LINKS\x10\t\x12\x11\n\rCONTRADICTION\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkeyweave_proto/v1/relay.proto\x12\x11keyweave.relay.v1\"\x94\x03\n\x05\x46rame\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.keyweave.relay.v1.HelloH\x00\x12\'\n\x04held\x18\x02 \x01(\x0b\x32\x17.keyweave.relay.v1.HeldH\x00\x12+\n\x06sealed\x18\x03 \x01(\x0b\x32\x19.keyweave.relay.v1.SealedH\x00\x12\'\n\x04nack\x18\x04 \x01(\x0b\x32\x17.keyweave.relay.v1.NackH\x00\x12)\n\x05\x64oubt\x18\x05 \x01(\x0b\x32\x18.keyweave.relay.v1.DoubtH\x00\x12-\n\x07missing\x18\x06 \x01(\x0b\x32\x1a.keyweave.relay.v1.MissingH\x00\x12%\n\x03\x61sk\x18\x07 \x01(\x0b\x32\x16.keyweave.relay.v1.AskH\x00\x12+\n\x06keeper\x18\x08 \x01(\x0b\x32\x19.keyweave.relay.v1.KeeperH\x00\x12+\n\x06letter\x18\t \x01(\x0b\x32\x19.keyweave.relay.v1.LetterH\x00\x42\x06\n\x04kind\"\x91\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07node_id\x18\x02 \x01(\x0c\x12\x0f\n\x07link_id\x18\x03 \x01(\x0c\x12)\n\x07\x64ialler\x18\x04 \x01(\x0b\x32\x18.keyweave.relay.v1.Stock\x12*\n\x08\x61\x63\x63\x65ptor\x18\x05 \x01(\x0b\x32\x18.keyweave.relay.v1.Stock\"H\n\x05Stock\x12*\n\x05spent\x18\x01 \x01(\x0b\x32\x1b.keyweave.relay.v1.Position\x12\x13\n\x0bheld_deltas\x18\x02 \x03(\x04\",\n\x08Position\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\r\"\x19\n\x04Held\x12\x11\n\tblock_ids\x18\x01 \x03(\x04\"\x1c\n\x07Missing\x12\x11\n\tblock_ids\x18\x01 \x03(\x04\"#\n\x06Sealed\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x0b\n\x03tag\x18\x02 \x01(\x0c\"\x8d\x01\n\x04\x42ody\x12(\n\x03pad\x18\x01 \x03(\x0b\x32\x1b.keyweave.relay.v1.PadRange\x12)\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x18.keyweave.relay.v1.BatchH\x00\x12%\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x16.keyweave.relay.v1.AckH\x00\x42\t\n\x07\x63ontent\"<\n\x08PadRange\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\r\x12\x0e\n\x06length\x18\x03 \x01(\r\"\x84\x01\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\x0c\x12\x0f\n\x07link_id\x18\x03 \x01(\x0c\x12\x11\n\tkey_bytes\x18\x04 \x01(\r\x12\x0f\n\x07key_ids\x18\x05 \x01(\x0c\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\x12\x10\n\x08link_ids\x18\x07 \x03(\x0c\"8\n\x03\x41\x63k\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0f\n\x07link_id\x18\x02 \x01(\x0c\x12\x0e\n\x06keeper\x18\x03 \x01(\x0c\"\x18\n\x05\x44oubt\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\"\x16\n\x03\x41sk\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\")\n\x06Keeper\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\x12\x0e\n\x06keeper\x18\x02 \x01(\x0c\"\xa9\x01\n\x06Letter\x12\x0f\n\x07link_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x66orward\x18\x03 \x01(\x08\x12,\n\x04kind\x18\x04 \x01(\x0e\x32\x1e.keyweave.relay.v1.Letter.Kind\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\"1\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x07\n\x03PQC\x10\x01\x12\n\n\x06STREAM\x10\x02\"\xc3\x02\n\x04Nack\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\x0c\x12\x0f\n\x07link_id\x18\x02 \x01(\x0c\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.keyweave.relay.v1.Nack.Reason\x12\x0f\n\x07\x61t_node\x18\x04 \x01(\x0c\x12\x0c\n\x04kept\x18\x05 \x01(\x08\"\xc8\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\n\n\x06NO_PAD\x10\x01\x12\x11\n\rNEXT_HOP_DOWN\x10\x02\x12\x11\n\rUNKNOWN_ROUTE\x10\x03\x12\x17\n\x13UNKNOWN_APPLICATION\x10\x04\x12\x0b\n\x07\x42\x41\x44_TAG\x10\x05\x12\x0c\n\x08PAD_GONE\x10\x06\x12\x08\n\x04\x46ULL\x10\x07\x12\x12\n\x0eSHARES_MISSING\x10\x08\x12\x0f\n\x0bOTHER_LINKS\x10\t\x12\x11\n\rCONTRADICTION\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,35 +32,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyweave_proto.v1.relay_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FRAME']._serialized_start=53
-  _globals['_FRAME']._serialized_end=412
-  _globals['_HELLO']._serialized_start=415
-  _globals['_HELLO']._serialized_end=560
-  _globals['_STOCK']._serialized_start=562
-  _globals['_STOCK']._serialized_end=634
-  _globals['_POSITION']._serialized_start=636
-  _globals['_POSITION']._serialized_end=680
-  _globals['_HELD']._serialized_start=682
-  _globals['_HELD']._serialized_end=707
-  _globals['_MISSING']._serialized_start=709
-  _globals['_MISSING']._serialized_end=737
-  _globals['_SEALED']._serialized_start=739
-  _globals['_SEALED']._serialized_end=774
-  _globals['_BODY']._serialized_start=777
-  _globals['_BODY']._serialized_end=918
-  _globals['_PADRANGE']._serialized_start=920
-  _globals['_PADRANGE']._serialized_end=980
-  _globals['_BATCH']._serialized_start=983
-  _globals['_BATCH']._serialized_end=1115
-  _globals['_ACK']._serialized_start=1117
-  _globals['_ACK']._serialized_end=1173
-  _globals['_DOUBT']._serialized_start=1175
-  _globals['_DOUBT']._serialized_end=1199
-  _globals['_ASK']._serialized_start=1201
-  _globals['_ASK']._serialized_end=1223
-  _globals['_KEEPER']._serialized_start=1225
-  _globals['_KEEPER']._serialized_end=1266
-  _globals['_NACK']._serialized_start=1269
-  _globals['_NACK']._serialized_end=1592
-  _globals['_NACK_REASON']._serialized_start=1392
-  _globals['_NACK_REASON']._serialized_end=1592
+  _globals['_FRAME']._serialized_end=457
+  _globals['_HELLO']._serialized_start=460
+  _globals['_HELLO']._serialized_end=605
+  _globals['_STOCK']._serialized_start=607
+  _globals['_STOCK']._serialized_end=679
+  _globals['_POSITION']._serialized_start=681
+  _globals['_POSITION']._serialized_end=725
+  _globals['_HELD']._serialized_start=727
+  _globals['_HELD']._serialized_end=752
+  _globals['_MISSING']._serialized_start=754
+  _globals['_MISSING']._serialized_end=782
+  _globals['_SEALED']._serialized_start=784
+  _globals['_SEALED']._serialized_end=819
+  _globals['_BODY']._serialized_start=822
+  _globals['_BODY']._serialized_end=963
+  _globals['_PADRANGE']._serialized_start=965
+  _globals['_PADRANGE']._serialized_end=1025
+  _globals['_BATCH']._serialized_start=1028
+  _globals['_BATCH']._serialized_end=1160
+  _globals['_ACK']._serialized_start=1162
+  _globals['_ACK']._serialized_end=1218
+  _globals['_DOUBT']._serialized_start=1220
+  _globals['_DOUBT']._serialized_end=1244
+  _globals['_ASK']._serialized_start=1246
+  _globals['_ASK']._serialized_end=1268
+  _globals['_KEEPER']._serialized_start=1270
+  _globals['_KEEPER']._serialized_end=1311
+  _globals['_LETTER']._serialized_start=1314
+  _globals['_LETTER']._serialized_end=1483
+  _globals['_LETTER_KIND']._serialized_start=1434
+  _globals['_LETTER_KIND']._serialized_end=1483
+  _globals['_NACK']._serialized_start=1486
+  _globals['_NACK']._serialized_end=1809
+  _globals['_NACK_REASON']._serialized_start=1609
+  _globals['_NACK_REASON']._serialized_end=1809
 # @@protoc_insertion_point(module_scope)

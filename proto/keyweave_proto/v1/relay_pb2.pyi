@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing", "ask", "keeper")
+    __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing", "ask", "keeper", "letter")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Frame(_message.Message):
     MISSING_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
     KEEPER_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     held: Held
     sealed: Sealed
@@ -25,7 +26,8 @@ class Frame(_message.Message):
     missing: Missing
     ask: Ask
     keeper: Keeper
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., keeper: _Optional[_Union[Keeper, _Mapping]] = ...) -> None: ...
+    letter: Letter
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., held: _Optional[_Union[Held, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ..., nack: _Optional[_Union[Nack, _Mapping]] = ..., doubt: _Optional[_Union[Doubt, _Mapping]] = ..., missing: _Optional[_Union[Missing, _Mapping]] = ..., ask: _Optional[_Union[Ask, _Mapping]] = ..., keeper: _Optional[_Union[Keeper, _Mapping]] = ..., letter: _Optional[_Union[Letter, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "node_id", "link_id", "dialler", "acceptor")
@@ -144,6 +146,28 @@ class Keeper(_message.Message):
     link_id: bytes
     keeper: bytes
     def __init__(self, link_id: _Optional[bytes] = ..., keeper: _Optional[bytes] = ...) -> None: ...
+
+class Letter(_message.Message):
+    __slots__ = ("link_id", "app_id", "forward", "kind", "body")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Letter.Kind]
+        PQC: _ClassVar[Letter.Kind]
+        STREAM: _ClassVar[Letter.Kind]
+    KIND_UNSPECIFIED: Letter.Kind
+    PQC: Letter.Kind
+    STREAM: Letter.Kind
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    APP_ID_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    link_id: bytes
+    app_id: bytes
+    forward: bool
+    kind: Letter.Kind
+    body: bytes
+    def __init__(self, link_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., forward: _Optional[bool] = ..., kind: _Optional[_Union[Letter.Kind, str]] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class Nack(_message.Message):
     __slots__ = ("batch_id", "link_id", "reason", "at_node", "kept")

@@ -32,7 +32,7 @@ async def matched(chain: Chain, number: int = 1, size_bits: int = 256, deadline_
     """The master gets keys, the slave gets the same."""
     keys = await chain.managers[0].get_keys(MASTER, SLAVE, number, size_bits, deadline_s)
     ids = tuple(key.key_id for key in keys)
-    theirs = chain.managers[-1].get_keys_by_id(SLAVE, MASTER, ids)
+    theirs = await chain.managers[-1].get_keys_by_id(SLAVE, MASTER, ids)
     assert all(one.key.same_as(two.key) for one, two in zip(keys, theirs, strict=True))
     assert len(keys) == number
 
@@ -149,9 +149,9 @@ async def test_requests_out_of_bounds_are_refused(number: int, size_bits: int, c
     with pytest.raises(InvalidInput, match=complaint):
         await chain.managers[0].get_keys(MASTER, SLAVE, number, size_bits, 1.0)
     with pytest.raises(InvalidInput, match="number of key ids"):
-        chain.managers[0].get_keys_by_id(SLAVE, MASTER, ())
+        await chain.managers[0].get_keys_by_id(SLAVE, MASTER, ())
     with pytest.raises(KeysNotFound):
-        chain.managers[0].get_keys_by_id(SLAVE, MASTER, (uid(1),))
+        await chain.managers[0].get_keys_by_id(SLAVE, MASTER, (uid(1),))
 
 
 async def test_a_transit_that_restarts_comes_back_into_the_path(tmp_path: Path) -> None:

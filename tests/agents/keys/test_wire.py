@@ -135,7 +135,7 @@ def sealed(**changes: object) -> bytes:
             pb.Frame(nack=pb.Nack(batch_id=bytes(16), link_id=bytes(16))).SerializeToString(),
             "unknown reason 0",
         ),
-        (pb.Frame(hello=pb.Hello(version=1)).SerializeToString(), "relay version 1; spoken here: 2"),
+        (pb.Frame(hello=pb.Hello(version=1)).SerializeToString(), "relay version 1; spoken here: 3"),
         (pb.Frame(held=pb.Held(block_ids=[2**64 - 1])).SerializeToString(), "block id"),
         (pb.Frame(doubt=pb.Doubt(link_id=b"x")).SerializeToString(), "link id has 1 bytes"),
         (pb.Frame(ask=pb.Ask()).SerializeToString(), "link id has 0 bytes"),

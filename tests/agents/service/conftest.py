@@ -91,7 +91,7 @@ class KeyModel:
         self.handed_out.append(key)
         return key
 
-    def get_keys_by_id(
+    async def get_keys_by_id(
         self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
     ) -> tuple[SuppliedKey, ...]:
         if self.trouble is not None:
