@@ -146,7 +146,7 @@ def sealed(**changes: object) -> bytes:
         (
             pb.Frame(
                 hello=pb.Hello(
-                    version=2, node_id=bytes(16), link_id=bytes(16), dialler=pb.Stock(held_deltas=[3, 0])
+                    version=3, node_id=bytes(16), link_id=bytes(16), dialler=pb.Stock(held_deltas=[3, 0])
                 )
             ).SerializeToString(),
             "held blocks do not rise",
