@@ -25,9 +25,9 @@ from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.model.application import Application as App
-from keyweave_core.model.application import AppQos, AppType
+from keyweave_core.model.application import AppQos, AppType, RelayMethod
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Link, LinkStatus, LinkType, RelayMethod, VirtualSpec
+from keyweave_core.model.link import Link, LinkStatus, LinkType, VirtualSpec
 from keyweave_core.model.node import Node
 from keyweave_core.netconf.client.client import NetconfClient, connect
 from keyweave_core.netconf.server.settings import NetconfSettings, NetconfUser
@@ -209,7 +209,7 @@ def link_entry(letters: str, letter: str) -> Link:
             next_hops=(node_of(letters[place + 1]),) if place + 1 < len(letters) else (),
             bandwidth_bps=2_000,
         ),
-        relay_method=RelayMethod.ONE_TIME_PAD,
+        relay_method=RelayMethod.OTP,
     )
 
 

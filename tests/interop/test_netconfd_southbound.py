@@ -21,9 +21,9 @@ from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.diallers import Diallers
 from keyweave_controller.southbound.fleet import Fleet
 from keyweave_core.errors import Refused, Unavailable
-from keyweave_core.model.application import Application, AppQos, AppType
+from keyweave_core.model.application import Application, AppQos, AppType, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Endpoint, Link, LinkType, RelayMethod, VirtualSpec
+from keyweave_core.model.link import Endpoint, Link, LinkType, VirtualSpec
 from keyweave_core.runtime.retry import Backoff
 
 REASON = why_not()
@@ -40,7 +40,7 @@ ROUTE = Link(
     local=Endpoint(node_id=NODE),
     remote=Endpoint(node_id=FAR),
     virtual=VirtualSpec(next_hops=(FAR,), bandwidth_bps=1000),
-    relay_method=RelayMethod.ONE_TIME_PAD,
+    relay_method=RelayMethod.OTP,
 )
 ASSOCIATION = Application(
     app_id=APP,

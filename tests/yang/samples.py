@@ -9,6 +9,7 @@ from keyweave_core.model.application import (
     AppStatus,
     AppType,
     PathUsage,
+    RelayMethod,
 )
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
@@ -21,7 +22,6 @@ from keyweave_core.model.link import (
     LinkStatus,
     LinkType,
     PhysicalSpec,
-    RelayMethod,
     Role,
     Technology,
     VirtualSpec,
@@ -55,7 +55,7 @@ VIRTUAL = Link(
     remote=Endpoint(node_id=GAMMA),
     applications=(STREAM,),
     virtual=VirtualSpec(next_hops=(BETA,), bandwidth_bps=4096),
-    relay_method=RelayMethod.ONE_TIME_PAD,
+    relay_method=RelayMethod.OTP,
 )
 ASSOCIATION = Application(
     app_id=STREAM,

@@ -16,6 +16,7 @@ from keyweave_core.model.application import (
     AppStatus,
     AppType,
     PathUsage,
+    RelayMethod,
 )
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
@@ -28,7 +29,6 @@ from keyweave_core.model.link import (
     LinkStatus,
     LinkType,
     PhysicalSpec,
-    RelayMethod,
     Role,
     Technology,
     VirtualSpec,

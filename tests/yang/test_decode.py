@@ -20,8 +20,8 @@ from tests.yang.samples import (
 )
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import Application
-from keyweave_core.model.link import Link, LinkStatus, LinkType, RelayMethod, Technology
+from keyweave_core.model.application import Application, RelayMethod
+from keyweave_core.model.link import Link, LinkStatus, LinkType, Technology
 from keyweave_core.model.node import TrustLevel
 from keyweave_core.model.notifications import Alarm, ApplicationNew, InterfaceNew, LinkDown, LinkPerfUpdate
 from keyweave_yang.decode import (
@@ -220,7 +220,7 @@ def test_our_own_configuration_is_read_strictly() -> None:
     sent = encode_configuration(NODE)
     assert decode_configuration([sent]) == decode_configuration(sent)
     good = link_xml(VIRT + "<k:relay-method>k:one-time-pad</k:relay-method>")
-    assert decode_configuration(good).links[0].relay_method is RelayMethod.ONE_TIME_PAD
+    assert decode_configuration(good).links[0].relay_method is RelayMethod.OTP
     with pytest.raises(SchemaViolation, match="virt_bandwidth"):
         decode_configuration(link_xml(VIRT + "<virt_bandwidth>fast</virt_bandwidth>"))
     with pytest.raises(SchemaViolation, match="qkdl_type"):

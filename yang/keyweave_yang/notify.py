@@ -9,7 +9,7 @@ from typing import assert_never
 from lxml.etree import _Element
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import AppStatus, AppType
+from keyweave_core.model.application import AppStatus, AppType, KeyMode, KeyOrigin
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
 from keyweave_core.model.notifications import (
@@ -109,6 +109,7 @@ def _application_new(notification: ApplicationNew) -> _Element:
     text(app, etsi("local_qkdn_id"), notification.local_node_id)
     write_qos(app, notification.qos)
     text(app, kwq("app-id"), notification.app_id)
+    text(app, kwq("key-mode"), notification.key_mode)
     return top
 
 
@@ -129,6 +130,7 @@ def _report(name: str, report: Alarm | Event) -> _Element:
         text(holder, etsi("app_id"), app.app_id)
         identity(holder, etsi("app_status"), app.status)
         _message(holder, app.message, app.severity)
+        text(holder, kwq("key-origin"), app.origin)
         for period in app.last_periods if isinstance(report, Event) else ():  # no alarm has such rows
             write_last_period(holder, period)
     return top
@@ -179,6 +181,7 @@ def _read(name: str, fields: Fields) -> Notification:
                 local_node_id=fields.uuid(etsi("local_qkdn_id"), NodeId),
                 qos=read_qos(fields),
                 app_id=fields.uuid(kwq("app-id"), AppId),
+                key_mode=fields.word(kwq("key-mode"), KeyMode),
             )
         case "sdqkdn_application_qos_update":
             return ApplicationQosUpdate(
@@ -248,5 +251,6 @@ def _read_report(name: str, fields: Fields) -> Alarm | Event:
             message=app.text(etsi("message")),
             severity=app.identity(etsi("severity"), Severity),
             last_periods=read_last_periods(app),
+            origin=app.word(kwq("key-origin"), KeyOrigin),
         ),
     )

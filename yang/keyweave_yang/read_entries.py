@@ -10,7 +10,10 @@ from keyweave_core.model.application import (
     AppStatistics,
     AppStatus,
     AppType,
+    KeyMode,
+    KeyOrigin,
     PathUsage,
+    RelayMethod,
 )
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
@@ -23,7 +26,6 @@ from keyweave_core.model.link import (
     LinkStatus,
     LinkType,
     PhysicalSpec,
-    RelayMethod,
     Role,
     Technology,
     VirtualSpec,
@@ -32,6 +34,8 @@ from keyweave_yang.namespaces import KEYWEAVE, etsi, kwq
 from keyweave_yang.reading import Fields
 
 _MAX_WAVELENGTH = 9999
+_MOST_SHARES = 8
+_USUAL = KeyOrigin.QKD  # of a row whose origin is not told: an agent that knows of one origin only
 
 
 def read_qos(holder: Fields) -> AppQos:
@@ -75,7 +79,18 @@ def read_application(fields: Fields) -> Application | None:
         backing_link_ids=fields.uuids(etsi("backing_qkdl_id"), LinkId),
         local_node_id=fields.uuid(etsi("local_qkdn_id"), NodeId),
         remote_node_id=fields.uuid(etsi("remote_qkdn_id"), NodeId),
+        key_mode=fields.word(kwq("key-mode"), KeyMode) or KeyMode.QKD_ONLY,
+        share_threshold=_threshold(fields),
+        origin=fields.word(kwq("key-origin"), KeyOrigin),
     )
+
+
+def _threshold(fields: Fields) -> int | None:
+    threshold = fields.uint32(kwq("share-threshold"))
+    if threshold is None or 2 <= threshold <= _MOST_SHARES:
+        return threshold
+    fields.fault("share-threshold", f"{threshold} is not within 2..{_MOST_SHARES}")
+    return None
 
 
 def _statistics(fields: Fields) -> tuple[AppStatistics, ...]:
@@ -111,16 +126,19 @@ def _periods(
 
 
 def _paths(row: Fields) -> tuple[PathUsage, ...]:
-    paths: dict[LinkId, PathUsage] = {}
+    paths: dict[tuple[LinkId, KeyOrigin], PathUsage] = {}
     for element in row.all(kwq("path-usage")):
         fields = row.of(element)
         link_id = fields.uuid(kwq("link-id"), LinkId)
         bits = fields.uint64(kwq("delivered-bits"))
         keys = fields.uint64(kwq("delivered-keys"))
-        if link_id is None or bits is None or keys is None or link_id in paths:
-            fields.fault("", "is not a link of its own with bits and keys; the row was dropped")
+        origin = fields.word(kwq("origin"), KeyOrigin) if fields.one(kwq("origin")) is not None else _USUAL
+        if link_id is None or bits is None or keys is None or origin is None or (link_id, origin) in paths:
+            fields.fault("", "is not a link and origin of its own with bits and keys; the row was dropped")
             continue
-        paths[link_id] = PathUsage(link_id=link_id, delivered_bits=bits, delivered_keys=keys)
+        paths[link_id, origin] = PathUsage(
+            link_id=link_id, delivered_bits=bits, delivered_keys=keys, origin=origin
+        )
     return tuple(paths.values())
 
 

@@ -175,6 +175,18 @@ class Fields:
         self.fault(local_name(element), f"{_show(text)} is no known identity")
         return None
 
+    def word(self, tag: str, names: type[_E]) -> _E | None:
+        """A member of an enumeration, by its value."""
+        element = self.one(tag)
+        if element is None:
+            return None
+        text = _characters(element).strip()
+        try:
+            return names(text)
+        except ValueError:
+            self.fault(local_name(element), f"{_show(text)} is none of {', '.join(map(str, names))}")
+            return None
+
     def _number(self, tag: str, top: int) -> int | None:
         element = self.one(tag)
         if element is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from lxml import etree
 
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import AppQos, AppType
+from keyweave_core.model.application import AppQos, AppType, KeyMode
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.model.notifications import ApplicationNew
 from keyweave_yang.namespaces import kwq
@@ -29,6 +29,7 @@ def encode_waiting(root: etree._Element, waiting: Iterable[ApplicationNew]) -> N
             number(entry, kwq("max-bandwidth"), request.qos.max_bandwidth_bps)
             number(entry, kwq("jitter"), request.qos.jitter_ms)
             number(entry, kwq("ttl"), request.qos.ttl_s)
+            text(entry, kwq("key-mode"), request.key_mode)
 
 
 def decode_waiting(entry: etree._Element, node_id: NodeId | None = None) -> ApplicationNew:
@@ -49,4 +50,5 @@ def decode_waiting(entry: etree._Element, node_id: NodeId | None = None) -> Appl
             jitter_ms=fields.uint32(kwq("jitter")),
             ttl_s=fields.uint32(kwq("ttl")),
         ),
+        key_mode=fields.word(kwq("key-mode"), KeyMode),
     )

@@ -9,7 +9,7 @@ from enum import Flag, auto
 
 from lxml.etree import _Element
 
-from keyweave_core.model.application import Application, AppQos, AppStatistics
+from keyweave_core.model.application import Application, AppQos, AppStatistics, KeyMode
 from keyweave_core.model.link import Endpoint, Interface, Link, LinkPerformance, PhysicalSpec, VirtualSpec
 from keyweave_yang.namespaces import etsi, kwq
 from keyweave_yang.writing import boolean, decimal3, gauge, grow, identity, number, own_identity, text
@@ -43,7 +43,7 @@ def write_qos(parent: _Element, qos: AppQos) -> None:
 def write_application(parent: _Element, app: Application, part: Part) -> _Element | None:
     """One `qkd_app` below `parent`; None when the part holds nothing of it."""
     config, state = Part.CONFIG in part, Part.STATE in part
-    observed = app.status is not None or app.creation_time is not None or app.statistics
+    observed = app.status is not None or app.creation_time is not None or app.statistics or app.origin
     if not config and not observed:
         return None
     entry = grow(parent, etsi("qkd_app"))
@@ -70,6 +70,11 @@ def write_application(parent: _Element, app: Application, part: Part) -> _Elemen
             text(entry, etsi("backing_qkdl_id"), link_id)
         text(entry, etsi("local_qkdn_id"), app.local_node_id)
         text(entry, etsi("remote_qkdn_id"), app.remote_node_id)
+        if app.key_mode is not KeyMode.QKD_ONLY:
+            text(entry, kwq("key-mode"), app.key_mode)
+        number(entry, kwq("share-threshold"), app.share_threshold)
+    if state:
+        text(entry, kwq("key-origin"), app.origin)
     return entry
 
 
@@ -94,6 +99,7 @@ def _write_paths(row: _Element, statistics: AppStatistics) -> None:
     for path in statistics.paths:
         usage = grow(row, kwq("path-usage"))
         text(usage, kwq("link-id"), path.link_id)
+        text(usage, kwq("origin"), path.origin)
         number(usage, kwq("delivered-bits"), path.delivered_bits, _UINT64_MAX)
         number(usage, kwq("delivered-keys"), path.delivered_keys, _UINT64_MAX)
 

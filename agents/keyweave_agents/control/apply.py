@@ -16,11 +16,13 @@ from keyweave_agents.control.owned import ROOT, check_channel, check_owned, link
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import Application, AppType
+from keyweave_core.model.application import Application, AppType, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Link, LinkStatus, LinkType, PhysicalSpec
 from keyweave_core.model.node import Node, TrustLevel
 from keyweave_core.runtime.clock import parse_date_and_time
+
+_THRESHOLD = "keyweave-qkd-node:share-threshold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,7 @@ def route_of(link: Link, own: Node) -> Route:
         branches=branches if forks else (),
         ends_here=passes and ends_here,
         bandwidth_bps=spec.bandwidth_bps,
+        method=link.relay_method or RelayMethod.OTP,
     )
 
 
@@ -213,9 +216,24 @@ def association_of(application: Application, wanted: Node, own: Node) -> Ending 
             qos=application.qos,
             priority=application.priority,
             expires_at=_expiry(application, path),
+            mode=application.key_mode,
+            threshold=_threshold(application, len(over), path),
         ),
         direct=direct,
     )
+
+
+def _threshold(application: Application, links: int, path: str) -> int | None:
+    """How many shares make a key: only of keys that are split, and no more than there are shares.
+
+    An entry without any link keeps what it said: its links went, and what is stored still serves.
+    """
+    threshold = application.share_threshold
+    if threshold is not None and application.backing_link_ids and not 2 <= threshold <= links:
+        raise SchemaViolation(
+            f"{threshold} shares of keys that go over {links} virtual links", path=f"{path}/{_THRESHOLD}"
+        )
+    return None if links == 0 else threshold
 
 
 def rebase(saved: Node, own: Node) -> tuple[Node, tuple[str, ...]]:

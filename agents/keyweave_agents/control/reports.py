@@ -13,6 +13,8 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     AssociationRemoved  event with the periods that no reading shows any more
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
     RelayRestored       event naming the same: what got through ends the trouble
+    FallbackBegan       alarm (MAJOR) naming the application and the origin of its keys from now on, pqc
+    FallbackEnded       event naming the same with the origin that its mode wants
 """
 
 from collections.abc import Mapping
@@ -32,7 +34,7 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
 from keyweave_core.model import notifications as told
-from keyweave_core.model.application import AppStatus, AppType
+from keyweave_core.model.application import AppStatus, AppType, KeyOrigin
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus
 from keyweave_core.model.node import Node
@@ -69,6 +71,7 @@ def of_key_event(
                         app_id=event.app_id,
                         message=f"keys are made by ML-KEM: {event.reason}",
                         severity=told.Severity.MAJOR,
+                        origin=KeyOrigin.PQC,
                     )
                 ),
             )
@@ -76,7 +79,7 @@ def of_key_event(
             return (
                 told.Event(
                     application=told.ApplicationReport(
-                        app_id=event.app_id, message="keys are quantum keys again"
+                        app_id=event.app_id, message="keys are quantum keys again", origin=KeyOrigin.QKD
                     )
                 ),
             )
@@ -175,6 +178,7 @@ def application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew
         priority=event.priority,
         local_node_id=node.node_id,
         qos=event.qos,
+        key_mode=event.mode,
     )
 
 

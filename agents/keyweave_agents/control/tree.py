@@ -14,7 +14,7 @@ from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.plan import KeyState
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleState
-from keyweave_core.model.application import Application, AppStatistics, AppStatus, AppType
+from keyweave_core.model.application import Application, AppStatistics, AppStatus, AppType, KeyMode
 from keyweave_core.model.ids import AppId, LinkId, SaeId
 from keyweave_core.model.link import (
     Endpoint,
@@ -216,6 +216,7 @@ def _application(entry: Application, seen: Observation) -> Application:
         entry,
         status=view.status,
         creation_time=created,
+        origin=None if entry.key_mode is KeyMode.QKD_ONLY else view.origin,
         statistics=tuple(_as_backed(period, seen.direct) for period in view.statistics),
     )
 

@@ -111,12 +111,16 @@ class StoreStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationView:
-    """One association as observed. `statistics` are closed periods, oldest first, a bounded number."""
+    """One association as observed. `statistics` are closed periods, oldest first, a bounded number.
+
+    `origin`: what its new keys are made of at this time.
+    """
 
     app_id: AppId
     status: AppStatus
     stored_keys: int
     statistics: tuple[AppStatistics, ...] = ()
+    origin: KeyOrigin = KeyOrigin.QKD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +144,15 @@ class KeyState:
 class AssociationWanted:
     """An application asked for keys with another one and there is no association: tell the controller.
 
-    Sent once when the first request waits, and again every few seconds while requests wait.
+    Sent once when the first request waits, and again every few seconds while requests wait. `mode`: what the
+    keys may be made of, None where nobody said.
     """
 
     server: SaeId
     clients: tuple[SaeId, ...]
     qos: AppQos
     priority: int = 0
+    mode: KeyMode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from keyweave_controller.control import plant_links, shape
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
-from keyweave_core.model.application import Application, AppQos, AppType
+from keyweave_core.model.application import Application, AppQos, AppType, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
-from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkType, RelayMethod, VirtualSpec
+from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkType, VirtualSpec
 
 _NAMESPACE = UUID("7d1f3d8e-54c6-5a0b-9c56-3b1f6a1f0c5e")  # of all ids derived here
 RESERVATION_PREFIX = "urn:keyweave:reservation:"
@@ -78,7 +78,7 @@ def virtual_link(association: Association, path: PathRecord, node_id: NodeId) ->
             bandwidth_bps=path.bandwidth_bps,
             onward=path.nodes[place + 2 :],
         ),
-        relay_method=RelayMethod.ONE_TIME_PAD,
+        relay_method=RelayMethod.OTP,
     )
 
 
@@ -96,7 +96,7 @@ def _tree_link(association: Association, path: PathRecord, node_id: NodeId) -> L
             next_hops=shape.behind(path, node_id),
             bandwidth_bps=path.bandwidth_bps,
         ),
-        relay_method=RelayMethod.ONE_TIME_PAD,
+        relay_method=RelayMethod.OTP,
     )
 
 

@@ -92,7 +92,7 @@ class Application:
     While `remote_node_id` is None the node must not deliver keys. `server_app_id` is the application that
     started the association (the 014 master); `client_app_ids` may receive its keys. `key_mode` and
     `share_threshold` are augments of keyweave-qkd-node: of keys split over several links so many shares make
-    the key again (None: all of them).
+    the key again (None: all of them). `origin` (augment, observed) is what its keys are made of at this time.
     """
 
     app_id: AppId
@@ -110,3 +110,4 @@ class Application:
     remote_node_id: NodeId | None = None
     key_mode: KeyMode = KeyMode.QKD_ONLY
     share_threshold: int | None = None
+    origin: KeyOrigin | None = None

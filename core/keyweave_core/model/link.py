@@ -7,6 +7,7 @@ the names. `None` means "the node did not say", never zero.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId
 
 
@@ -49,12 +50,6 @@ class InterfaceStatus(StrEnum):
     ENABLED = "ENABLED"
     DISABLED = "DISABLED"
     FAILED = "FAILED"
-
-
-class RelayMethod(StrEnum):
-    """How a virtual link hides a key from the wire between two hops (keyweave-qkd-node)."""
-
-    ONE_TIME_PAD = "one-time-pad"  # pad and one-time tag, both of fresh pool bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ the node (but application_new) or a time: both come from the NETCONF session and
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from keyweave_core.model.application import AppQos, AppStatistics, AppStatus, AppType
+from keyweave_core.model.application import AppQos, AppStatistics, AppStatus, AppType, KeyMode, KeyOrigin
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, InterfaceStatus, LinkPerformance, LinkStatus
 
@@ -22,7 +22,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationNew:
-    """`sdqkdn_application_new`. `app_id` is the project's augment: set when the caller brought one."""
+    """`sdqkdn_application_new`. Augments: `app_id`, set when the caller brought one, and `key_mode`, what its
+    keys may be made of (None: as the controller's policy says).
+    """
 
     app_type: AppType | None = None
     server_app_id: SaeId | None = None
@@ -31,6 +33,7 @@ class ApplicationNew:
     local_node_id: NodeId | None = None
     qos: AppQos = field(default_factory=AppQos)
     app_id: AppId | None = None
+    key_mode: KeyMode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,8 @@ class InterfaceReport:
 class ApplicationReport:
     """The `application` container of `alarm` and `event`.
 
-    `last_periods` (augment of `event` alone): what an application that was taken from the node had received.
+    Augments of keyweave-qkd-node: `last_periods` (of `event` alone) is what an application that was taken
+    from the node had received, `origin` what keys of an application are made of from now on.
     """
 
     app_id: AppId | None = None
@@ -127,6 +131,7 @@ class ApplicationReport:
     message: str | None = None
     severity: Severity | None = None
     last_periods: tuple[AppStatistics, ...] = ()
+    origin: KeyOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

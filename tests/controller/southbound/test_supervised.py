@@ -16,7 +16,7 @@ from keyweave_controller.control.events import (
     UsageReported,
 )
 from keyweave_core.errors import PeerUnreachable, Refused, Unavailable
-from keyweave_core.model.application import AppStatistics
+from keyweave_core.model.application import AppStatistics, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
     Endpoint,
@@ -25,7 +25,6 @@ from keyweave_core.model.link import (
     LinkPerformance,
     LinkStatus,
     LinkType,
-    RelayMethod,
     VirtualSpec,
 )
 from keyweave_core.model.notifications import ApplicationNew, ApplicationReport, Event, LinkDown
@@ -48,7 +47,7 @@ EDIT = NodeEdit(
             local=Endpoint(node_id=NODE_A),
             remote=Endpoint(node_id=NODE_B),
             virtual=VirtualSpec(next_hops=(NODE_B,), bandwidth_bps=1000),
-            relay_method=RelayMethod.ONE_TIME_PAD,
+            relay_method=RelayMethod.OTP,
         ),
     )
 )
