@@ -1,21 +1,20 @@
 """What a check is, and what it may say.
 
 Rule of this file: a check is a coroutine that looks at the server through a bench. It returns what was seen
-(the check has passed), raises `Failed` with what was seen, or `NotApplicable` with the reason. Which checks a
-file holds is what `checks_of` finds in it, in the order they were written: there is no list to forget.
+(the check has passed), raises `Failed` with what was seen, `NotApplicable` with the reason, or `Note` with
+what the server made of something that the standard leaves open. Which checks a file holds is what
+`checks_of` finds in it, in the order they were written: there is no list to forget.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 from keyweave_core.errors import KeyweaveError
 
-if TYPE_CHECKING:
-    from keyweave_lab.conform.bench import Bench
-
-Run = Callable[["Bench"], Awaitable[str]]
+Run = Callable[[Any], Awaitable[str]]
+"""Each suite has a bench of its own, which its checks name in their signatures."""
 
 
 class Failed(KeyweaveError):
@@ -26,6 +25,10 @@ class NotApplicable(KeyweaveError):
     """The check says nothing about this server; the text is the reason."""
 
 
+class Note(KeyweaveError):
+    """The server's own way where the standard leaves it open; neither good nor bad."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One behaviour. `id` begins with an id of the published list ('A10.zero-size' belongs to 'A10')."""
@@ -34,7 +37,7 @@ class Check:
     clause: str
     expected: str
     run: Run
-    needs: tuple[str, ...] = ()  # see `Bench.lacks`
+    needs: tuple[str, ...] = ()  # see `lacks` of the bench
     edits: bool = False  # changes configuration, takes locks or ends sessions of others
 
     def chosen_by(self, wish: str) -> bool:

@@ -4,13 +4,12 @@ Rule of this file: one check cannot spoil the next. Each has its own deadline; a
 shared session is dropped; after every edit, and at the end, what was there before is put back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import asyncssh
 
-from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError
-from keyweave_core.netconf.deadline import within
+from keyweave_core.errors import KeyweaveError
 from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_lab.conform import (
     checks_access,
@@ -39,9 +38,10 @@ from keyweave_lab.conform import (
     checks_xpath,
 )
 from keyweave_lab.conform.bench import Bench, Options
-from keyweave_lab.conform.check import Check, Failed, NotApplicable, checks_of
+from keyweave_lab.conform.check import Check, checks_of
 from keyweave_lab.conform.editor import put_back
-from keyweave_lab.conform.report import Report, Result, Verdict, shortened
+from keyweave_lab.conform.report import Report, Result, Verdict
+from keyweave_lab.conform.running import Told, chosen, perform
 
 CHECKS: tuple[Check, ...] = checks_of(
     checks_hello,
@@ -71,8 +71,6 @@ CHECKS: tuple[Check, ...] = checks_of(
 )
 RESTORED = "restored"
 
-Told = Callable[[Result], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -84,16 +82,8 @@ class Choice:
 
     def checks(self) -> list[Check]:
         """Those chosen; InvalidInput for an id that no check has."""
-        for wish in (*self.only, *self.skip):
-            if not any(check.chosen_by(wish) for check in CHECKS):
-                raise InvalidInput(f"no check {wish!r}")
-        return [
-            check
-            for check in CHECKS
-            if (not self.only or any(check.chosen_by(wish) for wish in self.only))
-            and not any(check.chosen_by(wish) for wish in self.skip)
-            and not (self.read_only and check.edits)
-        ]
+        wanted = chosen(CHECKS, self.only, self.skip)
+        return [check for check in wanted if not (self.read_only and check.edits)]
 
 
 async def run_suite(options: Options, choice: Choice, clock: Clock, told: Told | None = None) -> Report:
@@ -144,37 +134,13 @@ async def _reachable(bench: Bench) -> bool:
 
 
 async def _perform(check: Check, bench: Bench, gone: str = "") -> Result:
-    began = bench.clock.monotonic()
-    verdict, seen = Verdict.NOT_APPLICABLE, ""
-    reasons = [gone] if gone else [reason for reason in map(bench.lacks, check.needs) if reason]
-    if reasons:
-        seen = reasons[0]
-    else:
-        verdict, seen = await _outcome(check, bench)
-    return Result(
-        id=check.id,
-        clause=check.clause,
-        expected=check.expected,
-        seen=shortened(seen),
-        result=verdict,
-        duration_s=round(bench.clock.monotonic() - began, 4),
+    """The result of one check; after a failure the shared session is dropped."""
+    result = await perform(
+        check, bench, bench.clock, limit_s=bench.options.check_limit_s, gone=gone, foreign=(asyncssh.Error,)
     )
-
-
-async def _outcome(check: Check, bench: Bench) -> tuple[Verdict, str]:
-    limit_s = bench.options.check_limit_s
-    try:
-        return Verdict.PASS, await within(bench.clock, check.run(bench), limit_s, "the check did not end")
-    except NotApplicable as reason:
-        return Verdict.NOT_APPLICABLE, str(reason)
-    except (Failed, DeadlineExceeded) as failure:
-        seen = str(failure)
-    except KeyweaveError as failure:
-        seen = f"{type(failure).__name__}: {failure}"
-    except (OSError, asyncssh.Error) as failure:
-        seen = f"connection: {str(failure) or type(failure).__name__}"
-    await bench.drop_steady()
-    return Verdict.FAIL, seen
+    if result.result is Verdict.FAIL:
+        await bench.drop_steady()
+    return result
 
 
 async def _restored(bench: Bench) -> Result:

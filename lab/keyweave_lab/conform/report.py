@@ -3,8 +3,8 @@
 Rule of this file: it knows results, not protocols; every suite of this package reports through it.
 
 The document: `suite`, `target`, `started` (date-and-time), `duration_s`, `server` (facts the suite learned),
-`counts` (pass, fail, not-applicable) and `results`, each with `id`, `clause`, `expected`, `seen`, `result`
-and `duration_s`.
+`counts` (pass, fail, note, not-applicable) and `results`, each with `id`, `clause`, `expected`, `seen`,
+`result` and `duration_s`.
 """
 
 import json
@@ -21,12 +21,14 @@ class Verdict(StrEnum):
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
+    NOTE = "note"
     NOT_APPLICABLE = "not-applicable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One check and what came of it; for NOT_APPLICABLE `seen` is the reason."""
+    """One check and what came of it; for NOT_APPLICABLE `seen` is the reason, for NOTE the
+    server's way where the standard leaves it open."""
 
     id: str
     clause: str
@@ -84,7 +86,12 @@ def print_report(report: Report, *, everything: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    colours = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.NOT_APPLICABLE: "dim"}
+    colours = {
+        Verdict.PASS: "green",
+        Verdict.FAIL: "bold red",
+        Verdict.NOTE: "yellow",
+        Verdict.NOT_APPLICABLE: "dim",
+    }
     table = Table(show_lines=False, box=None, pad_edge=False)
     for name, ratio in (("id", None), ("clause", None), ("result", None), ("expected", 2), ("seen", 3)):
         table.add_column(name, ratio=ratio, overflow="fold", no_wrap=ratio is None)

@@ -245,7 +245,7 @@ def test_a_report_is_json_and_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     ]
     assert not report.passed
     document = json.loads(report.to_json())
-    assert document["counts"] == {"pass": 1, "fail": 1, "not-applicable": 1}
+    assert document["counts"] == {"pass": 1, "fail": 1, "note": 0, "not-applicable": 1}
     assert document["results"][1]["seen"] == "saw [A2]"
     print_report(report, everything=False)
     text = capsys.readouterr().out
