@@ -8,10 +8,19 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 
-from keyweave_agents.keys.frames import Held
+from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
+from keyweave_agents.keys.frames import Held, uuid_text
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.peers import Peers
-from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
+from keyweave_agents.keys.plan import (
+    KeyBundle,
+    KeyEvent,
+    KeyPlan,
+    KeyState,
+    StoreStatus,
+    SuppliedKey,
+    bundles,
+)
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.wire import encode
@@ -29,7 +38,7 @@ MOST_EVENTS = 4096
 
 
 class KeyManager:
-    """Implements `ports.KeySupply`, `ports.KeyControl` and `quantum.intake.KeySink`.
+    """Implements `ports.KeySupply`, `ports.KeyDraw`, `ports.KeyControl` and `quantum.intake.KeySink`.
 
     `tls_server` and `tls_client` must demand and check certificates (mutual TLS); None is plain TCP, for
     tests alone. `random_bytes(n)` is the source of every end-to-end key: a cryptographic one.
@@ -61,6 +70,7 @@ class KeyManager:
             after_input=self._stir,
         )
         self._stirred = False
+        self._answers: list[Callable[[Exception | None], None]] = []
         self._address: asyncio.Future[tuple[str, int]] | None = None
 
     # --- running ---------------------------------------------------------------------------------
@@ -113,6 +123,9 @@ class KeyManager:
     def _work(self) -> None:
         self._stirred = False
         self._plane.supply.refill()
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            answer(None)
         outbox = self._plane.take_outbox()
         if outbox:
             self._peers.send(outbox)
@@ -235,6 +248,26 @@ class KeyManager:
                 f"number of key ids: {len(key_ids)} is not within 1..{limits.keys_per_request}"
             )
         return self._plane.supply.fetch(caller, master, key_ids)
+
+    def draw(self, caller: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+        """See `ports.KeyDraw`."""
+        drawn = self._plane.supply.draw(caller, client, number, size_bits)
+        if drawn is not None:
+            self._stir()
+        return drawn
+
+    def fetch(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...] | None:
+        """See `ports.KeyDraw`."""
+        texts = tuple(uuid_text(key_ids[place : place + 16]) for place in range(0, len(key_ids), 16))
+        try:
+            return bundles(self._plane.supply.fetch(caller, master, texts))
+        except (NotEntitled, KeysNotFound):
+            return None
+
+    def once_durable(self, call: Callable[[Exception | None], None]) -> None:
+        """See `ports.KeyDraw`."""
+        self._answers.append(call)
+        self._stir()
 
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `ports.KeySupply`."""

@@ -4,9 +4,11 @@ Rule of this file: a plan is declarative. The key manager compares it with what 
 difference, so giving the same plan twice does nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
-from keyweave_agents.material import Secret
+from keyweave_agents.material import Secret, concatenate
 from keyweave_core.model.application import (
     AppQos,
     AppStatistics,
@@ -101,12 +103,53 @@ class SuppliedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyBundle:
+    """Keys of one size, one origin and one way, side by side, on their way to an application.
+
+    `key_ids` has 16 bytes of UUID a key, `keys` their bits one after the other; `links` as in `SuppliedKey`.
+    """
+
+    key_ids: bytes
+    keys: Secret
+    links: tuple[LinkId, ...] = ()
+    origin: KeyOrigin = KeyOrigin.QKD
+
+    @property
+    def count(self) -> int:
+        """How many keys."""
+        return len(self.key_ids) // 16
+
+
+def bundles(supplied: Iterable[SuppliedKey]) -> tuple[KeyBundle, ...]:
+    """Keys as bundles in the same order; the keys given are wiped."""
+    made = []
+    for (links, origin, _), run in groupby(supplied, key=lambda key: (key.links, key.origin, len(key.key))):
+        keys = list(run)
+        made.append(
+            KeyBundle(
+                key_ids=bytes.fromhex("".join(key.key_id for key in keys).replace("-", "")),
+                keys=concatenate(key.key for key in keys),
+                links=links,
+                origin=origin,
+            )
+        )
+        for key in keys:
+            key.key.wipe()
+    return tuple(made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatus:
-    """What ETSI GS QKD 014 `status` needs to know of one association. Sizes in bits."""
+    """What ETSI GS QKD 014 `status` needs to know of one association. Sizes in bits.
+
+    `mode` is the policy of the association; `in_fallback`: its keys are made without the quantum layer now.
+    """
 
     stored_key_count: int
     max_key_count: int
     remote_node: NodeId | None
+    mode: KeyMode = KeyMode.QKD_ONLY
+    in_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,10 @@ tls_server, tls_client)` implements both of them and `quantum.intake.KeySink`, a
 `async run()` does. Sizes in bits, times in seconds.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
-from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
+from keyweave_agents.keys.plan import KeyBundle, KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import SaeId
 
@@ -51,6 +52,32 @@ class KeySupply(Protocol):
 
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """What is stored for `caller` (master) and `other` (slave); None when there is no association."""
+        ...
+
+
+class KeyDraw(Protocol):
+    """The same without waiting, for keys that lie ready: many applications are answered by one turn.
+
+    What was taken is gone (noted in the ledger as supplied), but may leave the process only when
+    `once_durable` calls back. Who cannot use it after all wipes it.
+    """
+
+    def draw(self, caller: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+        """Take keys that are ready now, oldest first; None: nothing was taken, `get_keys` waits or explains.
+
+        Raises RateExceeded as `get_keys` does.
+        """
+        ...
+
+    def fetch(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...] | None:
+        """Take stored keys by id (16 bytes each), in that order; None: `get_keys_by_id` finds or explains."""
+        ...
+
+    def once_durable(self, call: Callable[[Exception | None], None]) -> None:
+        """Call when all that was noted up to now is on record, or with why it is not: nothing may leave then.
+
+        At the end of this turn of the loop, in the order asked, together with all others.
+        """
         ...
 
 

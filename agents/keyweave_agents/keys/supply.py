@@ -21,11 +21,13 @@ from keyweave_agents.keys.plan import (
     AssociationRemoved,
     AssociationView,
     AssociationWanted,
+    KeyBundle,
     KeyEvent,
     RelayRestored,
     RelayTrouble,
     StoreStatus,
     SuppliedKey,
+    bundles,
 )
 from keyweave_agents.keys.refill import Refill
 from keyweave_agents.keys.relay import Relay
@@ -92,7 +94,7 @@ class Supply:
                     self._by_pair.setdefault((association.plan.server, client), []).append(association)
         self._check_expiry()
         for request in self._waiting.release(lambda one: bool(self._serving(one))):
-            self._seat(request, now_s)
+            self._seat(request)
 
     def _update(self, association: Association, plan: AssociationPlan, now_s: float) -> None:
         old = association.plan
@@ -135,7 +137,7 @@ class Supply:
                 raise Exhausted("too many requests wait for keys at this key manager")
             self._waiting.add(request, now_s)
             return
-        self._seat(request, now_s)
+        self._seat(request)
         if request.error is not None:
             raise request.error
 
@@ -146,7 +148,7 @@ class Supply:
             return found
         return [one for one in found if set(one.plan.clients).issuperset(request.also)]
 
-    def _seat(self, request: Request, now_s: float) -> None:
+    def _seat(self, request: Request) -> None:
         """Put a request to the association it belongs to."""
         association = max(self._serving(request), key=rank)
         if association.expired:
@@ -156,18 +158,41 @@ class Supply:
         if len(lane.waiting) >= self._settings.limits.waiting_requests:
             request.fail(Exhausted("too many requests wait for keys of this association"))
             return
-        bucket = association.bucket
-        if bucket is not None and not bucket.take(request.bits, now_s):
-            request.fail(
-                RateExceeded(
-                    f"{request.bits} bit more would exceed the max_bandwidth of this association: "
-                    f"{bucket.rate_bps:.0f} bit/s, at most {bucket.burst_bits:.0f} bit at once"
-                )
-            )
+        try:
+            self._afford(association, request.bits)
+        except RateExceeded as error:
+            request.fail(error)
             return
         request.home = association
         lane.waiting.append(request)
         self._serve(association, lane)
+
+    def draw(self, server: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+        """See `KeyDraw.draw`."""
+        found = self._by_pair.get((server, client))
+        if not found:
+            return None
+        association = found[0] if len(found) == 1 else max(found, key=rank)
+        lane = association.lanes.get(size_bits)
+        if lane is None or lane.waiting or not association.open or self._doubtful(association):
+            return None
+        lane.ready.expire(self._clock.monotonic())
+        if len(lane.ready) < number:
+            return None
+        self._afford(association, number * size_bits)
+        drawn = lane.ready.draw(number)
+        now_s = self._clock.now()
+        for key in drawn:
+            association.usage.count(key.supplied.link_id, size_bits, 1, now_s)
+        return bundles(key.supplied for key in drawn)
+
+    def _afford(self, association: Association, bits: int) -> None:
+        bucket = association.bucket
+        if bucket is not None and not bucket.take(bits, self._clock.monotonic()):
+            raise RateExceeded(
+                f"{bits} bit more would exceed the max_bandwidth of this association: "
+                f"{bucket.rate_bps:.0f} bit/s, at most {bucket.burst_bits:.0f} bit at once"
+            )
 
     def collect(self, request: Request) -> tuple[SuppliedKey, ...]:
         """Hand the keys of an answered request over, and count them."""

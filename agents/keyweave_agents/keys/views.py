@@ -25,6 +25,7 @@ def store_status(association: Association, settings: KeySettings) -> StoreStatus
         stored_key_count=ready if association.open else 0,
         max_key_count=max(settings.buffer_keys, ready),
         remote_node=association.plan.remote_node,
+        mode=association.plan.mode,
     )
 
 
