@@ -42,7 +42,9 @@ class Arrivals:
             if key_id in self.store or key_id in keys:
                 return Reason.FULL  # ids are random: only a faulty source makes one twice
             secret = payload.slice(index * batch.key_bytes, batch.key_bytes)
-            keys[key_id] = StoredKey(plan.app_id, plan.server, clients, set(plan.clients), secret, links)
+            keys[key_id] = StoredKey(
+                plan.app_id, plan.server, clients, set(plan.clients), secret, links, batch.origin
+            )
         self.store.put(keys, now_s + ttl_s)
         self._seen[batch.batch_id] = now_s + REMEMBERED_S
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.material import Secret
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, SaeId
 
 
@@ -33,6 +34,13 @@ class TokenBucket:
             return False
         self._tokens -= bits
         return True
+
+    def change(self, rate_bps: float, burst_bits: float, now_s: float) -> None:
+        """Another rate and burst from now on; what was taken stays taken."""
+        self.take(0, now_s)
+        taken = self.burst_bits - self._tokens
+        self.rate_bps, self.burst_bits = rate_bps, burst_bits
+        self._tokens = max(0.0, burst_bits - taken)
 
     def give_back(self, bits: int) -> None:
         """What was taken was not used."""
@@ -95,6 +103,7 @@ class StoredKey:
     waiting: set[SaeId]
     key: Secret
     links: tuple[LinkId, ...]
+    origin: KeyOrigin = KeyOrigin.QKD
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from keyweave_agents.keys.store import PadRange, Stock
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 
@@ -23,6 +24,8 @@ class Reason(Enum):
     SHARES_MISSING = "the other shares of the keys have not arrived"
     OTHER_LINKS = "the association is not backed by these virtual links"
     CONTRADICTION = "the shares of the keys contradict each other"
+    OTHER_MODE = "the key mode of the association does not allow such keys"
+    UNAGREED = "the ML-KEM secret that belongs to the keys is not known there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,9 @@ class Batch:
     """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs.
 
     `links`: what travels is one share of each key, and these are the virtual links of all shares in rising
-    order (`link_id` is one of them); empty: the keys travel whole.
+    order (`link_id` is one of them); empty: the keys travel whole. `secret_id`: 16 bytes that name the ML-KEM
+    secret with which both ends combine what travels; empty: what travels are the keys. `origin` follows from
+    it for all that is relayed; batches of origin PQC are made at both ends and never relayed.
     """
 
     batch_id: bytes
@@ -63,6 +68,8 @@ class Batch:
     key_bytes: int
     key_ids: bytes
     links: tuple[LinkId, ...] = ()
+    secret_id: bytes = b""
+    origin: KeyOrigin = KeyOrigin.QKD
 
     @property
     def over(self) -> tuple[LinkId, ...]:
@@ -71,11 +78,12 @@ class Batch:
 
     def same_keys(self, other: "Batch") -> bool:
         """Whether another share says it is of the very same keys."""
-        return (self.app_id, self.key_bytes, self.key_ids, self.links) == (
+        return (self.app_id, self.key_bytes, self.key_ids, self.links, self.secret_id) == (
             other.app_id,
             other.key_bytes,
             other.key_ids,
             other.links,
+            other.secret_id,
         )
 
     @property

@@ -223,6 +223,7 @@ class Refill:
                         key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
                         key=flight.payload.slice(index * size, size),
                         links=links,
+                        origin=batch.origin,
                     ),
                     expires_s=expires_s,
                 )

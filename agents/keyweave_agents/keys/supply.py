@@ -106,11 +106,13 @@ class Supply:
         default = self._settings.default_key_bits
         association.lane(default).target = self._settings.buffer_keys
         limit = plan.qos.max_bandwidth_bps
+        burst = max(limit or 0, self._settings.buffer_keys * default)
         if limit is None:
             association.bucket = None
-        elif association.bucket is None or old.qos.max_bandwidth_bps != limit:
-            burst = max(limit, self._settings.buffer_keys * default)
+        elif association.bucket is None:
             association.bucket = TokenBucket(limit, burst, now_s)
+        else:
+            association.bucket.change(limit, burst, now_s)
         self._refill.redirect(association)
         for lane in association.lanes.values():
             self._serve(association, lane)
@@ -183,7 +185,7 @@ class Supply:
         drawn = lane.ready.draw(number)
         now_s = self._clock.now()
         for key in drawn:
-            association.usage.count(key.supplied.link_id, size_bits, 1, now_s)
+            association.usage.count(key.supplied.link_id, size_bits, 1, now_s, key.supplied.origin)
         return bundles(key.supplied for key in drawn)
 
     def _afford(self, association: Association, bits: int) -> None:
@@ -202,7 +204,7 @@ class Supply:
         request.keys = None
         now_s = self._clock.now()
         for key in keys:
-            association.usage.count(key.supplied.link_id, request.size_bits, 1, now_s)
+            association.usage.count(key.supplied.link_id, request.size_bits, 1, now_s, key.supplied.origin)
         return tuple(key.supplied for key in keys)
 
     def abandon(self, request: Request) -> None:
@@ -253,10 +255,10 @@ class Supply:
         supplied = []
         for key_id, secret, stored in self._arrivals.store.fetch(caller, master, key_ids):
             association = self._associations.get(stored.app_id)
-            key = SuppliedKey(key_id=key_id, key=secret, links=stored.links)
+            key = SuppliedKey(key_id=key_id, key=secret, links=stored.links, origin=stored.origin)
             # Within one node the master's side has counted the key already.
             if association is not None and not association.plan.source:
-                association.usage.count(key.link_id, secret.bits, 1, now_s)
+                association.usage.count(key.link_id, secret.bits, 1, now_s, key.origin)
             supplied.append(key)
         return tuple(supplied)
 

@@ -1,4 +1,4 @@
-"""Delivered keys and bits, counted per period and per virtual link (`app_statistics` of ETSI GS QKD 015).
+"""Delivered keys and bits, counted per period, virtual link and origin (`app_statistics` of ETSI GS QKD 015).
 
 Rule of this file: a period ends at a whole multiple of its length since 1970, so the rows of both ends of an
 association line up; only periods with deliveries make a row, and a bounded number of rows is kept.
@@ -6,7 +6,7 @@ association line up; only periods with deliveries make a row, and a bounded numb
 
 from collections import deque
 
-from keyweave_core.model.application import AppStatistics, PathUsage
+from keyweave_core.model.application import AppStatistics, KeyOrigin, PathUsage
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.units import clamp_uint32
 from keyweave_core.runtime.clock import date_and_time
@@ -23,18 +23,28 @@ class Usage:
         self._length_s = period_s
         self._start_s = 0.0
         self._total_bits = 0
-        self._paths: dict[LinkId, tuple[int, int]] = {}
+        self._paths: dict[tuple[LinkId, KeyOrigin], tuple[int, int]] = {}
         self._closed: deque[AppStatistics] = deque(maxlen=KEPT_PERIODS)
 
-    def count(self, link_id: LinkId | None, bits: int, keys: int, now_s: float) -> None:
-        """Keys were delivered at `now_s` (seconds since 1970) that had come over `link_id`."""
+    def count(
+        self,
+        link_id: LinkId | None,
+        bits: int,
+        keys: int,
+        now_s: float,
+        origin: KeyOrigin = KeyOrigin.QKD,
+    ) -> None:
+        """Keys were delivered at `now_s` (seconds since 1970) that are booked under `link_id`.
+
+        Keys of ML-KEM alone came over no link; they are booked under the one that would have carried them.
+        """
         self.roll(now_s)
         if not self._total_bits:
             self._start_s = now_s // self._length_s * self._length_s
         self._total_bits += bits
         if link_id is not None:
-            old_bits, old_keys = self._paths.get(link_id, (0, 0))
-            self._paths[link_id] = (old_bits + bits, old_keys + keys)
+            old_bits, old_keys = self._paths.get((link_id, origin), (0, 0))
+            self._paths[link_id, origin] = (old_bits + bits, old_keys + keys)
 
     def roll(self, now_s: float) -> None:
         """Close the period when its time is over."""
@@ -56,8 +66,8 @@ class Usage:
                 start_time=date_and_time(self._start_s),
                 consumed_bits=clamp_uint32(self._total_bits),
                 paths=tuple(
-                    PathUsage(link_id=link_id, delivered_bits=bits, delivered_keys=keys)
-                    for link_id, (bits, keys) in self._paths.items()
+                    PathUsage(link_id=link_id, delivered_bits=bits, delivered_keys=keys, origin=origin)
+                    for (link_id, origin), (bits, keys) in self._paths.items()
                 ),
             )
         )

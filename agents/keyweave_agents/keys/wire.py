@@ -32,6 +32,7 @@ from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import MOST_BLOCKS, PadRange, Position, Stock
 from keyweave_core.errors import MalformedMessage
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_proto.v1 import relay_pb2 as pb
 
@@ -54,6 +55,8 @@ _ENUM = {
     Reason.SHARES_MISSING: pb.Nack.SHARES_MISSING,
     Reason.OTHER_LINKS: pb.Nack.OTHER_LINKS,
     Reason.CONTRADICTION: pb.Nack.CONTRADICTION,
+    Reason.OTHER_MODE: pb.Nack.OTHER_MODE,
+    Reason.UNAGREED: pb.Nack.UNAGREED,
 }
 _LETTER_KINDS = {LetterKind.PQC: pb.Letter.PQC, LetterKind.STREAM: pb.Letter.STREAM}
 _KINDS = {number: kind for kind, number in _LETTER_KINDS.items()}
@@ -73,6 +76,7 @@ def encode_body(content: Batch | Ack, pad: tuple[PadRange, ...], ciphertext: byt
         batch.key_bytes = content.key_bytes
         batch.key_ids = content.key_ids
         batch.ciphertext = ciphertext
+        batch.secret_id = content.secret_id
         if content.links:
             batch.link_ids.extend(uuid_bytes(link_id) for link_id in content.links)
     else:
@@ -231,6 +235,8 @@ def _sealed(raw: bytes, tag: bytes) -> Sealed:
                 key_bytes=_bound("key bytes", batch.key_bytes, 8192, 1),
                 key_ids=batch.key_ids,
                 links=_share_links(batch.link_ids, batch.link_id),
+                secret_id=_uuid(batch.secret_id, "secret id") if batch.secret_id else b"",
+                origin=KeyOrigin.HYBRID if batch.secret_id else KeyOrigin.QKD,
             )
             if len(batch.key_ids) % 16:
                 raise MalformedMessage("key ids are not 16 bytes each")

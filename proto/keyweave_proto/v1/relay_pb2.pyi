@@ -100,7 +100,7 @@ class PadRange(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext", "link_ids")
+    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext", "link_ids", "secret_id")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Batch(_message.Message):
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ID_FIELD_NUMBER: _ClassVar[int]
     batch_id: bytes
     app_id: bytes
     link_id: bytes
@@ -115,7 +116,8 @@ class Batch(_message.Message):
     key_ids: bytes
     ciphertext: bytes
     link_ids: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    secret_id: bytes
+    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ..., secret_id: _Optional[bytes] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("batch_id", "link_id", "keeper")
@@ -184,6 +186,8 @@ class Nack(_message.Message):
         SHARES_MISSING: _ClassVar[Nack.Reason]
         OTHER_LINKS: _ClassVar[Nack.Reason]
         CONTRADICTION: _ClassVar[Nack.Reason]
+        OTHER_MODE: _ClassVar[Nack.Reason]
+        UNAGREED: _ClassVar[Nack.Reason]
     REASON_UNSPECIFIED: Nack.Reason
     NO_PAD: Nack.Reason
     NEXT_HOP_DOWN: Nack.Reason
@@ -195,6 +199,8 @@ class Nack(_message.Message):
     SHARES_MISSING: Nack.Reason
     OTHER_LINKS: Nack.Reason
     CONTRADICTION: Nack.Reason
+    OTHER_MODE: Nack.Reason
+    UNAGREED: Nack.Reason
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]

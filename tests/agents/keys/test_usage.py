@@ -1,6 +1,7 @@
 """Statistics rows: aligned, bounded, and none without deliveries."""
 
 from keyweave_agents.keys.usage import KEPT_PERIODS, Usage
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.units import UINT32_MAX
 
@@ -46,3 +47,15 @@ def test_a_sum_beyond_the_counter_is_cut_at_its_end() -> None:
     usage.count(ONE, 2**33, 1, 0.0)
     usage.roll(1.0)
     assert usage.closed()[0].consumed_bits == UINT32_MAX
+
+
+def test_what_keys_are_made_of_is_counted_apart() -> None:
+    usage = Usage(10.0)
+    usage.count(ONE, 256, 1, 1.0)
+    usage.count(ONE, 256, 1, 2.0, KeyOrigin.PQC)
+    usage.count(ONE, 512, 2, 3.0, KeyOrigin.PQC)
+    (row,) = usage.finish(5.0)
+    assert [(path.link_id, path.origin, path.delivered_keys) for path in row.paths] == [
+        (ONE, KeyOrigin.QKD, 1),
+        (ONE, KeyOrigin.PQC, 3),
+    ]
