@@ -1,6 +1,6 @@
 """A whole agent: the only module that builds the rooms and joins them.
 
-    quantum --KeySink--> keys <--KeySupply-- service (014)
+    key_side (modules, key manager, services)
        |                  ^
        +--events--> control --KeyControl
                        |
@@ -23,13 +23,11 @@ from keyweave_agents.control.netconf_endpoint import NodeEndpoint
 from keyweave_agents.control.reporter import Reporter
 from keyweave_agents.control.saved import SavedConfiguration
 from keyweave_agents.control.tree import initial_configuration
-from keyweave_agents.keys.manager import KeyManager
+from keyweave_agents.key_side import KeySide
 from keyweave_agents.keys.plan import KeyPlan
-from keyweave_agents.quantum.module import QuantumModule
-from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.ids import NodeId
 from keyweave_core.netconf.server.entrances import read_entrances
 from keyweave_core.netconf.server.features import ServerFeatures
 from keyweave_core.netconf.server.nacm.control import Nacm
@@ -37,7 +35,7 @@ from keyweave_core.netconf.server.nacm.initial import initial_nacm
 from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
-from keyweave_core.runtime.tls import client_context, server_context
+from keyweave_core.runtime.tls import server_context
 from keyweave_yang.schema import load_schema
 
 
@@ -98,16 +96,17 @@ async def _live(
     entrances = read_entrances(settings.netconf)
     _state_dir(settings)
     schema = load_schema("agent")
-    keys = KeyManager(
-        settings.keys,
+    key_side = KeySide(
         node_id=node_id,
+        keys=settings.keys,
+        keys_tls=settings.keys_tls,
+        modules=settings.modules,
+        service=settings.service,
+        consumers=settings.consumers,
         clock=clock,
         random_bytes=random_bytes,
-        tls_server=server_context(settings.keys_tls),
-        # A key manager knows its neighbours by node id, not by the name of a host.
-        tls_client=client_context(settings.keys_tls, check_hostname=False),
     )
-    modules: dict[LinkId, QuantumModule] = {}
+    keys = key_side.keys
     endpoint = NodeEndpoint(
         initial_configuration(
             settings.node,
@@ -116,22 +115,14 @@ async def _live(
             version=_version(),
         ),
         keys=keys,
-        modules=modules,
+        modules=key_side.modules,
         saved=SavedConfiguration(settings.node.state_dir),
         schema=schema,
         clock=clock,
         beginning=[initial_nacm()],
     )
     reporter = Reporter(endpoint, keys, schema=schema, clock=clock)
-    for module in settings.modules:
-        modules[module.link_id] = QuantumModule(
-            module,
-            keys,
-            node_id=node_id,
-            clock=clock,
-            random_bytes=random_bytes,
-            on_event=reporter.happened,
-        )
+    key_side.hear_modules(reporter.happened)
     netconf = NetconfServer(
         schema,
         endpoint,
@@ -142,15 +133,12 @@ async def _live(
         features=ServerFeatures(startup=settings.netconf.startup),
         keeper=endpoint,
     )
-    service = Etsi014Server(settings.service, settings.consumers, keys, clock, node_id=node_id)
     async with asyncio.TaskGroup() as rooms:
-        living = [rooms.create_task(keys.run(), name="keys")]
-        living += [rooms.create_task(module.run(), name="module") for module in modules.values()]
+        living = key_side.live(rooms)
         living.append(rooms.create_task(reporter.run(netconf.publish), name="reports"))
         closing = contextlib.AsyncExitStack()
         try:
-            _, keys_port = await keys.listening()
-            service_port = await service.start()
+            keys_port, service_port = await key_side.open()
             netconf_ports = await entrances.open(netconf, uniform)
             gnmi_port = await _open_gnmi(settings, netconf, closing)
             log.info(
@@ -177,7 +165,7 @@ async def _live(
             # Who asks from outside goes first: no request then meets a room that is half closed.
             await closing.aclose()
             await netconf.close()
-            await service.close()
+            await key_side.close()
             for task in living:
                 task.cancel()
             # Without associations the key manager wipes the keys it held for them.

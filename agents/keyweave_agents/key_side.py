@@ -1,0 +1,84 @@
+"""The half of an agent that holds keys: modules, key manager, and the services of applications.
+
+    quantum --KeySink--> keys <--KeySupply-- service (014)
+
+Rule of this file: it builds and joins, and decides nothing. It does not know who tells the key manager what
+to hold: the control half in the same process (`app`), or an SDN agent in another one (`key_manager_app`).
+Further services of applications (streams, border) are built here too.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from keyweave_agents.keys.manager import KeyManager
+from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.quantum.module import QuantumModule
+from keyweave_agents.quantum.module_settings import ModuleSettings
+from keyweave_agents.quantum.observed import ModuleEvent
+from keyweave_agents.service.etsi014 import Etsi014Server
+from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
+from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.tls import TlsSettings, client_context, server_context
+
+
+class KeySide:
+    """Everything of one node that touches key bytes. Raises SettingsError for files that cannot be used."""
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        keys: KeySettings,
+        keys_tls: TlsSettings,
+        modules: Sequence[ModuleSettings],
+        service: ServiceSettings,
+        consumers: Sequence[ConsumerSettings],
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._listener: Callable[[ModuleEvent], None] | None = None
+        self.keys = KeyManager(
+            keys,
+            node_id=node_id,
+            clock=clock,
+            random_bytes=random_bytes,
+            tls_server=server_context(keys_tls),
+            # A key manager knows its neighbours by node id, not by the name of a host.
+            tls_client=client_context(keys_tls, check_hostname=False),
+        )
+        self.modules: dict[LinkId, QuantumModule] = {
+            module.link_id: QuantumModule(
+                module,
+                self.keys,
+                node_id=node_id,
+                clock=clock,
+                random_bytes=random_bytes,
+                on_event=self._module_said,
+            )
+            for module in modules
+        }
+        self._service = Etsi014Server(service, consumers, self.keys, clock, node_id=node_id)
+
+    def hear_modules(self, listener: Callable[[ModuleEvent], None]) -> None:
+        """Who hears what happens to the modules from now on."""
+        self._listener = listener
+
+    def _module_said(self, event: ModuleEvent) -> None:
+        if self._listener is not None:
+            self._listener(event)
+
+    def live(self, rooms: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Start what lives on its own; the tasks are the caller's to cancel."""
+        living = [rooms.create_task(self.keys.run(), name="keys")]
+        living += [rooms.create_task(module.run(), name="module") for module in self.modules.values()]
+        return living
+
+    async def open(self) -> tuple[int, int]:
+        """Open the doors: the port of the key manager for its neighbours, and that of 014."""
+        _, keys_port = await self.keys.listening()
+        return keys_port, await self._service.start()
+
+    async def close(self) -> None:
+        """Close the doors of applications. Idempotent."""
+        await self._service.close()
