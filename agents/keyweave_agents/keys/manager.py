@@ -9,10 +9,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.frames import Held, uuid_text
+from keyweave_agents.keys.frames import Held, LetterKind, uuid_text
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.peers import Peers
 from keyweave_agents.keys.plan import (
+    AssociationEnds,
     KeyBundle,
     KeyEvent,
     KeyPlan,
@@ -27,7 +28,7 @@ from keyweave_agents.keys.wire import encode
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import LinkId, NodeId, SaeId
+from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
@@ -272,3 +273,21 @@ class KeyManager:
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `ports.KeySupply`."""
         return self._plane.supply.status(caller, other)
+
+    def ends(self, app_id: AppId) -> AssociationEnds | None:
+        """See `ports.KeyLetters`."""
+        return self._plane.supply.ends(app_id)
+
+    def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
+        """See `ports.KeyLetters`."""
+        return self._plane.supply.between(server, client)
+
+    def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
+        """See `ports.KeyLetters`."""
+        on_its_way = self._plane.supply.send_letter(app_id, kind, body)
+        self._stir()
+        return on_its_way
+
+    def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
+        """See `ports.KeyLetters`."""
+        self._plane.supply.on_letters(kind, handler)

@@ -153,6 +153,19 @@ class StoreStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssociationEnds:
+    """Whose an association is: the application that gets keys first, and those here that get the same.
+
+    `direct`: its keys visit no node on their way, as far as this node knows its virtual links.
+    """
+
+    app_id: AppId
+    server: SaeId
+    clients: tuple[SaeId, ...]
+    direct: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationView:
     """One association as observed. `statistics` are closed periods, oldest first, a bounded number.
 

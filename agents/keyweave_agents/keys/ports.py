@@ -8,9 +8,18 @@ tls_server, tls_client)` implements both of them and `quantum.intake.KeySink`, a
 from collections.abc import Callable
 from typing import Protocol
 
-from keyweave_agents.keys.plan import KeyBundle, KeyEvent, KeyPlan, KeyState, StoreStatus, SuppliedKey
+from keyweave_agents.keys.frames import LetterKind
+from keyweave_agents.keys.plan import (
+    AssociationEnds,
+    KeyBundle,
+    KeyEvent,
+    KeyPlan,
+    KeyState,
+    StoreStatus,
+    SuppliedKey,
+)
 from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.ids import AppId, SaeId
 
 
 class KeySupply(Protocol):
@@ -78,6 +87,29 @@ class KeyDraw(Protocol):
 
         At the end of this turn of the loop, in the order asked, together with all others.
         """
+        ...
+
+
+class KeyLetters(Protocol):
+    """Messages between the two ends of an association, besides its keys (`frames.Letter`).
+
+    They may be lost, repeated, overtaken, or made up by a node on the way; they work without any pool bits.
+    """
+
+    def ends(self, app_id: AppId) -> AssociationEnds | None:
+        """Whose an association is; None when there is none of this id here."""
+        ...
+
+    def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
+        """The association whose keys `server` gets first and `client` gets too, at either end of it."""
+        ...
+
+    def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
+        """Write to the other end of an association; False when there is no way to it now."""
+        ...
+
+    def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
+        """Who reads letters of a kind: gets the association and the body."""
         ...
 
 

@@ -16,6 +16,7 @@ from keyweave_agents.keys.failures import RateExceeded
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.lanes import Association, Lane, Request
 from keyweave_agents.keys.plan import (
+    AssociationEnds,
     AssociationExpired,
     AssociationPlan,
     AssociationRemoved,
@@ -358,6 +359,29 @@ class Supply:
         self._refill.setback(batch_id, reason, too_large=too_large)
 
     # --- letters ---------------------------------------------------------------------------------
+
+    def ends(self, app_id: AppId) -> AssociationEnds | None:
+        """See `ports.KeyLetters`."""
+        association = self._associations.get(app_id)
+        if association is None:
+            return None
+        plan = association.plan
+        routes = [self.relay.routes.get(link_id) for link_id in plan.links]
+        direct = all(
+            route is not None
+            and (route.next_hops if plan.source else (route.prev_hop,)) == (plan.remote_node,)
+            for route in routes
+        )
+        return AssociationEnds(app_id=app_id, server=plan.server, clients=plan.clients, direct=direct)
+
+    def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
+        """See `ports.KeyLetters`."""
+        found = [
+            one
+            for one in self._associations.values()
+            if one.plan.server == server and client in one.plan.clients and not one.expired
+        ]
+        return self.ends(max(found, key=rank).plan.app_id) if found else None
 
     def on_letters(self, kind: LetterKind, handler: LetterHandler) -> None:
         """Who reads letters of a kind."""
