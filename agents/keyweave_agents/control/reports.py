@@ -15,6 +15,8 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     RelayRestored       event naming the same: what got through ends the trouble
     FallbackBegan       alarm (MAJOR) naming the application and the origin of its keys from now on, pqc
     FallbackEnded       event naming the same with the origin that its mode wants
+    StoreTrouble        alarm (MAJOR) of every physical link here: nothing can leave over any of them
+    StoreRestored       event of every physical link here
 """
 
 from collections.abc import Mapping
@@ -31,12 +33,14 @@ from keyweave_agents.keys.plan import (
     PoolFilled,
     RelayRestored,
     RelayTrouble,
+    StoreRestored,
+    StoreTrouble,
 )
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
 from keyweave_core.model import notifications as told
 from keyweave_core.model.application import AppStatus, AppType, KeyOrigin
 from keyweave_core.model.ids import LinkId
-from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus
+from keyweave_core.model.link import Interface, InterfaceStatus, Link, LinkPerformance, LinkStatus, LinkType
 from keyweave_core.model.node import Node
 
 _DELIBERATE = (DownCause.SWITCHED_OFF, DownCause.PEER_OFF)
@@ -87,6 +91,12 @@ def of_key_event(
             return (_relay_trouble(event, node, direct),)
         case RelayRestored():
             return (_relay_restored(event, node, direct),)
+        case StoreTrouble():
+            reports = _of_every_fibre(node, event.reason, told.Severity.MAJOR)
+            return tuple(told.Alarm(link=report) for report in reports)
+        case StoreRestored():
+            reports = _of_every_fibre(node, "the key store can be written again", told.Severity.MINOR)
+            return tuple(told.Event(link=report) for report in reports)
         case _:
             assert_never(event)
 
@@ -242,6 +252,14 @@ def _relay_restored(event: RelayRestored, node: Node, direct: Mapping[LinkId, Li
         application=None
         if fed is None
         else told.ApplicationReport(app_id=fed.app_id, status=fed.status, message=text),
+    )
+
+
+def _of_every_fibre(node: Node, message: str, severity: told.Severity) -> tuple[told.LinkReport, ...]:
+    return tuple(
+        _report(link.link_id, link, message, severity=severity)
+        for link in node.links
+        if link.type is LinkType.PHYS
     )
 
 

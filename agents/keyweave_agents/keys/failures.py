@@ -5,13 +5,14 @@
     |   +-- NotEntitled      the caller was not named for these keys (ETSI GS QKD 014: 401 without a body)
     +-- KeysNotFound         ids that are not here, or no longer (014: 400)
     Unavailable
+    +-- LedgerFailed         what happened cannot be made durable now, so nothing follows from it (disk full)
     +-- Exhausted
     |   +-- RateExceeded     above `max_bandwidth` of the association (ETSI GS QKD 015: answer with an error)
 
 Rule of this file: leaves only; everything else the key manager raises is a class of `keyweave_core.errors`.
 """
 
-from keyweave_core.errors import Exhausted, InvalidInput, Refused
+from keyweave_core.errors import Exhausted, InvalidInput, Refused, Unavailable
 
 
 class NotEntitled(Refused):
@@ -30,3 +31,7 @@ class KeysNotFound(InvalidInput):
 
 class RateExceeded(Exhausted):
     """The request goes beyond the association's `max_bandwidth`; the text names the limit."""
+
+
+class LedgerFailed(Unavailable):
+    """The key store cannot be written (full, broken). Nothing was supplied and nothing is lost; try later."""

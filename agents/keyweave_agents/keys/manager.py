@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.frames import Held, LetterKind, uuid_text
+from keyweave_agents.keys.gate import Frames, Gate
 from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.ledger import Ledger
 from keyweave_agents.keys.peers import Peers
 from keyweave_agents.keys.plan import (
     AssociationEnds,
@@ -18,7 +20,9 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     KeyPlan,
     KeyState,
+    StoreRestored,
     StoreStatus,
+    StoreTrouble,
     SuppliedKey,
     bundles,
 )
@@ -42,7 +46,8 @@ class KeyManager:
     """Implements `ports.KeySupply`, `ports.KeyDraw`, `ports.KeyControl` and `quantum.intake.KeySink`.
 
     `tls_server` and `tls_client` must demand and check certificates (mutual TLS); None is plain TCP, for
-    tests alone. `random_bytes(n)` is the source of every end-to-end key: a cryptographic one.
+    tests alone. `random_bytes(n)` is the source of every end-to-end key: a cryptographic one. `ledger` is
+    what outlives the process (see `vault`); without one everything lies in memory alone.
     """
 
     def __init__(
@@ -54,13 +59,16 @@ class KeyManager:
         random_bytes: Callable[[int], bytes],
         tls_server: ssl.SSLContext | None,
         tls_client: ssl.SSLContext | None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._tls_server = tls_server
         self._tls_client = tls_client
         self._events: asyncio.Queue[KeyEvent] = asyncio.Queue()
-        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit)
+        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit, ledger)
+        self.ledger: Ledger = self._plane.ledger
+        self._gate = Gate(self.ledger, self._send, self._store_told)
         self._peers = Peers(
             node_id,
             settings.neighbours,
@@ -71,7 +79,6 @@ class KeyManager:
             after_input=self._stir,
         )
         self._stirred = False
-        self._answers: list[Callable[[Exception | None], None]] = []
         self._address: asyncio.Future[tuple[str, int]] | None = None
 
     # --- running ---------------------------------------------------------------------------------
@@ -109,7 +116,8 @@ class KeyManager:
             self._plane.tick()
             self._peers.tick(SILENCE_S)
             self._work()
-            if self._clock.monotonic() - alive_s >= ALIVE_EVERY_S:
+            self._gate.beat()
+            if self._gate.broken is None and self._clock.monotonic() - alive_s >= ALIVE_EVERY_S:
                 alive_s = self._clock.monotonic()
                 ready = [link_id for link_id, one in self._plane.sessions.items() if one.ready]
                 self._peers.send([(link_id, sign_of_life) for link_id in ready])
@@ -124,12 +132,25 @@ class KeyManager:
     def _work(self) -> None:
         self._stirred = False
         self._plane.supply.refill()
-        answers, self._answers = self._answers, []
-        for answer in answers:
-            answer(None)
-        outbox = self._plane.take_outbox()
-        if outbox:
-            self._peers.send(outbox)
+        sessions = self._plane.sessions
+        self._gate.push(
+            [(link_id, sessions[link_id].number, frame) for link_id, frame in self._plane.take_outbox()]
+        )
+        self._gate.turn()
+
+    def _send(self, frames: Frames) -> None:
+        """These may leave; what was meant for a connection that is gone does not."""
+        sessions = self._plane.sessions
+        self._peers.send(
+            [(link_id, frame) for link_id, number, frame in frames if sessions[link_id].number == number]
+        )
+
+    def _store_told(self, reason: str | None) -> None:
+        self._emit(StoreRestored() if reason is None else StoreTrouble(reason=reason))
+
+    async def durable(self) -> None:
+        """Wait until all that was noted up to now is on disk. LedgerFailed: it is not, nothing may leave."""
+        await self._gate.durable()
 
     def _emit(self, event: KeyEvent) -> None:
         if self._events.qsize() >= MOST_EVENTS:
@@ -267,7 +288,7 @@ class KeyManager:
 
     def once_durable(self, call: Callable[[Exception | None], None]) -> None:
         """See `ports.KeyDraw`."""
-        self._answers.append(call)
+        self._gate.once_durable(call)
         self._stir()
 
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:

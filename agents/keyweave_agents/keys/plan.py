@@ -264,6 +264,18 @@ class FallbackBegan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreTrouble:
+    """The key store cannot be written: nothing is relayed or supplied until it can."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRestored:
+    """The key store can be written again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackEnded:
     """Keys of an association are quantum keys again."""
 
@@ -280,4 +292,6 @@ KeyEvent = (
     | PoolFilled
     | RelayTrouble
     | RelayRestored
+    | StoreTrouble
+    | StoreRestored
 )

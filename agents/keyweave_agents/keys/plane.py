@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from keyweave_agents.keys.frames import Frame
+from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.settings import KeySettings
@@ -49,7 +50,11 @@ class _Gauge:
 
 
 class KeyPlane:
-    """Key management of one node, driven from outside."""
+    """Key management of one node, driven from outside.
+
+    What must outlive the process is noted in `ledger`; who sends what lies in the outbox, or answers a
+    request, makes that durable first.
+    """
 
     def __init__(
         self,
@@ -58,10 +63,12 @@ class KeyPlane:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         emit: Callable[[KeyEvent], None],
+        ledger: Ledger | None = None,
     ) -> None:
         self._clock = clock
         self._emit = emit
         self._outbox: list[tuple[LinkId, bytes]] = []
+        self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit)
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
@@ -98,11 +105,17 @@ class KeyPlane:
 
     def connected(self, link_id: LinkId) -> None:
         """A connection to the key manager at the other end of a physical link stands."""
+        self._unsaid(link_id)
         self.sessions[link_id].connected()
 
     def disconnected(self, link_id: LinkId) -> None:
         """It is gone."""
+        self._unsaid(link_id)
         self.relay.lost(self.sessions[link_id])
+
+    def _unsaid(self, link_id: LinkId) -> None:
+        """What was meant for one connection is not said on the next."""
+        self._outbox[:] = [item for item in self._outbox if item[0] != link_id]
 
     def handle(self, link_id: LinkId, frame: Frame) -> None:
         """A message came over it. MalformedMessage: close the connection."""

@@ -19,6 +19,8 @@ from keyweave_agents.keys.plan import (
     PoolFilled,
     RelayRestored,
     RelayTrouble,
+    StoreRestored,
+    StoreTrouble,
 )
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import LinkDown, LinkUp, ModuleEvent
@@ -39,7 +41,7 @@ REFUSALS = frozenset({400, 403, 404, 409, 422})
 MOST_TELLING = 64
 
 LINK_UP, LINK_DOWN, POOL_EMPTY, POOL_FILLED, RELAY_TROUBLE, RELAY_RESTORED = 1, 2, 3, 4, 5, 6
-FALLBACK, FALLBACK_OVER, EXPIRED = 7, 8, 9
+FALLBACK, FALLBACK_OVER, EXPIRED, STORE_TROUBLE, STORE_RESTORED = 7, 8, 9, 10, 11
 """Codes of `PUT /notification/event`; the interface leaves them to the key manager."""
 
 
@@ -121,6 +123,10 @@ class AgentVoice:
                 self._report(tasks, "warning", FALLBACK, f"association {event.app_id}: {event.reason}")
             case FallbackEnded():
                 self._report(tasks, "info", FALLBACK_OVER, f"association {event.app_id}: quantum keys again")
+            case StoreTrouble():
+                self._report(tasks, "error", STORE_TROUBLE, event.reason)
+            case StoreRestored():
+                self._report(tasks, "info", STORE_RESTORED, "the key store can be written again")
             case AssociationExpired():
                 self._report(tasks, "info", EXPIRED, f"association {event.app_id} has expired")
             case AssociationRemoved():

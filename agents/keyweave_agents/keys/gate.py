@@ -1,0 +1,133 @@
+"""What wants to leave the key manager waits here until the ledger has what it follows from.
+
+Rule of this file: frames and answers leave in the order in which they came, and none before the changes that
+were noted when it came are durable. One commit at a time; what comes meanwhile shares the next one. When a
+commit fails, nothing leaves: those who wait for an answer hear of it, frames stay, every beat tries again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from keyweave_agents.keys.failures import LedgerFailed
+from keyweave_agents.keys.ledger import Ledger
+from keyweave_core.model.ids import LinkId
+
+Answer = Callable[[LedgerFailed | None], None]
+"""Called once: with None when everything is durable, else with why nothing may leave."""
+
+Frames = list[tuple[LinkId, int, bytes]]
+"""Physical link, number of its connection, frame."""
+
+
+class Gate:
+    """The way out of one key manager.
+
+    `send` gets frames that may leave. `failed` is told why commits begin to fail, and None when they work
+    again. A commit of a `slow` ledger (it waits for a disk) runs in a thread of its own.
+    """
+
+    def __init__(
+        self, ledger: Ledger, send: Callable[[Frames], None], failed: Callable[[str | None], None]
+    ) -> None:
+        self._ledger = ledger
+        self._send = send
+        self._failed = failed
+        self._waiting: deque[tuple[int, Frames | Answer]] = deque()
+        self._commit: asyncio.Task[None] | None = None
+        self.broken: str | None = None
+
+    def push(self, frames: Frames) -> None:
+        """Frames that follow from what was noted so far."""
+        if frames:
+            self._waiting.append((self._ledger.noted, frames))
+
+    def once_durable(self, answer: Answer) -> None:
+        """Call `answer` when what was noted so far is durable, or cannot be made so."""
+        self._waiting.append((self._ledger.noted, answer))
+
+    async def durable(self) -> None:
+        """Wait until what was noted so far is durable. LedgerFailed: it could not be made so now."""
+        if self._ledger.kept >= self._ledger.noted:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answer(error: LedgerFailed | None) -> None:
+            if not done.done():
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(error)
+
+        self.once_durable(answer)
+        self.turn()
+        await done
+
+    def turn(self) -> None:
+        """The end of a turn of the loop: commit when something waits for it, and let out what may leave."""
+        self._release()
+        if self._waiting and self._commit is None and self.broken is None:
+            self._begin()
+
+    def beat(self) -> None:
+        """Now and then: make lazy changes durable, and try again what failed."""
+        if self._commit is None and (self._ledger.stale or self.broken is not None):
+            self._begin()
+
+    async def close(self) -> None:
+        """Make everything durable that can be made so; what still waits is let out or told."""
+        while self._commit is not None:
+            await asyncio.wait([self._commit])
+        self._finish()
+
+    def _begin(self) -> None:
+        if getattr(self._ledger, "slow", False):
+            self._commit = asyncio.get_running_loop().create_task(self._in_thread())
+        else:
+            self._finish()
+
+    async def _in_thread(self) -> None:
+        try:
+            await asyncio.to_thread(self._ledger.commit)
+        except LedgerFailed as error:
+            self._refuse(error)
+        else:
+            self._restored()
+        finally:
+            self._commit = None
+        self.turn()
+
+    def _finish(self) -> None:
+        try:
+            self._ledger.commit()
+        except LedgerFailed as error:
+            self._refuse(error)
+        else:
+            self._restored()
+            self._release()
+
+    def _release(self) -> None:
+        kept = self._ledger.kept
+        while self._waiting and self._waiting[0][0] <= kept:
+            item = self._waiting.popleft()[1]
+            if callable(item):
+                item(None)
+            else:
+                self._send(item)
+
+    def _restored(self) -> None:
+        if self.broken is not None:
+            self.broken = None
+            self._failed(None)
+
+    def _refuse(self, error: LedgerFailed) -> None:
+        if self.broken is None:
+            self._failed(str(error))
+        self.broken = str(error)
+        self._release()
+        waiting, self._waiting = self._waiting, deque()
+        for need, item in waiting:
+            if callable(item):
+                item(error)
+            else:
+                self._waiting.append((need, item))
