@@ -26,6 +26,9 @@ class Reason(Enum):
     CONTRADICTION = "the shares of the keys contradict each other"
     OTHER_MODE = "the key mode of the association does not allow such keys"
     UNAGREED = "the ML-KEM secret that belongs to the keys is not known there"
+    BORDER_PENDING = "the other network has not confirmed the keys yet"
+    BORDER_DOWN = "the key manager of the other network does not answer"
+    BORDER_REFUSED = "the other network refused the keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +158,7 @@ class LetterKind(Enum):
 
     PQC = 1  # agreement on secrets by ML-KEM, and keys made of them
     STREAM = 2  # streams of ETSI GS QKD 004
+    BORDER = 3  # keys that another network takes back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

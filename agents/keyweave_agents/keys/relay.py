@@ -327,7 +327,13 @@ class Relay:
         record.back_off(now_s)
         # A pool that gives little for a while is no trouble; one that gives nothing for so long is. And the
         # two ends of an association are not given other links at the same instant.
-        patient = reason in (Reason.NO_PAD, Reason.OTHER_LINKS, Reason.OTHER_MODE, Reason.UNAGREED)
+        patient = reason in (
+            Reason.BORDER_PENDING,
+            Reason.NO_PAD,
+            Reason.OTHER_LINKS,
+            Reason.OTHER_MODE,
+            Reason.UNAGREED,
+        )
         tell = not patient or record.delay_s >= RETRY_MOST_S
         self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large, tell=tell)
 

@@ -57,8 +57,15 @@ _ENUM = {
     Reason.CONTRADICTION: pb.Nack.CONTRADICTION,
     Reason.OTHER_MODE: pb.Nack.OTHER_MODE,
     Reason.UNAGREED: pb.Nack.UNAGREED,
+    Reason.BORDER_PENDING: pb.Nack.BORDER_PENDING,
+    Reason.BORDER_DOWN: pb.Nack.BORDER_DOWN,
+    Reason.BORDER_REFUSED: pb.Nack.BORDER_REFUSED,
 }
-_LETTER_KINDS = {LetterKind.PQC: pb.Letter.PQC, LetterKind.STREAM: pb.Letter.STREAM}
+_LETTER_KINDS = {
+    LetterKind.PQC: pb.Letter.PQC,
+    LetterKind.STREAM: pb.Letter.STREAM,
+    LetterKind.BORDER: pb.Letter.BORDER,
+}
 _KINDS = {number: kind for kind, number in _LETTER_KINDS.items()}
 _REASONS = {number: reason for reason, number in _ENUM.items()}
 

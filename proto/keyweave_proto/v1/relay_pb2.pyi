@@ -156,9 +156,11 @@ class Letter(_message.Message):
         KIND_UNSPECIFIED: _ClassVar[Letter.Kind]
         PQC: _ClassVar[Letter.Kind]
         STREAM: _ClassVar[Letter.Kind]
+        BORDER: _ClassVar[Letter.Kind]
     KIND_UNSPECIFIED: Letter.Kind
     PQC: Letter.Kind
     STREAM: Letter.Kind
+    BORDER: Letter.Kind
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     FORWARD_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +190,9 @@ class Nack(_message.Message):
         CONTRADICTION: _ClassVar[Nack.Reason]
         OTHER_MODE: _ClassVar[Nack.Reason]
         UNAGREED: _ClassVar[Nack.Reason]
+        BORDER_PENDING: _ClassVar[Nack.Reason]
+        BORDER_DOWN: _ClassVar[Nack.Reason]
+        BORDER_REFUSED: _ClassVar[Nack.Reason]
     REASON_UNSPECIFIED: Nack.Reason
     NO_PAD: Nack.Reason
     NEXT_HOP_DOWN: Nack.Reason
@@ -201,6 +206,9 @@ class Nack(_message.Message):
     CONTRADICTION: Nack.Reason
     OTHER_MODE: Nack.Reason
     UNAGREED: Nack.Reason
+    BORDER_PENDING: Nack.Reason
+    BORDER_DOWN: Nack.Reason
+    BORDER_REFUSED: Nack.Reason
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]

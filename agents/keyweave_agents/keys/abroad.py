@@ -1,0 +1,88 @@
+"""What key supply asks of the border to other networks, and what it does for it: the two ports between them.
+
+Rule of this file: ports and one value. `keys.border` implements `Abroad`; `keys.supply.Supply` implements
+`Home`. An application is *abroad* when another network's key manager serves it; towards our own controller
+the border node stands for it.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from keyweave_agents.keys.frames import Batch, LetterKind, Reason
+from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.material import Secret
+from keyweave_core.model.ids import AppId, LinkId, SaeId
+
+
+class Abroad(Protocol):
+    """The border of one node, as key supply sees it."""
+
+    def holds(self, sae: SaeId) -> bool:
+        """Whether an application is abroad: keys of an association that it began are given, never made."""
+        ...
+
+    def arrived(self, plan: AssociationPlan, batch: Batch, payload: Secret) -> Reason | None:
+        """Keys for applications abroad: None when the other network has them, else why not yet or never."""
+        ...
+
+    def landed(self, batch_id: bytes) -> None:
+        """The destination in our network holds a batch of given keys."""
+        ...
+
+    def given_up(self, batch_id: bytes, reason: str) -> None:
+        """A batch of given keys is not under way any more, and its destination did not confirm it."""
+        ...
+
+    def recalled(self, key_ids: bytes) -> frozenset[str]:
+        """Those of these keys (16 bytes each) that were recalled before they came: nobody may get them."""
+        ...
+
+
+class Home(Protocol):
+    """Key supply of one node, as its border sees it."""
+
+    def request(self, request: Request) -> None:
+        """See `Supply.request`. One of no keys is answered as soon as its association is open."""
+        ...
+
+    def abandon(self, request: Request) -> None:
+        """See `Supply.abandon`."""
+        ...
+
+    def gives(self, server: SaeId, clients: tuple[SaeId, ...]) -> bool:
+        """Whether there is an open association that keys of these applications can be given to."""
+        ...
+
+    def give(
+        self, server: SaeId, clients: tuple[SaeId, ...], batch_id: bytes, key_ids: bytes, payload: Secret
+    ) -> AppId | None:
+        """Send given keys to the clients' nodes; `Abroad.landed` or `given_up` tells the end.
+
+        The payload is copied. None: not now (no association, no path, too much under way).
+        """
+        ...
+
+    def recall(self, app_id: AppId, key_ids: tuple[str, ...]) -> frozenset[str]:
+        """Take back keys of an association that lie here and that nobody got; those that were taken back."""
+        ...
+
+    def both_here(self, app_id: AppId) -> bool:
+        """Whether both ends of an association are at this node."""
+        ...
+
+    def count(self, app_id: AppId, link_id: LinkId | None, bits: int, keys: int) -> None:
+        """Book keys that left our network at the end of an association."""
+        ...
+
+    def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
+        """See `Supply.send_letter`."""
+        ...
+
+    def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
+        """See `Supply.on_letters`."""
+        ...
+
+    def resume(self) -> None:
+        """Something came that batches at this node may have waited for."""
+        ...

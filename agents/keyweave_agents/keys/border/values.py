@@ -1,0 +1,138 @@
+"""What key managers of two networks tell each other at a border: values only (ETSI GS QKD 020).
+
+Rule of this file: no behaviour beyond looking at oneself. Ids of keys are canonical UUID text; a `peer` is the
+name that our settings give to the key manager of another network.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from keyweave_agents.material import Secret
+from keyweave_core.model.ids import SaeId
+
+
+class AckStatus(StrEnum):
+    """`ack_status`, in the words of the standard (some have blanks)."""
+
+    RELAYED = "relayed"
+    FAILED = "failed"
+    VOIDED = "voided"
+    FAILED_TO_VOID = "failed to void"
+    NOT_PRESENT = "key not present"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """The applications of a key: who began, and who shall get the same one (in the order given)."""
+
+    initiator: SaeId
+    targets: tuple[SaeId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedKey:
+    """A key that crosses the border. `key_id` is canonical UUID text."""
+
+    key_id: str
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One `ext_keys`: keys of one set of applications.
+
+    `callback` is where the answer goes (None: it is waited for). `ttl_s`: how long the sender keeps its side
+    at most (None: it did not say). `optional`: JSON members that nobody here knows and that go on unchanged.
+    """
+
+    keys: tuple[HandedKey, ...]
+    parties: Parties
+    callback: str | None
+    ttl_s: float | None = None
+    optional: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidOrder:
+    """One `ext_keys/void`. No `key_ids`: all keys between the parties."""
+
+    key_ids: tuple[str, ...]
+    parties: Parties
+    callback: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acked:
+    """One `ack_container`: what became of some keys."""
+
+    key_ids: tuple[str, ...]
+    status: AckStatus
+    parties: Parties
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """Another network as a border node knows it.
+
+    `sae_ids` are its applications that ours can reach (they are told to our controller), `sae_prefixes` what
+    the ids of others begin with that may begin with us. `may_reach`: what ids of ours begin with that the
+    peer may hand keys for; empty: all. `sends_rate_bps` bounds the keys that it hands over.
+    """
+
+    name: str
+    sae_ids: tuple[SaeId, ...] = ()
+    sae_prefixes: tuple[str, ...] = ()
+    may_reach: tuple[str, ...] = ()
+    sends_rate_bps: int = 10_000_000
+
+    def holds(self, sae: SaeId) -> bool:
+        """Whether an application belongs to this network."""
+        return sae in self.sae_ids or any(sae.startswith(prefix) for prefix in self.sae_prefixes)
+
+    def reaches(self, sae: SaeId) -> bool:
+        """Whether this network may hand keys over for an application of ours."""
+        return not self.may_reach or any(sae.startswith(prefix) for prefix in self.may_reach)
+
+
+PostKind = Literal["keys", "ack", "void"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Something to send to a peer; `Border.posted` is told what came of it.
+
+    `keys`: `offer` (its callback is filled in by whoever sends). `void`: `order` likewise. `ack`: `acks`, to
+    `callback`.
+    """
+
+    number: int
+    peer: str
+    kind: PostKind
+    offer: Offer | None = None
+    order: VoidOrder | None = None
+    acks: tuple[Acked, ...] = ()
+    callback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a peer answered to a post. `status` None: nothing that could be understood, and `reason` why.
+
+    `acks` come with a 200 to keys or a void that were not answered later.
+    """
+
+    status: int | None
+    reason: str = ""
+    acks: tuple[Acked, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """The peer guarantees that it keeps nothing of the keys."""
+        return self.status in (400, 401)
+
+    @property
+    def taken(self) -> bool:
+        """The peer has it."""
+        return self.status in (200, 202)
