@@ -1,12 +1,10 @@
-"""A whole agent: the only module that builds the rooms and joins them.
+"""An agent as a process: the only module that chooses which halves of a node it is, and joins them.
 
-    key_side (modules, key manager, services)
-       |                  ^
-       +--events--> control --KeyControl
-                       |
-                    NETCONF server, and gNMI beside it where the settings want it
+    whole node      key_side + control_side
+    key manager     key_side + quicks.key_manager_link     (table [quicks], role "key-manager")
+    SDN agent       quicks.agent_link + control_side       (table [quicks], role "agent")
 
-Rule of this file: everything that lives is a task of one group; nothing here decides anything. The rooms do
+Rule of this file: everything that lives is a task of one group; nothing here decides anything. The halves do
 not depend on the controller or on each other's neighbours being there: keys flow on while either is away.
 """
 
@@ -16,39 +14,51 @@ import random
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
-from keyweave_agents.control.netconf_endpoint import NodeEndpoint
-from keyweave_agents.control.reporter import Reporter
-from keyweave_agents.control.saved import SavedConfiguration
-from keyweave_agents.control.tree import initial_configuration
+from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
-from keyweave_agents.keys.plan import KeyPlan
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import NodeId
 from keyweave_core.netconf.server.entrances import read_entrances
-from keyweave_core.netconf.server.features import ServerFeatures
-from keyweave_core.netconf.server.nacm.control import Nacm
-from keyweave_core.netconf.server.nacm.initial import initial_nacm
-from keyweave_core.netconf.server.server import NetconfServer
 from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import server_context
-from keyweave_yang.schema import load_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Where a running agent can be reached."""
+    """Where a running agent can be reached; None: not in the settings (or the agent calls home)."""
 
     node_id: NodeId
-    netconf_port: int | None  # None: no SSH port, the agent calls home
-    netconf_tls_port: int | None
-    gnmi_port: int | None  # None: not in the settings
-    service_port: int
-    keys_port: int
+    netconf_port: int | None = None
+    netconf_tls_port: int | None = None
+    gnmi_port: int | None = None
+    service_port: int | None = None
+    keys_port: int | None = None
+    quicks_port: int | None = None
+
+
+class Side(Protocol):
+    """One half of a node."""
+
+    def live(self, rooms: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Start what lives on its own; the tasks are the caller's to cancel."""
+        ...
+
+    async def open(self) -> dict[str, int | None]:
+        """Open the doors; their ports by the names of `Ready`."""
+        ...
+
+    async def close(self) -> None:
+        """Close the doors. Idempotent."""
+        ...
+
+    def end(self) -> None:
+        """After the tasks were cancelled: let go of what is left."""
+        ...
 
 
 async def run(
@@ -75,12 +85,64 @@ async def run(
 
 def check(settings: AgentSettings) -> None:
     """Read every file that the settings name, as `run` would; SettingsError for the first that fails."""
-    server_context(settings.keys_tls)
-    server_context(settings.service.tls)
-    read_entrances(settings.netconf)
+    quicks = settings.quicks
+    if quicks is not None:
+        server_context(quicks.tls)
+    if quicks is None or quicks.role == "key-manager":
+        server_context(settings.keys_tls)
+        server_context(settings.service.tls)
+    if quicks is None or quicks.role == "agent":
+        read_entrances(netconf_of(settings))
     if settings.gnmi is not None:
         server_context(settings.gnmi.files)
     _state_dir(settings)
+
+
+def _sides(
+    settings: AgentSettings,
+    clock: Clock,
+    random_bytes: Callable[[int], bytes],
+    uniform: Callable[[], float],
+) -> list[Side]:
+    """The halves that this process is, in the order in which their doors open."""
+    quicks = settings.quicks
+    if quicks is not None and quicks.role == "agent":
+        from keyweave_agents.quicks.agent_link import AgentLink  # loads an HTTP client
+
+        link = AgentLink(quicks, settings.node, settings.keys, settings.modules, clock=clock)
+        control = ControlSide(settings, link.keys, link.modules, clock=clock, uniform=uniform)
+        link.hear_modules(control.module_said)
+        return [link, control]
+    key_side = KeySide(
+        node_id=settings.node.node_id,
+        keys=settings.keys,
+        keys_tls=settings.keys_tls,
+        modules=settings.modules,
+        service=settings.service,
+        consumers=settings.consumers,
+        clock=clock,
+        random_bytes=random_bytes,
+    )
+    if quicks is not None:
+        from keyweave_agents.quicks.key_manager_link import KeyManagerLink
+
+        order_taker = KeyManagerLink(
+            quicks,
+            settings.node,
+            settings.keys,
+            settings.modules,
+            settings.service,
+            settings.consumers,
+            key_side.keys,
+            key_side.modules,
+            clock=clock,
+            uniform=uniform,
+        )
+        key_side.hear_modules(order_taker.module_said)
+        return [key_side, order_taker]
+    control = ControlSide(settings, key_side.keys, key_side.modules, clock=clock, uniform=uniform)
+    key_side.hear_modules(control.module_said)
+    return [key_side, control]
 
 
 async def _live(
@@ -91,98 +153,28 @@ async def _live(
     random_bytes: Callable[[int], bytes],
     uniform: Callable[[], float],
 ) -> None:
-    node_id = settings.node.node_id
-    log = get_logger("agent").bind(node_id=node_id)
-    entrances = read_entrances(settings.netconf)
+    log = get_logger("agent").bind(node_id=settings.node.node_id)
     _state_dir(settings)
-    schema = load_schema("agent")
-    key_side = KeySide(
-        node_id=node_id,
-        keys=settings.keys,
-        keys_tls=settings.keys_tls,
-        modules=settings.modules,
-        service=settings.service,
-        consumers=settings.consumers,
-        clock=clock,
-        random_bytes=random_bytes,
-    )
-    keys = key_side.keys
-    endpoint = NodeEndpoint(
-        initial_configuration(
-            settings.node,
-            settings.modules,
-            (consumer.sae_id for consumer in settings.consumers),
-            version=_version(),
-        ),
-        keys=keys,
-        modules=key_side.modules,
-        saved=SavedConfiguration(settings.node.state_dir),
-        schema=schema,
-        clock=clock,
-        beginning=[initial_nacm()],
-    )
-    reporter = Reporter(endpoint, keys, schema=schema, clock=clock)
-    key_side.hear_modules(reporter.happened)
-    netconf = NetconfServer(
-        schema,
-        endpoint,
-        endpoint.start(),
-        clock=clock,
-        limits=settings.netconf.limits,
-        access=Nacm(schema),
-        features=ServerFeatures(startup=settings.netconf.startup),
-        keeper=endpoint,
-    )
+    sides = _sides(settings, clock, random_bytes, uniform)
     async with asyncio.TaskGroup() as rooms:
-        living = key_side.live(rooms)
-        living.append(rooms.create_task(reporter.run(netconf.publish), name="reports"))
-        closing = contextlib.AsyncExitStack()
+        living = [task for side in sides for task in side.live(rooms)]
         try:
-            keys_port, service_port = await key_side.open()
-            netconf_ports = await entrances.open(netconf, uniform)
-            gnmi_port = await _open_gnmi(settings, netconf, closing)
-            log.info(
-                "ready",
-                netconf_port=netconf_ports.ssh,
-                netconf_tls_port=netconf_ports.tls,
-                gnmi_port=gnmi_port,
-                service_port=service_port,
-                keys_port=keys_port,
-            )
-            ready(
-                Ready(
-                    node_id=node_id,
-                    netconf_port=netconf_ports.ssh,
-                    netconf_tls_port=netconf_ports.tls,
-                    gnmi_port=gnmi_port,
-                    service_port=service_port,
-                    keys_port=keys_port,
-                )
-            )
+            ports: dict[str, int | None] = {}
+            for side in sides:
+                ports |= await side.open()
+            facts = Ready(node_id=settings.node.node_id, **ports)
+            log.info("ready", **{name: port for name, port in asdict(facts).items() if name != "node_id"})
+            ready(facts)
             await until.wait()
             log.info("stopping")
         finally:
             # Who asks from outside goes first: no request then meets a room that is half closed.
-            await closing.aclose()
-            await netconf.close()
-            await key_side.close()
+            for side in reversed(sides):
+                await side.close()
             for task in living:
                 task.cancel()
-            # Without associations the key manager wipes the keys it held for them.
-            keys.configure(KeyPlan())
-
-
-async def _open_gnmi(
-    settings: AgentSettings, netconf: NetconfServer, closing: contextlib.AsyncExitStack
-) -> int | None:
-    """Serve over gNMI what the NETCONF server serves; the port, None when the settings do not want it."""
-    if settings.gnmi is None:
-        return None
-    from keyweave_gnmi.server import open_gnmi  # gRPC is loaded for those who use it
-
-    server, port = await open_gnmi(settings.gnmi, settings.netconf, netconf.system)
-    closing.push_async_callback(server.close)
-    return port
+            for side in sides:
+                side.end()
 
 
 @contextlib.contextmanager
@@ -217,10 +209,3 @@ def _state_dir(settings: AgentSettings) -> None:
         settings.node.state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{settings.node.state_dir}: cannot make (node.state_dir): {error}") from error
-
-
-def _version() -> str:
-    try:
-        return version("keyweave")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"

@@ -3,7 +3,8 @@
     quantum --KeySink--> keys <--KeySupply-- service (014)
 
 Rule of this file: it builds and joins, and decides nothing. It does not know who tells the key manager what
-to hold: the control half in the same process (`app`), or an SDN agent in another one (`key_manager_app`).
+to hold: the control half in the same process (`app`), or an SDN agent in another one
+(`quicks.key_manager_link`).
 Further services of applications (streams, border) are built here too.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from keyweave_agents.keys.manager import KeyManager
+from keyweave_agents.keys.plan import KeyPlan
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.quantum.module_settings import ModuleSettings
@@ -74,11 +76,15 @@ class KeySide:
         living += [rooms.create_task(module.run(), name="module") for module in self.modules.values()]
         return living
 
-    async def open(self) -> tuple[int, int]:
-        """Open the doors: the port of the key manager for its neighbours, and that of 014."""
+    async def open(self) -> dict[str, int | None]:
+        """Open the doors; their ports: of the key manager for its neighbours, and of 014."""
         _, keys_port = await self.keys.listening()
-        return keys_port, await self._service.start()
+        return {"keys_port": keys_port, "service_port": await self._service.start()}
 
     async def close(self) -> None:
         """Close the doors of applications. Idempotent."""
         await self._service.close()
+
+    def end(self) -> None:
+        """After the tasks have ended: without associations the key manager wipes the keys it held."""
+        self.keys.configure(KeyPlan())

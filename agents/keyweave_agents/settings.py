@@ -12,6 +12,7 @@ from typing import Literal
 from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module_settings import ModuleSettings
+from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.settings import read_settings
@@ -31,22 +32,31 @@ class LogSettings:
 class AgentSettings:
     """The whole file. `keys_tls` is what key managers show each other, `service.tls` what applications see.
 
-    Without `gnmi` there is no gNMI server, and nothing of it is loaded.
+    Without `gnmi` there is no gNMI server, and nothing of it is loaded. With `quicks` the process is one half
+    of a node and the other half another process: a key manager wants no `netconf`, everybody else does.
 
     Raises ValueError where two tables contradict each other, naming both.
     """
 
     node: NodeSettings
-    netconf: NetconfSettings
+    netconf: NetconfSettings | None = None
     keys: KeySettings
     keys_tls: TlsSettings
     service: ServiceSettings
     consumers: tuple[ConsumerSettings, ...] = ()
     modules: tuple[ModuleSettings, ...] = ()
     gnmi: GnmiSettings | None = None
+    quicks: QuicksSettings | None = None
     log: LogSettings = LogSettings()
 
     def __post_init__(self) -> None:
+        keys_alone = self.quicks is not None and self.quicks.role == "key-manager"
+        if self.netconf is None and not keys_alone:
+            raise ValueError("netconf: this table is wanted by whoever speaks to controllers")
+        if keys_alone and (self.netconf is not None or self.gnmi is not None):
+            raise ValueError(
+                "netconf and gnmi: a key manager behind an agent (quicks.role) speaks to no controller"
+            )
         _unique("consumers", "sae_id", (each.sae_id for each in self.consumers))
         _unique("modules", "interface_id", (each.interface_id for each in self.modules))
         _unique("modules", "link_id", (each.link_id for each in self.modules))
@@ -59,10 +69,11 @@ class AgentSettings:
         return replace(
             self,
             node=replace(self.node, state_dir=folder / self.node.state_dir),
-            netconf=self.netconf.anchored(folder),
+            netconf=self.netconf and self.netconf.anchored(folder),
             keys_tls=self.keys_tls.relative_to(folder),
             service=replace(self.service, tls=self.service.tls.relative_to(folder)),
             gnmi=self.gnmi and self.gnmi.anchored(folder),
+            quicks=self.quicks and self.quicks.anchored(folder),
         )
 
     def _check_neighbours(self) -> None:
@@ -108,10 +119,13 @@ class AgentSettings:
             ("keys", self.keys.listen_host, self.keys.listen_port),
             ("service", self.service.listen_host, self.service.listen_port),
         ]
-        if self.netconf.listen:
-            places.append(("netconf", self.netconf.listen_host, self.netconf.listen_port))
-        if self.netconf.tls is not None and self.netconf.tls.listen:
-            places.append(("netconf.tls", self.netconf.tls.listen_host, self.netconf.tls.listen_port))
+        if self.quicks is not None:
+            places.append(("quicks", self.quicks.listen_host, self.quicks.listen_port))
+        netconf = self.netconf
+        if netconf is not None and netconf.listen:
+            places.append(("netconf", netconf.listen_host, netconf.listen_port))
+        if netconf is not None and netconf.tls is not None and netconf.tls.listen:
+            places.append(("netconf.tls", netconf.tls.listen_host, netconf.tls.listen_port))
         if self.gnmi is not None:
             places.append(("gnmi", self.gnmi.listen_host, self.gnmi.listen_port))
         taken: dict[tuple[str, int], str] = {}

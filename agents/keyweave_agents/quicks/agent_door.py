@@ -9,7 +9,7 @@ from keyweave_agents.quicks import messages as said
 from keyweave_agents.quicks.caller import Caller
 from keyweave_agents.quicks.door import Call, CallProblem, Door, Reply
 from keyweave_agents.quicks.remote_keys import RemoteKeys, registration_wish
-from keyweave_core.model.ids import NodeId, SaeId
+from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.log import Logger
 
 _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "error"}
@@ -18,12 +18,9 @@ _LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "err
 class AgentDoor:
     """Serves the calls of the node's key manager."""
 
-    def __init__(
-        self, keys: RemoteKeys, caller: Caller, *, node_id: NodeId, registration_s: float, log: Logger
-    ) -> None:
+    def __init__(self, keys: RemoteKeys, caller: Caller, *, registration_s: float, log: Logger) -> None:
         self._keys = keys
         self._caller = caller
-        self._node_id = node_id
         # Earlier than the caller, which would otherwise end the call while its answer is on the way.
         self._wait_s = 0.8 * registration_s
         self._log = log

@@ -4,9 +4,6 @@ Rule of this file: an answer becomes a message or an error of ours; what is done
 whoever called.
 """
 
-from types import TracebackType
-from typing import TypeVar
-
 import httpx
 import msgspec
 
@@ -15,8 +12,6 @@ from keyweave_agents.quicks.messages import BASE, M, Problem, read, write
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_core.errors import InvalidInput, PeerUnreachable, Refused
 from keyweave_core.runtime.tls import client_context
-
-T = TypeVar("T")
 
 MOST_ANSWER_BYTES = 1 << 20
 
@@ -42,12 +37,8 @@ class Caller:
             trust_env=False,
         )
 
-    async def __aenter__(self) -> "Caller":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """End what is open. Idempotent."""
         await self._client.aclose()
 
     async def ask(

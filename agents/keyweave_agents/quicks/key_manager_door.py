@@ -6,15 +6,18 @@ restart: the key manager introduces itself to its agent, which sends them again.
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import ModuleState
 from keyweave_agents.quicks import messages as said
 from keyweave_agents.quicks.door import Call, CallProblem, Door, Reply, number_of
 from keyweave_agents.quicks.orders import Exists, OrderBook, Unknown
+from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.model.ids import LinkId
 from keyweave_core.runtime.clock import Clock
 
@@ -102,13 +105,25 @@ class KeyManagerDoor:
                 )
             )
 
+    def newest(self) -> tuple[said.LinkKpi, ...]:
+        """The newest figures of every link."""
+        return tuple(
+            said.LinkKpi(link_id=link_id, current_kpi=history[0])
+            for link_id, history in self._history.items()
+        )
+
     # --- what it is ------------------------------------------------------------------------------
 
     async def _version(self, _call: Call) -> Reply:
         return 200, said.write(said.Version(version=said.VERSION))
 
     async def _tell_capabilities(self, _call: Call) -> Reply:
-        return 200, said.write(self._capabilities)
+        offered = self._capabilities
+        if offered.etsi_014_info is not None:
+            stored = sum(view.stored_keys for view in self._keys.snapshot().associations.values())
+            info = msgspec.structs.replace(offered.etsi_014_info, stored_key_count=stored)
+            offered = msgspec.structs.replace(offered, etsi_014_info=info)
+        return 200, said.write(offered)
 
     async def _device_info(self, _call: Call) -> Reply:
         return 200, said.write(self._info)
@@ -207,21 +222,19 @@ class KeyManagerDoor:
         self._book = book
 
 
-def capabilities_of(
-    node_id: str, limits: Mapping[str, int], stored_keys: int, *, streams: bool, relays: bool
-) -> said.Capabilities:
-    """What a key manager of ours offers. `limits`: the sizes in bit and counts of its 014 service."""
+def capabilities_of(node_id: str, service: ServiceSettings, *, relays: bool) -> said.Capabilities:
+    """What a key manager of ours offers."""
     return said.Capabilities(
         key_relay_support=relays,
-        app_api_support=("etsi_014", "etsi_004") if streams else ("etsi_014",),
+        app_api_support=("etsi_014",),
         etsi_014_info=said.Info014(
             KME_ID=node_id,
-            key_size=limits["key_size"],
-            stored_key_count=stored_keys,
-            max_key_count=limits["max_key_count"],
-            max_key_per_request=limits["max_key_per_request"],
-            max_key_size=limits["max_key_size"],
-            min_key_size=limits["min_key_size"],
-            max_SAE_ID_count=limits["max_SAE_ID_count"],
+            key_size=service.default_key_bits,
+            stored_key_count=0,
+            max_key_count=service.max_key_count,
+            max_key_per_request=service.max_keys_per_request,
+            max_key_size=service.max_key_bits,
+            min_key_size=service.min_key_bits,
+            max_SAE_ID_count=service.max_additional_slaves,
         ),
     )

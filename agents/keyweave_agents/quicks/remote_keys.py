@@ -26,6 +26,7 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.quicks import messages as said
 from keyweave_agents.quicks.caller import Caller, NotOk
+from keyweave_agents.quicks.orders import app_qos
 from keyweave_agents.quicks.wanted import orders
 from keyweave_core.errors import InvalidInput, KeyweaveError, PeerUnreachable
 from keyweave_core.model.application import AppStatus
@@ -328,8 +329,6 @@ def authorities_of(neighbours: Mapping[NodeId, tuple[str, int]]) -> dict[NodeId,
 
 def registration_wish(registration: said.Registration) -> AssociationWanted:
     """What a registration asks the controller for. InvalidInput for an application named twice."""
-    from keyweave_agents.quicks.orders import app_qos
-
     names = (registration.source, *registration.destination)
     if len(set(names)) < len(names):
         raise InvalidInput("source and destination name one application twice")

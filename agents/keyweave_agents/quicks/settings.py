@@ -5,6 +5,7 @@ Rule of this file: bounds are checked where the value is made; files are named h
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from keyweave_agents.service.settings import ServiceSettings
@@ -13,7 +14,7 @@ from keyweave_core.runtime.tls import TlsSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuicksSettings:
-    """Where this side listens, where the other one is and who it must be.
+    """Which half of a node this process is, where it listens, where the other half is and who that must be.
 
     `peer_url` is `https://host:port`; `peer_identity` stands in its certificate (URI or DNS name of
     subjectAltName, or common name). Times in seconds: `answer_s` is the longest wait for an ordinary
@@ -22,6 +23,7 @@ class QuicksSettings:
     figures.
     """
 
+    role: Literal["agent", "key-manager"]
     listen_host: str = "127.0.0.1"
     listen_port: int
     tls: TlsSettings
