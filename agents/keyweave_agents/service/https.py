@@ -1,217 +1,57 @@
-"""HTTP/1.1 over mutual TLS inside a running loop: uvicorn's parser and cycle, our limits around them.
+"""HTTP/1.1 over mutual TLS inside a running loop, for any ASGI application.
 
-uvicorn's own `Server` owns the process (signals, exits, logging set-up); here only its protocol is used.
-What this file adds to it, all bounded by settings:
-
-    the peer's verified certificate   read once a connection, in `scope["state"]["connection"]`
-    a client that sends slowly        `receive_s` from the first byte of a request to its last
-    a client that reads slowly        `send_s` while the write buffer is full
-    a head without end                `max_head_bytes`, then 431
-    too many connections              `max_connections`, then the newest is closed
-    a client that went away           `Connection.while_waiting` ends the work that nobody waits for
+uvicorn's own `Server` owns the process (signals, exits, logging set-up); here only its protocol is used. What
+this room adds, all bounded by settings: limits of a connection in `http_protocol`, of those that come in in
+`entrance`, and here of all together: above `max_connections` the longest idle one of whoever holds most makes
+room (`connections.who_goes`); when none is idle the newest is closed. Idle ones end after `keep_alive_s`.
 
 Rule of this file: it knows nothing of keys; any ASGI application can stand on it, which is how the
 benchmarks measure what the key delivery itself costs.
 """
 
 import asyncio
-import contextlib
+import socket
 import ssl
-from collections.abc import Iterator
-from email.utils import formatdate
-from typing import Any
 
-import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from keyweave_agents.service.connections import ClientGone, Connection, Place, who_goes
+from keyweave_agents.service.entrance import Entrance, room_for
+from keyweave_agents.service.http_protocol import Exchange, LimitedProtocol, QuickHandler, Shared
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock
-from keyweave_core.runtime.log import Logger, get_logger
-from keyweave_core.runtime.tls import PeerNames, names_of, server_context
+from keyweave_core.runtime.log import get_logger
+from keyweave_core.runtime.tls import server_context
 
+__all__ = ["ClientGone", "Connection", "Exchange", "HttpsServer", "QuickHandler"]
 
-class ClientGone(Exception):
-    """The client closed its connection while its request was in work; there is nobody to answer."""
-
-
-class Connection:
-    """One client connection as the application sees it; `note` is the application's own to keep."""
-
-    __slots__ = ("_gone", "_waiting", "names", "note")
-
-    def __init__(self, names: PeerNames) -> None:
-        self.names = names
-        self.note: Any = None
-        self._gone = False
-        self._waiting: asyncio.Task[Any] | None = None
-
-    def lost(self) -> None:
-        """The transport is closed: end what waits inside `while_waiting`."""
-        self._gone = True
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    @contextlib.contextmanager
-    def while_waiting(self) -> Iterator[None]:
-        """Work inside is cancelled when the client goes away, and ClientGone comes out."""
-        if self._gone:
-            raise ClientGone
-        self._waiting = asyncio.current_task()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._gone:
-                raise ClientGone from None
-            raise
-        finally:
-            self._waiting = None
-
-
-class _Limits:
-    """What the protocols of one server share."""
-
-    def __init__(self, settings: ServiceSettings, clock: Clock, log: Logger) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.log = log
-        self.state = ServerState()
-        self._second = -1
-
-    def refresh_date(self) -> None:
-        """Keep the `Date` header of every answer within the second (RFC 9110 section 6.6.1)."""
-        now = self.clock.now()
-        if int(now) != self._second:
-            self._second = int(now)
-            date = formatdate(now, usegmt=True).encode()
-            self.state.default_headers = [(b"date", date), (b"cache-control", b"no-store")]
-
-
-class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the limits of the file head."""
-
-    def __init__(self, config: Config, limits: _Limits) -> None:
-        super().__init__(config, limits.state, {})
-        self._limits = limits
-        self._head_bytes = 0
-        self._in_head = True
-        self._receive_timer: asyncio.TimerHandle | None = None
-        self._send_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
-        connection = Connection(names_of(transport.get_extra_info("peercert")))
-        self.app_state = {"connection": connection}
-        self._connection = connection
-        if len(self.connections) > self._limits.settings.max_connections:
-            self._limits.log.warning("connection_refused", reason="max_connections", peer=self.client)
-            transport.close()
-            return
-        self._arm_receive()
-
-    @property
-    def _in_work(self) -> bool:
-        cycle: RequestResponseCycle | None = (
-            self.cycle
-        )  # None before the first request, whatever uvicorn says
-        return cycle is not None and not cycle.response_complete
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm_receive()
-        self.resume_writing_timer()
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        self._connection.lost()
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        if not self._in_work:
-            self._arm_receive()
-        if self._in_head:
-            self._head_bytes += len(data)
-        self._limits.refresh_date()
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self._limits.settings.max_head_bytes:
-            self._refuse(431, "the head of the request is too large")
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._arm_receive()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._in_head = True
-        self._disarm_receive()
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "malformed HTTP request" if msg.startswith("Invalid HTTP") else msg)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """An upgrade is an offer (RFC 9110 section 7.8): it is not taken, and the request is answered."""
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._send_timer is None:
-            self._send_timer = self.loop.call_later(self._limits.settings.send_s, self._too_slow, "send_s")
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.resume_writing_timer()
-
-    def resume_writing_timer(self) -> None:
-        """Forget the bound of a full write buffer: it has drained, or the connection is gone."""
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-            self._send_timer = None
-
-    def _arm_receive(self) -> None:
-        if self._receive_timer is None:
-            wait_s = self._limits.settings.receive_s
-            self._receive_timer = self.loop.call_later(wait_s, self._too_slow, "receive_s")
-
-    def _disarm_receive(self) -> None:
-        if self._receive_timer is not None:
-            self._receive_timer.cancel()
-            self._receive_timer = None
-
-    def _too_slow(self, limit: str) -> None:
-        self._limits.log.info("client_too_slow", limit=limit, peer=self.client)
-        self.transport.abort()
-
-    def _refuse(self, status: int, message: str) -> None:
-        """Answer outside of any request of the application, and close."""
-        if self.transport.is_closing():
-            return
-        body = msgspec.json.encode({"message": message})
-        head = [STATUS_LINE[status]]
-        for name, value in self.server_state.default_headers:
-            head += [name, b": ", value, b"\r\n"]
-        head.append(
-            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        )
-        self.transport.write(b"".join(head) + body)
-        self.transport.close()
+_BACKLOG = 1024
 
 
 class HttpsServer:
-    """One listening socket for one ASGI application, over mutual TLS."""
+    """One listening socket for one ASGI application, over mutual TLS.
 
-    def __init__(self, app: ASGI3Application, settings: ServiceSettings, clock: Clock) -> None:
+    `quick`, when there is one, is asked first (see `http_protocol`).
+    """
+
+    def __init__(
+        self,
+        app: ASGI3Application,
+        settings: ServiceSettings,
+        clock: Clock,
+        quick: QuickHandler | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._clock = clock
         self._log = get_logger("service")
-        self._limits = _Limits(settings, clock, self._log)
-        self._server: asyncio.Server | None = None
+        self._shared = Shared(settings, clock, self._log, quick)
+        self._entrance: Entrance | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._most = settings.max_connections
 
     async def start(self) -> int:
         """Listen; the port is returned. Raises SettingsError: TLS files, or the address cannot be had."""
@@ -228,33 +68,80 @@ class HttpsServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # only handed to call_later
         )
         config.load()
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: LimitedProtocol(config, self._limits),
-                settings.listen_host,
-                settings.listen_port,
-                ssl=context,
-                ssl_handshake_timeout=settings.handshake_s,
-                ssl_shutdown_timeout=1.0,
-                backlog=256,
-            )
-        except OSError as error:
-            raise SettingsError(
-                f"[service] cannot listen on {settings.listen_host}:{settings.listen_port}: {error.strerror}"
-            ) from error
-        port: int = self._server.sockets[0].getsockname()[1]
+        listener = await self._listen()
+        self._most = room_for(settings, self._log)
+        self._shared.make_room = self._make_room
+        self._entrance = Entrance(
+            listener, context, lambda: LimitedProtocol(config, self._shared), settings, self._log
+        )
+        self._entrance.open()
+        self._sweep_later()
+        port: int = listener.getsockname()[1]
         return port
+
+    async def _listen(self) -> socket.socket:
+        host, port = self._settings.listen_host, self._settings.listen_port
+        listener: socket.socket | None = None
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            family, kind, protocol, _, address = found[0]
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            if listener is not None:
+                listener.close()
+            raise SettingsError(
+                f"[service] cannot listen on {host}:{port}: {error.strerror or error}"
+            ) from error
+        return listener
+
+    def _protocols(self) -> list[LimitedProtocol]:
+        return [one for one in self._shared.state.connections if isinstance(one, LimitedProtocol)]
+
+    def _make_room(self) -> bool:
+        """Whether the newest connection may stay; idle ones go for it when there are too many."""
+        above = len(self._shared.state.connections) - self._most
+        if above <= 0:
+            return True
+        # Some more than needed: looking at all of them for each newcomer would be what a flood wants.
+        protocols = [one for one in self._protocols() if not one.transport.is_closing()]
+        above = len(protocols) - self._most
+        if above <= 0:
+            return True
+        places = [Place(one.connection.names, one.idle_since_s if one.resting else None) for one in protocols]
+        going = who_goes(places, above + self._most // 64)
+        for position in going:
+            protocols[position].transport.close()
+        if going:
+            self._log.info("connections_closed", reason="max_connections", count=len(going))
+        return len(going) >= above
+
+    def _sweep_later(self) -> None:
+        every_s = min(1.0, self._settings.keep_alive_s / 2)
+        self._sweep = asyncio.get_running_loop().call_later(every_s, self._close_idle)
+
+    def _close_idle(self) -> None:
+        oldest_s = self._clock.monotonic() - self._settings.keep_alive_s
+        for protocol in self._protocols():
+            if protocol.idle_since_s <= oldest_s and protocol.resting:
+                protocol.transport.close()
+        self._sweep_later()
 
     async def close(self) -> None:
         """Stop listening, let running requests end within `close_s`, then end them. Idempotent."""
-        server, self._server = self._server, None
-        if server is None:
+        entrance, self._entrance = self._entrance, None
+        if entrance is None:
             return
-        server.close()
-        state = self._limits.state
+        if self._sweep is not None:
+            self._sweep.cancel()
+        await entrance.close()
+        state = self._shared.state
         for connection in list(state.connections):
             connection.shutdown()
         if state.tasks:
@@ -269,5 +156,3 @@ class HttpsServer:
             if not state.connections:
                 break
             await asyncio.sleep(0.01)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), self._settings.close_s)

@@ -25,7 +25,8 @@ class ServiceSettings:
     `request_wait_s` is the longest a request for keys waits for the network; `keep_alive_s` the longest
     silence between two requests; `receive_s` the longest a client may take to send one request, and
     `send_s` to take the answer; `handshake_s` the longest TLS handshake; `close_s` how long `close` lets
-    running requests end.
+    running requests end. `max_handshakes` are clients that have not shown a certificate yet, besides
+    `max_connections` that have.
     """
 
     listen_host: str = "127.0.0.1"
@@ -46,7 +47,8 @@ class ServiceSettings:
     close_s: float = 2.0
     max_body_bytes: int = 64 * 1024
     max_head_bytes: int = 16 * 1024
-    max_connections: int = 1024
+    max_connections: int = 10_240
+    max_handshakes: int = 512
     access_log: bool = True
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class ServiceSettings:
                 "key sizes want 8 <= min_key_bits <= default_key_bits <= max_key_bits <= 1000000, not "
                 f"{self.min_key_bits}, {self.default_key_bits}, {self.max_key_bits}"
             )
-        for name in ("max_keys_per_request", "max_key_count", "max_connections"):
+        for name in ("max_keys_per_request", "max_key_count", "max_connections", "max_handshakes"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise ValueError(f"{name} {getattr(self, name)}: not within 1..1000000")
         if not 0 <= self.max_additional_slaves <= 64:

@@ -124,7 +124,8 @@ async def test_malformed_and_endless_http_is_refused(service_with: Any, data: by
 
 
 @pytest.mark.parametrize(
-    "start", [b"", b"GET /", b"\r\n", REQUEST[:-2], b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1"]
+    "start",
+    [b"", b"GET /", b"\r\n", REQUEST[:-2], b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"],
 )
 async def test_a_client_that_never_ends_its_request_is_cut_off(service_with: Any, start: bytes) -> None:
     service = await service_with(receive_s=0.3)
@@ -201,18 +202,33 @@ async def test_a_request_with_two_lengths_is_refused(service: Any) -> None:
     assert service.model.asked == []
 
 
-async def test_connections_above_the_limit_are_closed(service_with: Any) -> None:
-    service = await service_with(max_connections=2)
-    held = [
-        await asyncio.open_connection("localhost", service.port, ssl=service.context_of("alice"))
-        for _ in range(2)
-    ]
-    assert await service.raw("bob", b"") == b""
+async def test_above_the_limit_the_longest_idle_connection_of_the_greediest_makes_room(
+    service_with: Any,
+) -> None:
+    service = await service_with(max_connections=3)
+    held = []
+    for sae in ("carol", "alice", "alice"):
+        reader, writer = await asyncio.open_connection("localhost", service.port, ssl=service.context_of(sae))
+        writer.write(REQUEST)
+        await reader.readuntil(b"]}")
+        held.append((reader, writer))
+    assert (await service.ask("bob", "GET", "/api/v1/keys/alice/status"))[0] == 200
+    assert await asyncio.wait_for(held[1][0].read(), 5) is not None, "the first of alice's two is closed"
+    for reader, writer in (held[0], held[2]):
+        writer.write(REQUEST)
+        assert status_of(await asyncio.wait_for(reader.readuntil(b"]}"), 5)) == 200
     for _, writer in held:
         writer.close()
-        await writer.wait_closed()
-    await asyncio.sleep(0.05)
-    assert (await service.ask("alice", "POST", TO_BOB, {}))[0] == 200
+
+
+async def test_above_the_limit_a_newcomer_is_closed_when_all_are_at_work(service_with: Any) -> None:
+    service = await service_with(max_connections=1)
+    service.model.gate = asyncio.Event()
+    asking = asyncio.create_task(service.ask("alice", "POST", TO_BOB, {}))
+    await until(lambda: service.model.asked)
+    assert await service.raw("bob", REQUEST) == b""
+    service.model.gate.set()
+    assert (await asking)[0] == 200
 
 
 async def test_waiting_ends_when_the_client_goes_away(service: Any) -> None:
