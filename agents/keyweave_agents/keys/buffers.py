@@ -6,6 +6,7 @@ too old. Times are monotonic seconds given by the caller.
 
 import heapq
 from collections import deque
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
@@ -77,6 +78,14 @@ class ReadyBuffer:
     def draw(self, number: int) -> list[ReadyKey]:
         """Take the oldest `number` keys (there must be as many)."""
         return [self._keys.popleft() for _ in range(number)]
+
+    def withdraw(self, key_ids: Container[str]) -> list[str]:
+        """Wipe those of these keys that are here; which."""
+        found = [one for one in self._keys if one.supplied.key_id in key_ids]
+        for one in found:
+            self._keys.remove(one)
+            one.supplied.key.wipe()
+        return [one.supplied.key_id for one in found]
 
     def expire(self, now_s: float) -> int:
         """Wipe what is too old; how many."""
@@ -159,6 +168,16 @@ class DestinationStore:
                 self._remove(key_id)
                 supplied.append((key_id, stored.key, stored))
         return supplied
+
+    def withdraw(self, app_id: AppId, key_ids: Iterable[str]) -> list[str]:
+        """Wipe those of these keys of an association that are here and that nobody fetched; which."""
+        found = []
+        for key_id in key_ids:
+            stored = self._keys.get(key_id)
+            if stored is not None and stored.app_id == app_id and stored.waiting == stored.clients:
+                self._remove(key_id).key.wipe()
+                found.append(key_id)
+        return found
 
     def expire(self, now_s: float) -> None:
         """Wipe what is too old."""

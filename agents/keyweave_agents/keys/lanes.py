@@ -83,6 +83,7 @@ class Flight:
     payload: Secret
     made_s: float
     doubts: int = 0  # of the association, when this batch was made
+    given: bool = False  # keys of another network: they are its applications', nobody here gets them
     shares: dict[LinkId, Secret] = field(default_factory=dict)
     keeper: bytes = b""
 
@@ -183,6 +184,7 @@ class Association:
     most_keys: int = MOST_BATCH_KEYS  # in a batch; lower while a pool on the way cannot give so much at once
     former: tuple[LinkId, ...] = ()
     former_until_s: float = 0.0
+    given: bool = False  # its master is abroad: keys are given to it, never made
 
     @property
     def open(self) -> bool:

@@ -7,10 +7,11 @@ deficit and the pool allow, because every batch costs 32 bytes of tag on each ho
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.buffers import ReadyKey
 from keyweave_agents.keys.frames import Batch, Reason, uuid_text
-from keyweave_agents.keys.lanes import Association, Flight, Lane
+from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Association, Flight, Lane
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan, SuppliedKey
 from keyweave_agents.keys.relay import Relay
@@ -46,6 +47,7 @@ class Refill:
         self._serve = serve
         self._flights: dict[bytes, tuple[Association, Lane]] = {}
         self._turn = 0
+        self.abroad: Abroad | None = None
 
     def run(self, associations: Iterable[Association]) -> None:
         """Make and send what is missing, one batch of each association in turn, the most important first."""
@@ -62,6 +64,10 @@ class Refill:
 
     def _make(self, association: Association, lane: Lane, now_s: float) -> bool:
         limits = self._settings.limits
+        if association.plan.remote_node == self._node_id and self._leads_abroad(association.plan):
+            return self._make_abroad(association, lane, now_s)
+        if association.given:
+            return False
         if association.plan.remote_node == self._node_id:
             number = lane.wanted(limits.keys_per_batch * lane.key_bytes, 0, limits.keys_per_batch)
             return number > 0 and self._make_here(association, lane, number, now_s)
@@ -77,7 +83,12 @@ class Refill:
                 association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
         batch, payload = self._fresh(association, lane, number, association.plan.links)
-        flight = Flight(batch, payload, now_s, association.doubts)
+        self._launch(association, lane, Flight(batch, payload, now_s, association.doubts))
+        return True
+
+    def _launch(self, association: Association, lane: Lane, flight: Flight) -> None:
+        """Send a batch on its way, split where the association has several links."""
+        batch, payload, now_s = flight.batch, flight.payload, flight.made_s
         if batch.links:
             flight.shares = split(payload, batch.links, self._random)
         lane.launch(flight)
@@ -87,7 +98,81 @@ class Refill:
         for link_id, share in list(flight.shares.items()):
             if batch.batch_id in self._flights:  # not given up over the link before
                 self._relay.submit(replace(batch, link_id=link_id), share, now_s)
+
+    def _leads_abroad(self, plan: AssociationPlan) -> bool:
+        return self.abroad is not None and any(self.abroad.holds(client) for client in plan.clients)
+
+    def _make_abroad(self, association: Association, lane: Lane, now_s: float) -> bool:
+        """The master is at this node and the slave abroad: the other network confirms what goes out."""
+        for batch_id, flight in list(lane.flights.items()):
+            self._cross(association, flight, batch_id)
+        limits = self._settings.limits
+        most = 0 if association.given else limits.keys_per_batch
+        number = lane.wanted(most * lane.key_bytes, 0, most)
+        if number == 0 or len(lane.flights) >= limits.batches_in_flight:
+            return False
+        batch, payload = self._fresh(association, lane, number, ())
+        lane.launch(Flight(batch, payload, now_s))
+        self._flights[batch.batch_id] = (association, lane)
         return True
+
+    def _cross(self, association: Association, flight: Flight, batch_id: bytes) -> None:
+        reason = None
+        if self.abroad is not None:
+            reason = self.abroad.arrived(association.plan, flight.batch, flight.payload)
+        if reason is None:
+            self.landed(batch_id, flight.batch.link_id, association.keeper)
+        else:
+            association.blocked = reason.value
+
+    # --- keys of another network -----------------------------------------------------------------
+
+    def room(self, association: Association, key_bytes: int) -> int:
+        """How many keys can be given to an association now, in one batch."""
+        limits = self._settings.limits
+        most = min(limits.keys_per_batch, association.most_keys, max(1, MOST_BATCH_BYTES // key_bytes))
+        if len(association.lane(8 * key_bytes).flights) >= limits.batches_in_flight:
+            return 0
+        if association.plan.remote_node == self._node_id:
+            return most
+        spendable = self._spendable(association)
+        return 0 if spendable is None else max(0, min(most, (spendable - TAG_KEY_BYTES) // key_bytes))
+
+    def give(self, association: Association, batch_id: bytes, key_ids: bytes, payload: Secret) -> None:
+        """Send keys that another network made, as many as there is room for.
+
+        `Abroad.landed` or `Abroad.given_up` tells the end, possibly at once. The payload is copied.
+        """
+        if batch_id in self._flights:
+            return
+        now_s, plan = self._clock.monotonic(), association.plan
+        key_bytes = 16 * len(payload) // len(key_ids)
+        here = plan.remote_node == self._node_id
+        links = () if here else plan.links
+        batch = Batch(
+            batch_id=batch_id,
+            app_id=plan.app_id,
+            link_id=links[0] if links else LinkId(""),
+            key_bytes=key_bytes,
+            key_ids=key_ids,
+            links=links if len(links) > 1 else (),
+        )
+        lane = association.lane(8 * key_bytes)
+        flight = Flight(batch, payload.slice(0, len(payload)), now_s, association.doubts, given=True)
+        if not here:
+            self._launch(association, lane, flight)
+            return
+        lane.launch(flight)
+        self._flights[batch_id] = (association, lane)
+        if self._leads_abroad(plan):
+            self._cross(association, flight, batch_id)
+            return
+        reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
+        if reason is None:
+            self.landed(batch_id, batch.link_id, association.keeper)
+        else:
+            association.blocked = reason.value
+            self._give_up(lane, batch_id)
 
     def _spendable(self, association: Association) -> int | None:
         """Bytes that a batch and its tag may take on each of the links; None when one leads nowhere."""
@@ -154,6 +239,14 @@ class Refill:
         del self._flights[batch_id]
         lane.land(batch_id)
         association.proved(flight, keeper)
+        if flight.given:
+            bits, batch = 8 * flight.batch.payload_bytes, flight.batch
+            link = batch.over[0] if batch.over else None
+            association.usage.count(link, bits, batch.count, self._clock.now(), batch.origin)
+            flight.wipe()
+            if self.abroad is not None:
+                self.abroad.landed(batch_id)
+            return
         self._ready(association, lane, flight)
 
     def kept(self, association: Association, keeper: bytes) -> None:
@@ -182,6 +275,8 @@ class Refill:
         for link_id in flight.batch.over:
             self._relay.withdraw(batch_id, link_id)
         flight.wipe()
+        if flight.given and self.abroad is not None:
+            self.abroad.given_up(batch_id)
 
     def redirect(self, association: Association) -> None:
         """Send what is under way over the links that the association has now.

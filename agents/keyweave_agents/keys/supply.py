@@ -10,6 +10,7 @@ that a slave has at least the other half to fetch what its master got.
 
 from collections.abc import Callable, Iterable
 
+from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.buffers import DestinationStore, TokenBucket
 from keyweave_agents.keys.failures import RateExceeded
@@ -64,6 +65,7 @@ class Supply:
         emit: Callable[[KeyEvent], None],
     ) -> None:
         self._settings = settings
+        self._node_id = node_id
         self._clock = clock
         self._emit = emit
         self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
@@ -73,6 +75,7 @@ class Supply:
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
         self._waiting = WaitingRoom(emit)
         self._readers: dict[LetterKind, LetterHandler] = {}
+        self._abroad: Abroad | None = None
 
     # --- configuration ---------------------------------------------------------------------------
 
@@ -105,7 +108,8 @@ class Supply:
         if not plan.source:
             return
         default = self._settings.default_key_bits
-        association.lane(default).target = self._settings.buffer_keys
+        association.given = self._abroad is not None and self._abroad.holds(plan.server)
+        association.lane(default).target = 0 if association.given else self._settings.buffer_keys
         limit = plan.qos.max_bandwidth_bps
         burst = max(limit or 0, self._settings.buffer_keys * default)
         if limit is None:
@@ -325,8 +329,13 @@ class Supply:
             return Reason.OTHER_LINKS
         if payload is None:
             return Reason.SHARES_MISSING
-        plan = association.plan
-        return self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), now_s)
+        plan, abroad = association.plan, self._abroad
+        if abroad is not None and any(abroad.holds(client) for client in plan.clients):
+            return abroad.arrived(plan, batch, payload)
+        reason = self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), now_s)
+        if reason is None and abroad is not None:
+            self._arrivals.store.withdraw(plan.app_id, abroad.recalled(batch.key_ids))
+        return reason
 
     @property
     def keeper(self) -> bytes:
@@ -357,6 +366,61 @@ class Supply:
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
         """See `records.Endpoint`."""
         self._refill.setback(batch_id, reason, too_large=too_large)
+
+    # --- the border to other networks (`abroad.Home`) ----------------------------------------------
+
+    def cross(self, abroad: Abroad) -> None:
+        """Who stands at the border of this node, before any association is planned."""
+        self._abroad = self._refill.abroad = abroad
+
+    def room(self, server: SaeId, clients: tuple[SaeId, ...], key_bytes: int) -> int | None:
+        """See `abroad.Home`."""
+        association = self._given(server, clients)
+        return None if association is None else self._refill.room(association, key_bytes)
+
+    def give(
+        self, server: SaeId, clients: tuple[SaeId, ...], batch_id: bytes, key_ids: bytes, payload: Secret
+    ) -> AppId | None:
+        """See `abroad.Home`."""
+        association = self._given(server, clients)
+        if association is None:
+            return None
+        self._refill.give(association, batch_id, key_ids, payload)
+        return association.plan.app_id
+
+    def _given(self, server: SaeId, clients: tuple[SaeId, ...]) -> Association | None:
+        """The open association that keys of another network go to."""
+        for association in self._by_pair.get((server, clients[0]), ()):
+            same = set(association.plan.clients) == set(clients)
+            if association.given and association.open and same:
+                return association
+        return None
+
+    def recall(self, app_id: AppId, key_ids: tuple[str, ...]) -> frozenset[str]:
+        """See `abroad.Home`."""
+        association = self._associations.get(app_id)
+        found = self._arrivals.store.withdraw(app_id, key_ids)
+        if association is not None:
+            for lane in association.lanes.values():
+                found += lane.ready.withdraw(frozenset(key_ids))
+        return frozenset(found)
+
+    def both_here(self, app_id: AppId) -> bool:
+        """See `abroad.Home`."""
+        association = self._associations.get(app_id)
+        return association is not None and association.plan.remote_node == self._node_id
+
+    def count(self, batch: Batch) -> None:
+        """See `abroad.Home`."""
+        association = self._associations.get(batch.app_id)
+        if association is not None and not association.plan.source:
+            link = batch.over[0] if batch.over else None
+            bits = 8 * batch.payload_bytes
+            association.usage.count(link, bits, batch.count, self._clock.now(), batch.origin)
+
+    def resume(self) -> None:
+        """See `abroad.Home`."""
+        self.relay.resume(self._clock.monotonic())
 
     # --- letters ---------------------------------------------------------------------------------
 
