@@ -3,7 +3,9 @@
 Rule of this file: bounds are checked where the value is made, so a wrong file and a wrong test fail alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
 
 from keyweave_core.model.ids import parse_uuid
 
@@ -58,6 +60,44 @@ class KeyLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """`[keys.storage]`: where pools, keys and what was used outlive the process. Without it: nowhere.
+
+    The master key comes from `key_file` (32 bytes or 64 hex digits, mode 0600 or stricter) or is what
+    `key_command` (program and arguments, no shell) writes to its standard output. `durability` "power": every
+    commit is forced to disk; "process": it survives the end of the process, and after a loss of power the
+    store is begun anew. `directory`: where the file `keys.store` lies (None: `node.state_dir`). A new data
+    key is drawn at each start and every `rotate_data_key_s`; records under keys twice as old are moved to
+    the newest.
+    """
+
+    key_file: Path | None = None
+    key_command: tuple[str, ...] = ()
+    key_command_timeout_s: float = 10.0
+    durability: Literal["power", "process"] = "power"
+    directory: Path | None = None
+    max_bytes: int = 8 << 30
+    rotate_data_key_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        if (self.key_file is None) == (not self.key_command):
+            raise ValueError("storage wants one of key_file and key_command")
+        if self.key_command and not self.key_command[0]:
+            raise ValueError("storage.key_command must begin with a program")
+        _within("storage.key_command_timeout_s", self.key_command_timeout_s, 0.1, 600)
+        _within("storage.max_bytes", self.max_bytes, 1 << 18, 1 << 44)
+        _within("storage.rotate_data_key_s", self.rotate_data_key_s, 60, 31_536_000)
+
+    def anchored(self, folder: Path, state_dir: Path) -> "StorageSettings":
+        """The same with relative paths taken from `folder`, and the directory known."""
+        return replace(
+            self,
+            key_file=self.key_file and folder / self.key_file,
+            directory=state_dir if self.directory is None else folder / self.directory,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
     """The whole table. Port 0 lets the system choose (then `KeyManager.listening` tells it)."""
 
@@ -70,6 +110,7 @@ class KeySettings:
     statistics_period_s: float = 60.0
     neighbours: tuple[Neighbour, ...] = ()
     limits: KeyLimits = KeyLimits()
+    storage: StorageSettings | None = None
 
     def __post_init__(self) -> None:
         _within("listen_port", self.listen_port, 0, 65535)
