@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyweave_core.errors import InvalidInput
-from keyweave_lab.cli_frame import FAILED, group, told
+from keyweave_lab import cli_conform_keys
+from keyweave_lab.cli_conform_keys import ids, progress, show
+from keyweave_lab.cli_frame import group, told
 
 if TYPE_CHECKING:
     import asyncssh
 
-    from keyweave_lab.conform.report import Report, Result
     from keyweave_lab.conform.subject import Subject
     from keyweave_lab.conform.wire import Login
 
 conform_app = group("Check any server against its standards, from outside.")
-
-
-def _ids(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+cli_conform_keys.add_verbs(conform_app)
 
 
 @conform_app.command()
@@ -70,7 +68,6 @@ def netconf(
     from keyweave_core.runtime.clock import SystemClock
     from keyweave_lab.conform import netconf as suite
     from keyweave_lab.conform.bench import Options
-    from keyweave_lab.conform.report import print_report
 
     with told():
         trusted = _trusted(host_key, accept_any=accept_any_host_key)
@@ -88,17 +85,9 @@ def netconf(
             session_limit=session_limit,
             subject=_subject(module, edit_file),
         )
-        choice = suite.Choice(only=_ids(only), skip=_ids(skip), read_only=read_only)
-        report = asyncio.run(suite.run_suite(options, choice, SystemClock(), _progress))
-        if json_file is not None:
-            _write(report, json_file)
-        print_report(report, everything=not failures_only)
-    raise typer.Exit(0 if report.passed else FAILED)
-
-
-def _progress(result: "Result") -> None:
-    """One line a check on standard error, so that a long run shows where it is."""
-    typer.echo(f"{result.id:<22} {result.result.value:<14} {result.duration_s:7.2f} s", err=True)
+        choice = suite.Choice(only=ids(only), skip=ids(skip), read_only=read_only)
+        report = asyncio.run(suite.run_suite(options, choice, SystemClock(), progress))
+        show(report, json_file, failures_only=failures_only)
 
 
 def _login(
@@ -140,10 +129,3 @@ def _subject(module: str | None, edit_file: Path | None) -> "Subject | None":
     if edit_file is not None:
         return read_subject(edit_file)
     return None if module is None else named(module)
-
-
-def _write(report: "Report", path: Path) -> None:
-    try:
-        path.write_text(report.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"--json {path}: {error}") from error

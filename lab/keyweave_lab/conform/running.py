@@ -7,11 +7,11 @@ that raises anything else is a fault of ours and ends the run.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError
+from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError, PeerUnreachable
 from keyweave_core.netconf.deadline import within
 from keyweave_core.runtime.clock import Clock
 from keyweave_lab.conform.check import Check, Failed, NotApplicable, Note
-from keyweave_lab.conform.report import Result, Verdict, shortened
+from keyweave_lab.conform.report import Report, Result, Verdict, shortened
 
 Told = Callable[[Result], None]
 
@@ -82,3 +82,23 @@ async def _outcome(
         return Verdict.FAIL, f"{type(failure).__name__}: {failure}"
     except foreign as failure:
         return Verdict.FAIL, f"connection: {str(failure) or type(failure).__name__}"
+
+
+async def run_all(
+    checks: Sequence[Check],
+    bench: AnyBench,
+    clock: Clock,
+    report: Report,
+    told: Told | None,
+    *,
+    limit_s: float,
+) -> None:
+    """Run checks in their order into `report`. Once nobody listens any more the rest is not run."""
+    gone = ""
+    for check in checks:
+        result = await perform(check, bench, clock, limit_s=limit_s, gone=gone)
+        if result.result is Verdict.FAIL and result.seen.startswith(PeerUnreachable.__name__):
+            gone = f"not run: the server is gone since {check.id}"
+        report.results.append(result)
+        if told is not None:
+            told(result)
