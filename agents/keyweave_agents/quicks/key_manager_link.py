@@ -26,8 +26,6 @@ from keyweave_core.runtime.log import get_logger
 
 SAMPLE_EVERY_S = 1.0
 
-VENDOR = "Keyweave"
-
 
 class KeyManagerLink:
     """What joins a key manager to its agent. Raises SettingsError for files that cannot be used."""
@@ -60,7 +58,7 @@ class KeyManagerLink:
             )
             for one in modules_table
         )
-        info = said.DeviceInfo(vendor=VENDOR, model="key manager", version=_version())
+        info = said.DeviceInfo(vendor=said.VENDOR, model="key manager", version=_version())
         self._orders = KeyManagerDoor(
             keys,
             OrderBook(

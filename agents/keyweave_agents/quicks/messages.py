@@ -13,6 +13,7 @@ import msgspec
 from keyweave_core.errors import InvalidInput
 
 VERSION = "2.1.0"
+VENDOR = "Keyweave"
 BASE = "/api/v2/sdn"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -230,6 +231,14 @@ class QkdDevices(_Message, frozen=True, kw_only=True):
     qkd_devices: tuple[QkdDevice, ...]
 
 
+class Addition(_Message, frozen=True, kw_only=True):
+    """What our agent adds for a key manager that says it is ours: the id of the association in the 015 tree,
+    so that a node in two programs and one in a single program mean the same, and the node at its far end."""
+
+    app_id: Name | None = None
+    remote_node_id: Name | None = None
+
+
 class RelayOrder(_Message, frozen=True, kw_only=True):
     """`POST /link/relay/{key_stream_id}`: relay keys of these applications between these neighbours.
 
@@ -240,6 +249,7 @@ class RelayOrder(_Message, frozen=True, kw_only=True):
     destination: Names
     next_node_info: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
     qos_request: QosRequest
+    keyweave: Addition | None = None
 
 
 class RelayChange(_Message, frozen=True, kw_only=True):
@@ -249,6 +259,7 @@ class RelayChange(_Message, frozen=True, kw_only=True):
     destination: Names | None = None
     next_node_info: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] | None = None
     qos_request: QosRequest | None = None
+    keyweave: Addition | None = None
 
 
 class Status014(_Message, omit_defaults=False, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
-from keyweave_agents.quicks.messages import QosRequest, RelayChange, RelayOrder
+from keyweave_agents.quicks.messages import Addition, QosRequest, RelayChange, RelayOrder
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId, parse_uuid
@@ -104,6 +104,7 @@ class OrderBook:
             destination=change.destination or old.destination,
             next_node_info=old.next_node_info if change.next_node_info is None else change.next_node_info,
             qos_request=change.qos_request or old.qos_request,
+            keyweave=change.keyweave or old.keyweave,
         )
         stream = replace(before, order=order)
         self._route(stream)
@@ -148,6 +149,8 @@ class OrderBook:
 
     def _route(self, stream: Stream) -> Route | None:
         near = self._neighbours(stream)
+        if stream.order.keyweave is not None and stream.order.keyweave.app_id is not None:
+            _check_id(stream.order.keyweave.app_id)
         source, ours = self._roles(stream.order)
         link_id = link_of(stream.key_stream_id)
         if source and len(ours) == len(set(stream.order.destination)):
@@ -183,16 +186,27 @@ class OrderBook:
         source, ours = self._roles(order)
         if not source and not ours:
             return None
+        more = order.keyweave or Addition()
+        far = NodeId(more.remote_node_id) if more.remote_node_id is not None else ELSEWHERE
         return AssociationPlan(
-            app_id=association_of(order.source, order.destination),
+            app_id=association_of(order.source, order.destination)
+            if more.app_id is None
+            else AppId(parse_uuid(more.app_id)),
             server=SaeId(order.source),
             clients=tuple(SaeId(one) for one in order.destination) if source else ours,
             source=source,
             links=() if route is None else (route.link_id,),
-            remote_node=self._node_id if route is None else ELSEWHERE,
+            remote_node=self._node_id if route is None else far,
             qos=app_qos(order.qos_request),
             priority=order.qos_request.etsi_004.priority if order.qos_request.etsi_004 is not None else 0,
         )
+
+
+def _check_id(text: str) -> None:
+    try:
+        parse_uuid(text)
+    except ValueError as error:
+        raise InvalidInput(f"keyweave.app_id: {error}") from error
 
 
 def app_qos(request: QosRequest) -> AppQos:

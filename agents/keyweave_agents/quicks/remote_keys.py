@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationPlan,
@@ -85,6 +87,7 @@ class RemoteKeys:
         self._refusals: OrderedDict[Pair, tuple[str, ...]] = OrderedDict()
         self._waiting: dict[Pair, AssociationWanted] = {}
         self._there = False
+        self._ours: bool | None = None  # whether the key manager is of our make
         self._empty: dict[LinkId, bool] = {}
         self.figures = {link_id: Figures() for link_id in links}
         self.on_figures: Callable[[], None] = lambda: None
@@ -136,6 +139,7 @@ class RemoteKeys:
         """The key manager has started: it holds no orders."""
         self._standing.clear()
         self._refused.clear()
+        self._ours = None
         self._stir.set()
 
     def serving(self, source: SaeId, destinations: tuple[SaeId, ...]) -> tuple[str, said.RelayOrder] | None:
@@ -241,17 +245,22 @@ class RemoteKeys:
 
     async def _put(self, stream: str, order: said.RelayOrder) -> None:
         path = f"/link/relay/{stream}"
+        if self._ours is None:
+            self._ours = await self._is_ours()
+        # Others might refuse a member that they do not know.
+        sent = order if self._ours else msgspec.structs.replace(order, keyweave=None)
         change = said.RelayChange(
-            source=order.source,
-            destination=order.destination,
-            next_node_info=order.next_node_info,
-            qos_request=order.qos_request,
+            source=sent.source,
+            destination=sent.destination,
+            next_node_info=sent.next_node_info,
+            qos_request=sent.qos_request,
+            keyweave=sent.keyweave,
         )
         try:
             if stream in self._standing:
                 await self._caller.tell("PUT", path, change)
             else:
-                await self._caller.tell("POST", path, order)
+                await self._caller.tell("POST", path, sent)
         except NotOk as error:
             if error.status == 409:  # it stands from before: ours now
                 self._standing[stream] = None
@@ -267,6 +276,13 @@ class RemoteKeys:
             return
         self._standing[stream] = order
         self._wake()
+
+    async def _is_ours(self) -> bool:
+        try:
+            info = await self._caller.ask("GET", "/monitor/device-info", said.DeviceInfo)
+        except InvalidInput:  # a refusal, or something else than it should be
+            return False
+        return info.vendor == said.VENDOR
 
     async def _remove(self, stream: str) -> None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_agents.quicks.agent_voice import qos_of
-from keyweave_agents.quicks.messages import QosRequest, RelayOrder
+from keyweave_agents.quicks.messages import Addition, QosRequest, RelayOrder
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import AppQos, KeyMode, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
@@ -79,6 +79,7 @@ def _order(association: AssociationPlan, near: tuple[str, ...], key_bytes: int) 
         qos_request=QosRequest(
             type="etsi_004", etsi_004=qos_of(association.qos, association.priority, key_bytes)
         ),
+        keyweave=Addition(app_id=association.app_id, remote_node_id=association.remote_node),
     )
 
 
