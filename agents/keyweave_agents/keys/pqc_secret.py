@@ -94,6 +94,10 @@ class SessionSecret:
         """That the destination made this secret: over the whole transcript."""
         return hmac.digest(self._back.reveal(), joined(b"proof", self.transcript_hash), _HASH)
 
+    def proves_made(self, proof: bytes) -> bool:
+        """Whether a proof is that of this secret, compared in constant time."""
+        return hmac.compare_digest(proof, self.proof())
+
     def keys_of(self, batch: Batch) -> Secret:
         """The keys of a batch of ML-KEM alone, one after the other; both ends make the same.
 
