@@ -106,7 +106,7 @@ def _key(entry: Any, salt: bytes) -> tuple[Key, list[tuple[str, str]]]:
         text = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
         text += "=" * (-len(text) % 4)
     try:
-        content = base64.b64decode(text)
+        content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         # `from None`: the text of the error may hold what stood there.
         raise Failed(f"a key of {len(text)} characters cannot be read as base64") from None
