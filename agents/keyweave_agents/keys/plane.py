@@ -11,6 +11,7 @@ from collections.abc import Callable
 from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
+from keyweave_agents.keys.pool_memory import pool_memories
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import MOST_SHARES
@@ -73,9 +74,18 @@ class KeyPlane:
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
+        links = [LinkId(neighbour.link_id) for neighbour in settings.neighbours]
+        memories = pool_memories(self.ledger, links, clock.now)
         for neighbour in settings.neighbours:
             link_id = LinkId(neighbour.link_id)
-            pool = LinkPool(link_id, node_id, NodeId(neighbour.node_id), settings.pool_capacity_bits)
+            pool = LinkPool(
+                link_id,
+                node_id,
+                NodeId(neighbour.node_id),
+                settings.pool_capacity_bits,
+                memories.get(link_id),
+            )
+            pool.restore(clock.monotonic())
             session = LinkSession(pool, self._sender(link_id))
             self.sessions[link_id] = session
             self._gauges[link_id] = _Gauge()

@@ -8,16 +8,18 @@ follower hands out a named range and forgets everything before it. So how far a 
 A block is *shared* once the other end said that it holds it too; only shared blocks are spent. Ids of a
 link only rise, at both ends, so a block below one that the other end holds and it never named will never
 be shared: it is dropped.
+
+With a `PoolMemory` the pool outlives its process: see there, and `LinkPool.spend` for the mark.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
 
+from keyweave_agents.keys.direction import Direction, PadRange, Position, Stock
+from keyweave_agents.keys.pool_memory import PoolMemory
 from keyweave_agents.material import Secret
-from keyweave_core.errors import Exhausted
 from keyweave_core.model.ids import LinkId, NodeId
+
+__all__ = ["Direction", "LinkPool", "PadRange", "Position", "Stock"]
 
 MOST_BLOCKS = 65_536
 """Blocks in one pool: what bounds the size of a Hello."""
@@ -25,200 +27,73 @@ MOST_BLOCKS = 65_536
 UNSHARED_LIFE_S = 5.0
 """How long the other end may take to name a block that it should have too."""
 
-
-class Position(NamedTuple):
-    """Everything before byte `offset` of block `block_id` is spent. Positions compare in order."""
-
-    block_id: int
-    offset: int
-
-
-class PadRange(NamedTuple):
-    """`length` bytes from `offset` of one block."""
-
-    block_id: int
-    offset: int
-    length: int
-
-
-class Stock(NamedTuple):
-    """What one end says of one direction: how far it is spent and which blocks it holds, ids rising."""
-
-    spent: Position | None
-    held: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Block:
-    material: Secret
-    offset: int  # bytes before it are spent
-    shared: bool
-    since_s: float
-
-
-class Direction:
-    """The blocks that one end of a link may spend, oldest first."""
-
-    __slots__ = ("_blocks", "shared_bytes", "spent", "stored_bytes")
-
-    def __init__(self) -> None:
-        self._blocks: OrderedDict[int, _Block] = OrderedDict()
-        self.spent: Position | None = None
-        self.stored_bytes = 0
-        self.shared_bytes = 0
-
-    def __len__(self) -> int:
-        """Blocks held."""
-        return len(self._blocks)
-
-    def add(self, block_id: int, material: Secret, *, shared: bool, now_s: float) -> None:
-        """Append a block; its id must be above all others here."""
-        self._blocks[block_id] = _Block(material, 0, shared, now_s)
-        self.stored_bytes += len(material)
-        if shared:
-            self.shared_bytes += len(material)
-
-    def spend(self, length: int) -> tuple[tuple[PadRange, ...], bytearray]:
-        """As owner: the next `length` bytes and where they lay. Exhausted when fewer are shared."""
-        if length > self.shared_bytes:
-            raise Exhausted(f"{length} bytes of pad wanted, {self.shared_bytes} left")
-        ranges: list[PadRange] = []
-        taken = bytearray()
-        while length > 0:
-            block_id, block = next(iter(self._blocks.items()))
-            if not block.shared:
-                self._drop(block_id)
-                continue
-            piece = min(length, len(block.material) - block.offset)
-            ranges.append(PadRange(block_id, block.offset, piece))
-            taken += block.material.cut(block.offset, piece)
-            self._advance(block_id, block, block.offset + piece)
-            length -= piece
-        return tuple(ranges), taken
-
-    def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
-        """As follower: the named bytes, forgetting all before them.
-
-        None, and nothing changes, when not all of them are here.
-        """
-        if not ranges:
-            return None
-        before: PadRange | None = None
-        for item in ranges:
-            block = self._blocks.get(item.block_id)
-            if (
-                block is None
-                or item.length <= 0
-                or item.offset < block.offset
-                or item.offset + item.length > len(block.material)
-                or (before is not None and item[:2] < (before.block_id, before.offset + before.length))
-            ):
-                return None
-            before = item
-        taken = bytearray()
-        for item in ranges:
-            taken += self._blocks[item.block_id].material.cut(item.offset, item.length)
-        last = ranges[-1]
-        self.advance_to(Position(last.block_id, last.offset + last.length))
-        return taken
-
-    def advance_to(self, position: Position) -> None:
-        """Forget everything before `position` (nothing when that is behind)."""
-        if self.spent is not None and position <= self.spent:
-            return
-        while self._blocks:
-            block_id, block = next(iter(self._blocks.items()))
-            if block_id > position.block_id:
-                break
-            if block_id < position.block_id:
-                self._drop(block_id)
-                continue
-            block.material.cut(block.offset, max(0, min(position.offset, len(block.material)) - block.offset))
-            self._advance(block_id, block, max(block.offset, min(position.offset, len(block.material))))
-            break
-        if self.spent is None or position > self.spent:
-            self.spent = position
-
-    def share(self, block_id: int) -> bool:
-        """The other end holds this block; whether it is held here."""
-        block = self._blocks.get(block_id)
-        if block is None:
-            return False
-        if not block.shared:
-            block.shared = True
-            self.shared_bytes += len(block.material) - block.offset
-        return True
-
-    def drop_unshared(self, *, below: int | None = None, before_s: float | None = None) -> None:
-        """Drop blocks the other end did not name: ids under `below`, or here since before `before_s`."""
-        if self.stored_bytes == self.shared_bytes:
-            return
-        for block_id, block in list(self._blocks.items()):
-            stale = (below is not None and block_id < below) or (
-                before_s is not None and block.since_s < before_s
-            )
-            if stale and not block.shared:
-                self._drop(block_id)
-
-    def missing(self, block_ids: Iterable[int]) -> tuple[int, ...]:
-        """Those of the blocks that are not here."""
-        return tuple(block_id for block_id in block_ids if block_id not in self._blocks)
-
-    def give_up(self, block_ids: Iterable[int]) -> None:
-        """Drop these blocks."""
-        for block_id in block_ids:
-            if block_id in self._blocks:
-                self._drop(block_id)
-
-    def unshare(self) -> None:
-        """The connection is gone: what the other end holds must be told again."""
-        for block in self._blocks.values():
-            block.shared = False
-        self.shared_bytes = 0
-
-    @property
-    def since_s(self) -> float | None:
-        """When the oldest block came; None while there is none."""
-        oldest = next(iter(self._blocks.values()), None)
-        return None if oldest is None else oldest.since_s
-
-    def stock(self) -> Stock:
-        """What to tell the other end."""
-        return Stock(self.spent, tuple(self._blocks))
-
-    def _advance(self, block_id: int, block: _Block, offset: int) -> None:
-        gone = offset - block.offset
-        self.stored_bytes -= gone
-        if block.shared:
-            self.shared_bytes -= gone
-        block.offset = offset
-        self.spent = Position(block_id, offset)
-        if offset == len(block.material):
-            del self._blocks[block_id]
-
-    def _drop(self, block_id: int) -> None:
-        block = self._blocks.pop(block_id)
-        left = len(block.material) - block.offset
-        self.stored_bytes -= left
-        if block.shared:
-            self.shared_bytes -= left
-        block.material.wipe()
+LEAST_AHEAD_BYTES = 2_048
+MOST_AHEAD_BYTES = 65_536
+"""How far the mark of a direction runs ahead: an eighth of what is there, within these bounds. A crash costs
+at most so much; a commit is needed once for so much."""
 
 
 class LinkPool:
     """Both directions of one physical link, seen from the end `local`."""
 
-    def __init__(self, link_id: LinkId, local: NodeId, remote: NodeId, capacity_bits: int) -> None:
+    def __init__(
+        self,
+        link_id: LinkId,
+        local: NodeId,
+        remote: NodeId,
+        capacity_bits: int,
+        memory: PoolMemory | None = None,
+    ) -> None:
         self.link_id = link_id
         self.local = local
         self.remote = remote
         self.capacity_bits = capacity_bits
-        self.own = Direction()
-        self.their = Direction()
+        self._memory = memory
+        self._mark: Position | None = None
+        self.own = Direction(lambda block_id: self._gone(block_id, own=True))
+        self.their = Direction(lambda block_id: self._gone(block_id, own=False))
         self.taken_bytes = 0  # spent so far over both directions, for the consumption rate
         self._newest = -1
         self._parted_at = -1  # newest block when an agreement last ended
         self._ahead: set[int] = set()  # named by the other end, not yet deposited here
+        self._restored = -1  # newest block that the last run of this program left
+
+    def restore(self, now_s: float) -> None:
+        """Take over what the last run left; everything before the mark of our direction counts as spent."""
+        if self._memory is None:
+            return
+        left, wall_s = self._memory.left, self._memory.wall_s()
+        for block in left.blocks:
+            direction = self.own if block.own else self.their
+            since_s = now_s - max(0.0, wall_s - block.came_s)
+            direction.add(block.block_id, block.material, shared=False, now_s=since_s)
+        left.blocks.clear()
+        for direction, spent in ((self.own, left.mark), (self.their, left.followed)):
+            if spent is not None:
+                direction.advance_to(Position(*spent))
+        self._mark = self.own.spent
+        known = [block_id for direction in (self.own, self.their) for block_id in direction.stock().held]
+        known += [spent[0] for spent in (left.mark, left.followed) if spent is not None]
+        self._newest = self._parted_at = self._restored = max(known, default=-1)
+
+    def close(self) -> None:
+        """Note exactly how far both directions are spent, and overwrite what lies in memory."""
+        if self._memory is not None:
+            if self.own.spent is not None:
+                self._memory.mark(self.own.spent)
+            if self.their.spent is not None:
+                self._memory.follow(self.their.spent)
+        self.own.wipe()
+        self.their.wipe()
+
+    def _gone(self, block_id: int, *, own: bool) -> None:
+        if self._memory is not None:
+            self._memory.gone(block_id, own=own)
+
+    @property
+    def newest(self) -> int:
+        """Id of the newest block that was ever here; -1: none."""
+        return self._newest
 
     @property
     def stored_bits(self) -> int:
@@ -255,23 +130,40 @@ class LinkPool:
         self._newest = block_id
         direction = self.own if owner == self.local else self.their
         shared = block_id in self._ahead
-        direction.add(block_id, Secret(material.reveal()), shared=shared, now_s=now_s)
+        kept = Secret(material.reveal())
+        direction.add(block_id, kept, shared=shared, now_s=now_s)
+        if self._memory is not None:
+            self._memory.came(block_id, kept, own=direction is self.own)
         if self._ahead:
             self._ahead = {other for other in self._ahead if other > block_id}
         return True
 
     def spend(self, length: int) -> tuple[tuple[PadRange, ...], bytearray]:
-        """`Direction.spend` of our own direction."""
+        """`Direction.spend` of our own direction, within what is marked as spent, or marking more."""
         spent = self.own.spend(length)
         self.taken_bytes += length
+        self._mark_ahead()
         return spent
+
+    def _mark_ahead(self) -> None:
+        memory, spent = self._memory, self.own.spent
+        if memory is None or spent is None or (self._mark is not None and spent <= self._mark):
+            return
+        window = min(MOST_AHEAD_BYTES, max(LEAST_AHEAD_BYTES, self.own.shared_bytes // 8))
+        self._mark = self.own.ahead(window) or spent
+        memory.mark(self._mark)
 
     def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
         """`Direction.claim` of the other end's direction."""
         taken = self.their.claim(ranges)
         if taken is not None:
             self.taken_bytes += len(taken)
+            self._follow()
         return taken
+
+    def _follow(self) -> None:
+        if self._memory is not None and self.their.spent is not None:
+            self._memory.follow(self.their.spent)
 
     def learn(self, block_ids: Iterable[int]) -> None:
         """The other end holds these blocks since now."""
@@ -293,8 +185,13 @@ class LinkPool:
         still be on its way there: it is in the Hello that we sent, so the other end may count on it even when
         that end knows nothing yet (its module may deliver between its Hello and ours). An end that agreed
         before and knows nothing now has restarted: what we had when we parted is worthless.
+
+        Nobody can know our own direction to be spent further than we do, unless what we remember is older
+        than the truth (a disk put back from a backup): then what that memory gave us is not used any more.
         """
         self._ahead.clear()
+        if own.spent is not None and (self.own.spent is None or own.spent > self.own.spent):
+            self.own.drop_upto(self._restored)
         newest = max((stock.held[-1] for stock in (own, their) if stock.held), default=-1)
         blank = newest < 0 and own.spent is None and their.spent is None
         stale = self._parted_at + 1 if blank else -1
@@ -306,6 +203,11 @@ class LinkPool:
                 if not direction.share(block_id) and block_id > self._newest:
                     self._ahead.add(block_id)
             direction.drop_unshared(below=max(newest, stale), before_s=now_s - UNSHARED_LIFE_S)
+        self._follow()
+        spent = self.own.spent
+        if self._memory is not None and spent is not None and (self._mark is None or spent > self._mark):
+            self._mark = spent
+            self._memory.mark(spent, lazy=True)
 
     def parted(self) -> None:
         """The agreement with the other end is over: its connection broke."""

@@ -1,4 +1,4 @@
-"""The key store on disk: what was committed comes back, encrypted; what is wrong is named, nothing changed."""
+"""The key store on disk: what was committed comes back; what is wrong is named, and nothing changed."""
 
 import os
 import sqlite3
