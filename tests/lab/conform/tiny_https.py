@@ -99,7 +99,8 @@ class TinyHttps:
             await asyncio.sleep(3600)
         if response.raw is not None:
             writer.write(response.raw)
-            await writer.drain()
+            writer.close()  # sends what is left, as an abort would not
+            await writer.wait_closed()
             return False
         said = f"HTTP/{response.version} {response.status} X\r\ncontent-length: {len(response.body)}\r\n"
         if response.body:
