@@ -75,11 +75,8 @@ class Hints:
 
     def brought(self, session: LinkSession, letter: Letter) -> None:
         """Hand a letter over to this node, or pass it on, or both at a leaf on the way."""
-        route = self._routes.get(letter.link_id)
+        route = self._routes.facing(letter.link_id, session.remote, forward=letter.forward)
         if route is None or not session.ready:
-            return
-        came_from = (route.prev_hop,) if letter.forward else route.next_hops
-        if session.remote not in came_from:
             return
         if route.delivers if letter.forward else route.prev_hop is None:
             self._endpoint.letter(letter)

@@ -26,7 +26,8 @@ class Route:
     """This node's place on one virtual link; ingress has no `prev_hop`, egress no `next_hop`.
 
     A link that forks here has `branches`, its further next hops; `ends_here`: besides, keys are for
-    applications of this node.
+    applications of this node. `either_way`: whoever gave the order named two neighbours and no direction; the
+    first message shows it.
     """
 
     link_id: LinkId
@@ -36,6 +37,7 @@ class Route:
     branches: tuple[NodeId, ...] = ()
     ends_here: bool = False
     method: RelayMethod = RelayMethod.OTP
+    either_way: bool = False
 
     @property
     def next_hops(self) -> tuple[NodeId, ...]:

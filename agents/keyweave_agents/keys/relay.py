@@ -204,8 +204,7 @@ class Relay:
                 self._distrust(session, batch.link_id, now_s)
                 self._nack(session, batch, Reason.BAD_TAG, kept=False)
                 return
-            route = self.routes.get(batch.link_id)
-            if route is None or route.prev_hop != session.remote:
+            if self.routes.facing(batch.link_id, session.remote) is None:
                 self._nack(session, batch, Reason.UNKNOWN_ROUTE, kept=False)
                 return
             if record is not None:

@@ -4,6 +4,7 @@ Rule of this file: looking up only; what is sent over them is the business of `r
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.session import LinkSession
@@ -29,6 +30,22 @@ class RouteTable:
     def get(self, link_id: LinkId) -> Route | None:
         """The route of a virtual link."""
         return self._routes.get(link_id)
+
+    def facing(self, link_id: LinkId, came_from: NodeId, *, forward: bool = True) -> Route | None:
+        """The route of a virtual link, if what came from this neighbour goes that way on it.
+
+        One that was ordered without a direction turns to face what comes.
+        """
+        route = self._routes.get(link_id)
+        if route is None or came_from in ((route.prev_hop,) if forward else route.next_hops):
+            return route
+        if not route.either_way or None in (route.prev_hop, route.next_hop):
+            return None
+        turned = replace(route, prev_hop=route.next_hop, next_hop=route.prev_hop)
+        if came_from not in ((turned.prev_hop,) if forward else turned.next_hops):
+            return None
+        self._routes[link_id] = turned
+        return turned
 
     def all(self) -> Iterable[Route]:
         """Every route."""

@@ -1,8 +1,8 @@
 """Relay orders of an SDN agent, made into the plan of our key manager.
 
 Rule of this file: pure. An order names applications and neighbours and no direction: who serves the source
-makes the keys, who serves a destination stores them, everybody else passes them on. Between two neighbours
-the first named is taken for the one before.
+makes the keys, who serves a destination stores them, everybody else passes them on. Of two neighbours the
+first named is taken for the one before, until a message comes from the other.
 
 Ids of other vendors need not be UUIDs: relay messages carry one derived from the text, equal at all nodes.
 The association of a source with its destinations has an id derived from their names, so two streams of the
@@ -179,6 +179,7 @@ class OrderBook:
             next_hop=near[1],
             branches=tuple(near[2:]),
             ends_here=bool(ours),
+            either_way=len(near) == 2 and not ours,
         )
 
     def _association(self, stream: Stream, route: Route | None) -> AssociationPlan | None:
