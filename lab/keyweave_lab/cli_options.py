@@ -62,6 +62,22 @@ class Disjointness(StrEnum):
     RISKS = "risks"
 
 
+class KeyMode(StrEnum):
+    """What keys may be made of."""
+
+    QKD_ONLY = "qkd-only"
+    HYBRID = "hybrid"
+    PQC_FALLBACK = "pqc-fallback"
+
+
+class RelayMethod(StrEnum):
+    """How keys travel from hop to hop."""
+
+    ONE_TIME_PAD = "one-time-pad"
+    AES_256_GCM = "aes-256-gcm"
+    XOR_ANNOUNCE = "xor-announce"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """Which controller is asked, and the form of its answer."""
@@ -170,6 +186,18 @@ class Serving:
     start: Annotated[
         str, typer.Option("--start", help="Of class scheduled: +SECONDS from now, or 2030-01-31T12:00:00Z.")
     ] = ""
+    key_mode: Annotated[
+        KeyMode | None,
+        typer.Option("--key-mode", help="What keys may be made of; else as the tenant or the policy says."),
+    ] = None
+    relay_method: Annotated[
+        RelayMethod | None,
+        typer.Option("--relay-method", help="How keys travel; else as the tenant or the policy says."),
+    ] = None
+    threshold: Annotated[
+        int | None,
+        typer.Option("--threshold", min=2, max=8, help="Of 1+1: so many shares make a key; else all."),
+    ] = None
 
     def message(self, bounds: "pb.Constraints", now: float) -> "pb.Service":
         """As the controller takes it; InvalidInput for a start that is no time."""
@@ -184,6 +212,11 @@ class Serving:
             key_bits=self.key_bits,
             strategy=self.strategy,
             constraints=bounds,
+            key_mode=f"KEY_MODE_{self.key_mode.name}" if self.key_mode else "KEY_MODE_UNSPECIFIED",
+            relay_method=f"RELAY_METHOD_{self.relay_method.name}"
+            if self.relay_method
+            else "RELAY_METHOD_UNSPECIFIED",
+            share_threshold=self.threshold,
         )
         if self.start:
             service.starts_at.FromMilliseconds(round(moment(self.start, now) * 1000))

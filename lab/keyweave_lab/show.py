@@ -154,6 +154,7 @@ def association(item: pb.Association) -> Table:
         ("state", state_word(item.state)),
         ("reasons", "; ".join(item.reasons)),
         ("lacks", "; ".join(item.degraded)),
+        ("fallback", f"{item.fallback} (since {when(item.fallback_since)})" if item.fallback else ""),
         ("service", service_text(item.service) + (f", priority {item.priority}" if item.priority else "")),
         ("path", way_text(item.path)),
         *(("beside", way_text(path)) for path in item.others),
@@ -194,13 +195,14 @@ def alarms(answer: pb.ListAlarmsResponse) -> Table:
 def usage(answer: pb.ListUsageResponse) -> Table:
     """Usage records, one a row."""
     return table_of(
-        ("from", "to", "path", "hops", "keys", "delivered", "until"),
+        ("from", "to", "path", "hops", "made by", "keys", "delivered", "until"),
         [
             (
                 item.source,
                 "\n".join((item.destination, *item.further_destinations)),
                 path_text(item.node_names) or item.virtual_link_id,
                 str(item.hops),
+                word(pb.KeyOrigin.Name(item.origin)),
                 str(item.delivered_keys),
                 show_bits(item.delivered_bits),
                 when(item.last_at),
@@ -215,13 +217,14 @@ def bill(answer: pb.Bill) -> Table:
     """The bill, with its total as the last row."""
     amount = f"amount {answer.currency}"
     table = table_of(
-        ("from", "to", "path", "hops", "keys", "delivered", amount),
+        ("from", "to", "path", "hops", "made by", "keys", "delivered", amount),
         [
             (
                 item.source,
                 "\n".join((item.destination, *item.further_destinations)),
                 path_text(item.node_names),
                 str(item.hops),
+                word(pb.KeyOrigin.Name(item.origin)),
                 str(item.delivered_keys),
                 show_bits(item.delivered_bits),
                 item.amount,
@@ -231,7 +234,7 @@ def bill(answer: pb.Bill) -> Table:
         right=("hops", "keys", "delivered", amount),
     )
     table.add_section()
-    table.add_row("total", "", "", "", "", "", answer.total)
+    table.add_row("total", "", "", "", "", "", "", answer.total)
     return table
 
 
@@ -256,6 +259,8 @@ def way_text(path: pb.Path, between: str = "\n") -> str:
 
 def _state_of(item: pb.Association) -> str:
     """The state, and in short what is wrong with it; `keyweave why` tells more."""
+    if item.fallback:
+        return f"{state_word(item.state)}, keys of ML-KEM"
     if item.degraded:
         return f"{state_word(item.state)}, degraded"
     return state_word(item.state) + (f": {'; '.join(item.reasons)}" if item.reasons else "")

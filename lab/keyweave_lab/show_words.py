@@ -13,6 +13,9 @@ _PREFIXES = (
     "ALARM_SEVERITY_",
     "SERVICE_CLASS_",
     "DISJOINTNESS_",
+    "KEY_MODE_",
+    "KEY_ORIGIN_",
+    "RELAY_METHOD_",
     "FATE_",
 )
 
@@ -38,6 +41,12 @@ def service_text(service: pb.Service) -> str:
         case pb.PROTECTION_ONE_PLUS_ONE:
             apart = word(pb.Disjointness.Name(service.disjointness))
             found.append(f"1+1 over {service.ways} ways apart in {apart}")
+            if service.HasField("share_threshold"):
+                found.append(f"any {service.share_threshold} shares make a key")
+    if service.key_mode not in (pb.KEY_MODE_UNSPECIFIED, pb.KEY_MODE_QKD_ONLY):
+        found.append(f"keys {word(pb.KeyMode.Name(service.key_mode))}")
+    if service.relay_method not in (pb.RELAY_METHOD_UNSPECIFIED, pb.RELAY_METHOD_ONE_TIME_PAD):
+        found.append(f"relayed by {word(pb.RelayMethod.Name(service.relay_method))}")
     if not service.preemptible:
         found.append("not preemptible")
     if service.HasField("starts_at"):

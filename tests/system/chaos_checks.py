@@ -31,7 +31,7 @@ _CALM = ("debug", "info", "warning")
 
 def held_bps(bandwidth_bps: int) -> int:
     """What a path holds of each link: its rate and the tags of its messages, under the policy of the lab."""
-    return admission.hop_bps(bandwidth_bps, Service().key_bits, Policy())
+    return admission.hop_bps(bandwidth_bps, Service(), Policy())
 
 
 class View:

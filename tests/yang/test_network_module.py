@@ -246,7 +246,8 @@ def test_operational_state_of_everything(schema: ModelSchema) -> None:
         "<dialogue>writes running</dialogue></agent>"
     )
     usage = "".join(
-        f"<usage><app-id>{STREAM}</app-id><virtual-link-id>{way}</virtual-link-id><source>sae-a</source>"
+        f"<usage><app-id>{STREAM}</app-id><virtual-link-id>{way}</virtual-link-id>"
+        "<origin>pqc</origin><source>sae-a</source>"
         f"<destination>sae-d</destination>{WAY}<delivered-bits>1</delivered-bits>"
         "<delivered-keys>1</delivered-keys><first-at>2026-11-21T08:00:00Z</first-at>"
         "<last-at>2026-11-21T08:00:00Z</last-at></usage>"

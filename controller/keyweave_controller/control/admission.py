@@ -17,7 +17,7 @@ from math import ceil
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.control.service import Service, ServiceClass
 from keyweave_controller.control.state import LinkRecord, NetworkState, PathRecord
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, RelayMethod
 from keyweave_core.model.ids import LinkId
 
 
@@ -39,14 +39,22 @@ TAG_BITS = 512
 """Key that a relay message spends on a hop besides its pad: one-time keys of its tag and its answer's."""
 
 
-def hop_bps(rate_bps: int, key_bits: int, policy: Policy) -> int:
-    """What a rate of keys takes from each link it crosses, bit/s: its pad and the tags of its messages."""
-    return rate_bps + ceil(rate_bps * TAG_BITS / (key_bits * policy.keys_per_batch))
+def hop_bps(rate_bps: int, service: Service, policy: Policy) -> int:
+    """What a rate of keys takes from each link it crosses, bit/s.
+
+    Its pad and the tags of its messages, whether the pad is sent on or announced; with AES-256-GCM the link
+    keys alone, one bit for `gcm_key_bits_per_pool_bit` of key.
+    """
+    if service.method is RelayMethod.AES_256_GCM:
+        return ceil(rate_bps / policy.gcm_key_bits_per_pool_bit)
+    return rate_bps + ceil(rate_bps * TAG_BITS / (service.key_bits * policy.keys_per_batch))
 
 
-def keys_bps(hop_bps: int, key_bits: int, policy: Policy) -> int:
+def keys_bps(hop_bps: int, service: Service, policy: Policy) -> int:
     """The largest rate of keys that takes no more than `hop_bps` from each link, bit/s."""
-    carried = key_bits * policy.keys_per_batch
+    if service.method is RelayMethod.AES_256_GCM:
+        return hop_bps * policy.gcm_key_bits_per_pool_bit
+    carried = service.key_bits * policy.keys_per_batch
     return hop_bps * carried // (carried + TAG_BITS)
 
 

@@ -17,6 +17,7 @@ from keyweave_controller.control import (
     refusals,
     scheduling,
     tenants,
+    terms,
     waiting,
 )
 from keyweave_controller.control.actions import Alternative, NodeEdit
@@ -70,6 +71,7 @@ def application_new(turn: Turn, node_id: NodeId, wish: ApplicationNew) -> None:
             requested_by=turn.state.node_name(node_id),
             app_id=wish.app_id,
             asking_node=node_id,
+            service=Service(key_mode=wish.key_mode),
         )
         if refused and not _parked(turn, Parked(node_id=node_id, application=one)):
             notes = tuple(f"instead, it {other.note}" for other in _instead(turn, refused))
@@ -139,7 +141,11 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
     if existing.state is AssociationState.CLOSING:
         turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
     elif (wish.qos != AppQos() and _shared(wish.qos, wish.further) != existing.qos) or (
-        wish.service not in (DEFAULT_SERVICE, existing.service)
+        (
+            wish.service != DEFAULT_SERVICE
+            and terms.settled(turn.state, wish.service, wish.source, tenant=existing.tenant)
+            != existing.service
+        )
         or wish.priority not in (0, existing.priority)
         or wish.expires_at not in (None, existing.expires_at)
     ):
@@ -180,6 +186,7 @@ def open_between(
     opened. `further`: destinations that get the same keys.
     """
     state, qos = turn.state, _shared(qos, further)
+    service = terms.settled(state, service, source, tenant=tenant)
     saes = (source, destination, *further)
     reasons = [*admission.qos_faults(qos), *service.faults(expires_at)]
     if source in (destination, *further):
@@ -328,7 +335,9 @@ def change(
 
     `service`: another kind of service, free of faults; None: as it is. Paths that do for it are kept.
     """
-    state, path, granted = turn.state, association.path, service or association.service
+    state, path, granted = turn.state, association.path, association.service
+    if service is not None:
+        granted = terms.settled(state, service, association.source, tenant=association.tenant)
     qos = _shared(qos, association.further)
     other = granted != association.service
     rate_bps = admission.promised_bps(qos, granted, state.policy)

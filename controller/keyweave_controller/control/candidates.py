@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
-from keyweave_controller.control import admission, branching, facts, placement, routing, shape
+from keyweave_controller.control import admission, branching, facts, placement, routing, shape, terms
 from keyweave_controller.control.mesh import CLOSED, Mesh, PriceList
 from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.service import (
@@ -150,7 +150,8 @@ def route_wish(state: NetworkState, wish: PathWish) -> RouteWish:
     rate_bps = state.policy.default_min_bandwidth_bps if wish.rate_bps is None else wish.rate_bps
     if wish.service.service_class is ServiceClass.BEST_EFFORT:
         rate_bps = 0  # it is promised nothing
-    one = placement.route_wish(state, wish.source, wish.destination, rate_bps, wish.service)
+    service = terms.settled(state, wish.service, SaeId(""))  # whose wish it is to be is not known
+    one = placement.route_wish(state, wish.source, wish.destination, rate_bps, service)
     return replace(
         one,
         starts_at=wish.service.starts_at,

@@ -65,8 +65,12 @@ def plan(
     association.switching = False
     granted = service or association.service
     rate_bps = admission.promised_bps(qos, granted, state.policy)
-    hop_bps = admission.hop_bps(rate_bps, granted.key_bits, state.policy)
-    standing = {path.links: path for path in association.paths if path.hop_bps == hop_bps}
+    hop_bps = admission.hop_bps(rate_bps, granted, state.policy)
+    standing = {
+        path.links: path
+        for path in association.paths
+        if path.hop_bps == hop_bps and path.method is granted.method
+    }
     paths = []
     for route in routes:
         kept = standing.pop(route.links, None)
@@ -80,6 +84,7 @@ def plan(
                 bandwidth_bps=rate_bps,
                 hop_bps=hop_bps,
                 since=turn.at,
+                method=granted.method,
             )
             turn.lookups.owners[kept.link_id] = association.app_id
         paths.append(kept)

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from keyweave_controller.control.optical.windows import Window
 from keyweave_controller.control.service import Service
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin, RelayMethod
 from keyweave_core.model.ids import SaeId
 
 MAX_NAME = 128
@@ -30,6 +30,7 @@ _BOUNDS = (
     ("damping_reuse", 0.01, 1_000),
     ("keys_per_batch", 1, 4_096),
     ("path_validity_s", 1, 86_400),
+    ("gcm_key_bits_per_pool_bit", 1, 1_000_000),
 )
 """Least and most of the numbers of a policy, both allowed."""
 
@@ -76,6 +77,14 @@ class Policy:
     keys_per_batch: int = 32  # keys that one relay message is reckoned to carry, for the cost of its tags
     share_spare_rate: bool = True  # what nobody reserved is shared, max-min fairly, up to each one's maximum
     path_validity_s: float = 60.0  # a computed path may be deployed this long
+    # What keys may be made of and how they travel, by class of service, for who does not say (`terms`).
+    guaranteed_key_mode: KeyMode = KeyMode.QKD_ONLY
+    best_effort_key_mode: KeyMode = KeyMode.QKD_ONLY
+    scheduled_key_mode: KeyMode = KeyMode.QKD_ONLY
+    guaranteed_relay_method: RelayMethod = RelayMethod.OTP
+    best_effort_relay_method: RelayMethod = RelayMethod.OTP
+    scheduled_relay_method: RelayMethod = RelayMethod.OTP
+    gcm_key_bits_per_pool_bit: int = 16  # key that AES-256-GCM is reckoned to carry for each bit of a pool
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_share <= 1:
@@ -92,13 +101,18 @@ class Policy:
             raise ValueError(f"damping_reuse must be below damping_suppress, not {self.damping_reuse}")
 
 
+ORIGIN_PRICES = ("hybrid_per_mbit", "hybrid_per_key", "pqc_per_mbit", "pqc_per_key")
+"""Prices of a tariff that count for keys that are not of QKD alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
     """What key costs. Amounts are in `currency` and not negative; TOML gives them as text or numbers.
 
     Price of a line: (bits / 1 000 000 * `per_mbit` + keys * `per_key`), times 1 + `per_further_hop` for each
     hop after the first (added, not compounded), rounded to `decimals` places. Keys that stay inside one
-    node pay as one hop.
+    node pay as one hop, and so do keys of ML-KEM alone, which are not relayed. Prices of hybrid keys and of
+    those of ML-KEM alone are those of quantum keys where they are None.
     """
 
     currency: str = "EUR"
@@ -106,20 +120,31 @@ class Tariff:
     per_key: Decimal = Decimal(0)
     per_further_hop: Decimal = Decimal(0)
     decimals: int = 2
+    hybrid_per_mbit: Decimal | None = None
+    hybrid_per_key: Decimal | None = None
+    pqc_per_mbit: Decimal | None = None
+    pqc_per_key: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for name in ("per_mbit", "per_key", "per_further_hop"):
+        for name in ("per_mbit", "per_key", "per_further_hop", *ORIGIN_PRICES):
             value = getattr(self, name)
-            if not value.is_finite() or value < 0:
+            if value is not None and (not value.is_finite() or value < 0):
                 raise ValueError(f"{name} must be a finite amount of 0 or more, not {value}")
         if not 0 <= self.decimals <= 9:
             raise ValueError(f"decimals must be 0..9, not {self.decimals}")
         if not self.currency or len(self.currency) > 8:
             raise ValueError(f"currency must be 1..8 characters, not {self.currency!r}")
 
-    def price(self, *, bits: int, keys: int, hops: int) -> Decimal:
-        """What this much key over this many hops costs."""
-        plain = Decimal(bits) / 1_000_000 * self.per_mbit + keys * self.per_key
+    def price(self, *, bits: int, keys: int, hops: int, origin: KeyOrigin = KeyOrigin.QKD) -> Decimal:
+        """What this much key of one origin over this many hops costs."""
+        own: tuple[Decimal | None, Decimal | None] = (None, None)
+        if origin is KeyOrigin.HYBRID:
+            own = self.hybrid_per_mbit, self.hybrid_per_key
+        elif origin is KeyOrigin.PQC:
+            own, hops = (self.pqc_per_mbit, self.pqc_per_key), 1
+        per_mbit = self.per_mbit if own[0] is None else own[0]
+        per_key = self.per_key if own[1] is None else own[1]
+        plain = Decimal(bits) / 1_000_000 * per_mbit + keys * per_key
         amount = plain * (1 + self.per_further_hop * max(0, hops - 1))
         return amount.quantize(Decimal(1).scaleb(-self.decimals), rounding=ROUND_HALF_EVEN)
 
@@ -129,7 +154,8 @@ class Tenant:
     """Whose applications these are, and how much of the network they may have together; None: no limit.
 
     An association counts for the tenant of its source, the application that asks for keys.
-    `max_bandwidth_bps` bounds the sum of what their paths reserve, bit/s.
+    `max_bandwidth_bps` bounds the sum of what their paths reserve, bit/s. `key_mode` and `relay_method` are
+    for those of its associations that do not say; None: as the policy says.
     """
 
     name: str
@@ -137,6 +163,8 @@ class Tenant:
     max_associations: int | None = None
     max_bandwidth_bps: int | None = None
     description: str = ""
+    key_mode: KeyMode | None = None
+    relay_method: RelayMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ An association that is booked for a time to come has been granted.
 from keyweave_controller.control import admission, associations, closing, planning, regrants, tenants
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.configuration import ConfiguredAssociation, OperatorConfiguration
-from keyweave_controller.control.state import Association, AssociationState, Configuring, Phase
+from keyweave_controller.control.state import Association, AssociationState, Configuring, NetworkState, Phase
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.ids import SaeId
 
@@ -64,13 +64,15 @@ def begin(turn: Turn, work: Configuring) -> Refusals:
     return refusals
 
 
-def verdict(association: Association | None, wanted: ConfiguredAssociation) -> tuple[str, ...] | None:
+def verdict(
+    state: NetworkState, association: Association | None, wanted: ConfiguredAssociation
+) -> tuple[str, ...] | None:
     """What came of an entry that was begun: None not at rest yet, () as wanted, else why not."""
     if association is None or not served(association):
         if association is not None and association.state in _COMING:
             return None
         return (association.reasons if association else ()) or ("it was closed meanwhile",)
-    if not regrants.differs(association, wanted):
+    if not regrants.differs(state, association, wanted):
         return ()
     if association.state is AssociationState.MOVING:
         return None
@@ -93,7 +95,7 @@ def keep(turn: Turn) -> None:
             elif not _expired(turn, one):
                 _newest(turn).configured_as = one.name
         elif association.state is AssociationState.ACTIVE or association.booked:
-            if regrants.differs(association, one):
+            if regrants.differs(turn.state, association, one):
                 regrants.begin(turn, association, one)
             govern(turn, association, one)
 
@@ -105,7 +107,11 @@ def look_again(turn: Turn, living: dict[Pair, Association]) -> None:
     turn.cancel_timer(_KEEP)
     for one in turn.state.operator.associations:
         association = living.get(one.pair)
-        if regrants.differs(association, one) if association is not None else not _expired(turn, one):
+        if (
+            regrants.differs(turn.state, association, one)
+            if association is not None
+            else not _expired(turn, one)
+        ):
             turn.set_timer(_KEEP, turn.at + KEEP_S)
             return
 
@@ -183,7 +189,7 @@ def _begin_one(
         return reasons
     if not served(association) or association.state is AssociationState.MOVING:
         return None
-    if not regrants.differs(association, one):
+    if not regrants.differs(turn.state, association, one):
         if one.tenant == association.tenant:
             return ()
         rate_bps = tenants.reserving_bps(association)
@@ -230,7 +236,7 @@ def _relieves(turn: Turn, association: Association, one: ConfiguredAssociation) 
     """The entry asks for no more than its association has, or perhaps for other paths."""
     if association.state is not AssociationState.ACTIVE:
         return False
-    if one.service != association.service:
+    if regrants.service_of(turn.state, one) != association.service:
         return True
     if one.qos == association.qos:
         return False

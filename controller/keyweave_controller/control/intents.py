@@ -114,7 +114,7 @@ def review(turn: Turn) -> None:
     refusals: entries.Refusals = []
     for app_id in touched:
         name = work.under_way[app_id]
-        outcome = entries.verdict(turn.state.associations.get(app_id), wanted[name])
+        outcome = entries.verdict(turn.state, turn.state.associations.get(app_id), wanted[name])
         if outcome is not None:
             del work.under_way[app_id]
             refusals.extend((f"association/{name}", reason) for reason in outcome)

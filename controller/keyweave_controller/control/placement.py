@@ -135,7 +135,7 @@ def route_wish(
     return RouteWish(
         source=near,
         destination=far,
-        rate_bps=admission.hop_bps(rate_bps, service.key_bits, state.policy),
+        rate_bps=admission.hop_bps(rate_bps, service, state.policy),
         constraints=service.constraints,
         strategy=routing.strategy_name(service, state.policy),
         beside=beside,

@@ -16,7 +16,7 @@ from keyweave_controller.control import plant_links, shape
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import Association, AssociationState, NetworkState, PathRecord
-from keyweave_core.model.application import Application, AppQos, AppType, RelayMethod
+from keyweave_core.model.application import Application, AppQos, AppType, KeyMode, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Endpoint, Link, LinkStatus, LinkType, VirtualSpec
 
@@ -78,7 +78,7 @@ def virtual_link(association: Association, path: PathRecord, node_id: NodeId) ->
             bandwidth_bps=path.bandwidth_bps,
             onward=path.nodes[place + 2 :],
         ),
-        relay_method=RelayMethod.OTP,
+        relay_method=path.method,
     )
 
 
@@ -96,7 +96,7 @@ def _tree_link(association: Association, path: PathRecord, node_id: NodeId) -> L
             next_hops=shape.behind(path, node_id),
             bandwidth_bps=path.bandwidth_bps,
         ),
-        relay_method=RelayMethod.OTP,
+        relay_method=path.method,
     )
 
 
@@ -107,7 +107,7 @@ def reservation(association: Association, path: PathRecord, node_id: NodeId) -> 
         type=AppType.INTERNAL,
         server_app_id=SaeId(RESERVATION_PREFIX + path.link_id),
         priority=association.priority,
-        qos=_rate(path.bandwidth_bps),
+        qos=_rate(path.hop_bps if path.method is RelayMethod.AES_256_GCM else path.bandwidth_bps),
         backing_link_ids=shape.beside(path, node_id),
         local_node_id=node_id,
         remote_node_id=path.nodes[-1] if node_id == path.nodes[0] else path.nodes[0],
@@ -174,9 +174,13 @@ def client_entry(
     priority: int,
 ) -> Application:
     """The CLIENT application as one end holds it; without a path when both ends are one node, or none is
-    left. The source of several destinations names them all and the node of the first.
+    left. The source of several destinations names them all and the node of the first. Keys that stay inside
+    one node cross nothing that could be listened to, so what they may be made of is not asked.
     """
     source, destination = association.source_node, association.destination_node
+    service = (
+        association.next_service or association.service if association.switching else association.service
+    )
     return Application(
         app_id=association.app_id,
         type=AppType.CLIENT,
@@ -188,6 +192,8 @@ def client_entry(
         backing_link_ids=tuple(path.link_id for path in paths),
         local_node_id=node_id,
         remote_node_id=destination if node_id == source else source,
+        key_mode=KeyMode.QKD_ONLY if source == destination else service.mode,
+        share_threshold=service.share_threshold if len(paths) > 1 else None,
     )
 
 

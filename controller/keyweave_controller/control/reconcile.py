@@ -13,7 +13,7 @@ from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.planning import RESERVATION_PREFIX, wanted
 from keyweave_controller.control.state import Phase
 from keyweave_controller.control.turn import Turn
-from keyweave_core.model.application import Application, AppType
+from keyweave_core.model.application import Application, AppType, RelayMethod
 from keyweave_core.model.ids import NodeId
 from keyweave_core.model.link import Link, LinkType, VirtualSpec
 from keyweave_core.model.node import Node
@@ -88,12 +88,13 @@ def _ours(one: Application) -> bool:
 
 
 def _same_link(want: Link, held: Link | None) -> bool:
-    """Equal in everything that is written; a leaf that only our own module has may be left out."""
+    """Equal in everything that is written; who does not say how it relays does so by one-time pad."""
     if held is None or held.type is not want.type or held.enable != want.enable:
         return False
     if (held.local, held.remote, _in_any_order(held)) != (want.local, want.remote, _in_any_order(want)):
         return False
-    return set(held.applications) == set(want.applications) and held.relay_method in (None, want.relay_method)
+    told = RelayMethod.OTP if held.relay_method is None else held.relay_method
+    return set(held.applications) == set(want.applications) and told is want.relay_method
 
 
 def _in_any_order(link: Link) -> VirtualSpec | None:
@@ -114,7 +115,18 @@ def _same_application(want: Application, held: Application | None) -> bool:
         held.qos,
         held.local_node_id,
         held.remote_node_id,
-    ) == (want.type, want.server_app_id, want.priority, want.qos, want.local_node_id, want.remote_node_id)
+        held.key_mode,
+        held.share_threshold,
+    ) == (
+        want.type,
+        want.server_app_id,
+        want.priority,
+        want.qos,
+        want.local_node_id,
+        want.remote_node_id,
+        want.key_mode,
+        want.share_threshold,
+    )
     return (
         plain
         and set(held.client_app_ids) == set(want.client_app_ids)

@@ -150,7 +150,7 @@ def _opened(turn: Turn, association: Association, link_id: LinkId) -> bool:
 def _hop_bps(turn: Turn, association: Association) -> int:
     policy = turn.state.policy
     rate_bps = admission.promised_bps(association.qos, association.service, policy)
-    return admission.hop_bps(rate_bps, association.service.key_bits, policy)
+    return admission.hop_bps(rate_bps, association.service, policy)
 
 
 def _in_storm(turn: Turn) -> bool:

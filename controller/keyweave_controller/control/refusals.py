@@ -60,7 +60,7 @@ class Refused:
 
     def at_rate(self, rate_bps: int) -> RouteWish:
         """The same wish for another rate of keys."""
-        hop_bps = admission.hop_bps(rate_bps, self.service.key_bits, self.state.policy)
+        hop_bps = admission.hop_bps(rate_bps, self.service, self.state.policy)
         return replace(self.wish, rate_bps=hop_bps)
 
 
@@ -135,7 +135,7 @@ def _slower(refused: Refused) -> Iterator[Alternative]:
     rooms, barred = routing.restrictions(state, mesh, refused.wish, at=refused.at)
     with mesh.apart(rooms, barred):
         widest, every = _width(mesh, ask), set(mesh.room)
-    rates = {admission.keys_bps(room, service.key_bits, state.policy) for room in every if 0 < room <= widest}
+    rates = {admission.keys_bps(room, service, state.policy) for room in every if 0 < room <= widest}
     least = max(1, refused.rate_bps // LEAST_PART)
     ahead = sorted(rate for rate in rates if least <= rate < refused.rate_bps)
     low, high = -1, len(ahead)

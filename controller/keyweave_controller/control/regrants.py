@@ -6,19 +6,24 @@ at once and without a word to any node. What an association had before a change 
 
 from dataclasses import replace
 
-from keyweave_controller.control import associations, changes, placement, scheduling
+from keyweave_controller.control import associations, changes, placement, scheduling, terms
 from keyweave_controller.control.configuration import ConfiguredAssociation
 from keyweave_controller.control.placement import Placement
 from keyweave_controller.control.routing import Route
-from keyweave_controller.control.service import ServiceClass
-from keyweave_controller.control.state import Association, AssociationState, Former
+from keyweave_controller.control.service import Service, ServiceClass
+from keyweave_controller.control.state import Association, AssociationState, Former, NetworkState
 from keyweave_controller.control.turn import Turn
 
 
-def differs(association: Association, one: ConfiguredAssociation) -> bool:
+def service_of(state: NetworkState, one: ConfiguredAssociation) -> Service:
+    """The service that an entry asks for, with nothing left open."""
+    return terms.settled(state, one.service, one.source, tenant=one.tenant)
+
+
+def differs(state: NetworkState, association: Association, one: ConfiguredAssociation) -> bool:
     """The association has not been granted what its entry says. A booking is for its time, to the end."""
     granted = (association.qos, association.priority, association.service)
-    return granted != (one.qos, one.priority, one.service) or (
+    return granted != (one.qos, one.priority, service_of(state, one)) or (
         bool(association.booked) and association.expires_at != one.expires_at
     )
 
@@ -41,7 +46,7 @@ def begin(turn: Turn, association: Association, one: ConfiguredAssociation) -> t
     starts_at = one.service.starts_at
     if starts_at is not None and starts_at > turn.at:
         return ("it runs already: for a time to come it is to be deleted first and configured anew",)
-    return associations.change(turn, association, one.qos, one.priority, one.service)
+    return associations.change(turn, association, one.qos, one.priority, service_of(turn.state, one))
 
 
 def _book_again(turn: Turn, association: Association, one: ConfiguredAssociation) -> tuple[str, ...]:
@@ -52,14 +57,14 @@ def _book_again(turn: Turn, association: Association, one: ConfiguredAssociation
         placement.as_it_is(association),
         qos=one.qos,
         priority=one.priority,
-        service=one.service,
+        service=service_of(turn.state, one),
         expires_at=one.expires_at,
     )
     placed = placement.place(turn, wanted)
     if not isinstance(placed, Placement):
         return placed
     association.qos, association.priority = one.qos, one.priority
-    association.service, association.expires_at = one.service, one.expires_at
+    association.service, association.expires_at = wanted.service, one.expires_at
     expire(turn, association)
     scheduling.book(turn, association, placed.routes)
     return ()

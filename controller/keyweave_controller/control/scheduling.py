@@ -34,7 +34,7 @@ def book(turn: Turn, association: Association, routes: Sequence[Route]) -> None:
     rate_bps = admission.promised_bps(association.qos, service, state.policy)
     booking = Booking(
         app_id=association.app_id,
-        rate_bps=admission.hop_bps(rate_bps, service.key_bits, state.policy),
+        rate_bps=admission.hop_bps(rate_bps, service, state.policy),
         starts_at=starts_at,
         ends_at=ends_at,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Technology
 
@@ -98,7 +99,8 @@ class Service:
     `key_bits` is the size of the keys that it will mostly fetch: small ones cost more tags a bit. `strategy`
     names how its paths are chosen; empty: as the policy says for its class. `preemptible`: a demand of higher
     priority may take its place. `starts_at` (seconds since 1970) is for SCHEDULED, which also needs an
-    expiry. `ways` (2..`MOST_WAYS`) is for 1+1.
+    expiry. `ways` (2..`MOST_WAYS`) is for 1+1; `share_threshold` (2..`ways`): so many of the shares make a
+    key again, None: all of them. `key_mode` and `relay_method` None: as `terms` says.
     """
 
     service_class: ServiceClass = ServiceClass.GUARANTEED
@@ -110,6 +112,24 @@ class Service:
     strategy: str = ""
     starts_at: float | None = None
     constraints: Constraints = field(default_factory=Constraints)
+    key_mode: KeyMode | None = None
+    relay_method: RelayMethod | None = None
+    share_threshold: int | None = None
+
+    @property
+    def mode(self) -> KeyMode:
+        """What its keys may be made of, once it is settled."""
+        return self.key_mode or KeyMode.QKD_ONLY
+
+    @property
+    def method(self) -> RelayMethod:
+        """How its keys travel, once it is settled."""
+        return self.relay_method or RelayMethod.OTP
+
+    @property
+    def falls_back(self) -> bool:
+        """Keys are made by ML-KEM while the quantum layer cannot serve."""
+        return self.key_mode is KeyMode.PQC_FALLBACK
 
     def faults(self, expires_at: float | None) -> Iterator[str]:
         """What contradicts itself; an expiry of infinity is none."""
@@ -133,6 +153,11 @@ class Service:
             yield "disjoint paths cannot all visit the same included nodes and links"
         if self.service_class is ServiceClass.BEST_EFFORT and self.protection is Protection.ONE_TO_ONE:
             yield "best effort reserves nothing, so nothing can stand by for it"
+        if self.share_threshold is not None:
+            if self.protection is not Protection.ONE_PLUS_ONE:
+                yield "only keys that are split (1+1) have a share threshold"
+            elif not 2 <= self.share_threshold <= self.ways:
+                yield f"share_threshold must be 2..{self.ways}, the ways, not {self.share_threshold}"
 
 
 DEFAULT_SERVICE = Service()

@@ -77,7 +77,7 @@ def _claim(state: NetworkState, mesh: Mesh, association: Association) -> Claim |
     if not links or len(links) < len(places):
         return None
     asked = association.qos.max_bandwidth_bps or _MOST_BPS
-    most = admission.hop_bps(asked, association.service.key_bits, state.policy)
+    most = admission.hop_bps(asked, association.service, state.policy)
     return Claim(links=links, most_bps=max(0, most - path.hop_bps))
 
 
@@ -98,7 +98,7 @@ def _settle(turn: Turn, association: Association, extra_bps: int, left_bps: int)
     path, policy = association.path, turn.state.policy
     if path is None:
         return
-    keys_bps = admission.keys_bps(path.hop_bps + extra_bps, association.service.key_bits, policy)
+    keys_bps = admission.keys_bps(path.hop_bps + extra_bps, association.service, policy)
     share = min(max(keys_bps, path.bandwidth_bps), association.qos.max_bandwidth_bps or _MOST_BPS)
     before, association.share_bps = association.share_bps, share
     if before is None or abs(share - before) > _SHOWN * before:

@@ -20,7 +20,7 @@ from keyweave_controller.control.events import AssociationRequested, InventoryNo
 from keyweave_controller.control.optical.plant import Plant
 from keyweave_controller.control.service import Service
 from keyweave_controller.control.shape import Hop
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, RelayMethod
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import Interface, KeyPool, LinkPerformance, LinkStatus, LinkTuning, LinkType
 from keyweave_core.model.node import Capabilities, NodeStatus, TrustLevel
@@ -162,7 +162,7 @@ class PathRecord:
     """One virtual link: the nodes from source to destination and the physical links between them.
 
     A tree, for several destinations, has steps (`shape`). `bandwidth_bps` is the rate of keys that it is for,
-    `hop_bps` what it holds of each link: that and tags.
+    `hop_bps` what it holds of each link: that and tags. `method`: how keys are hidden on it.
     """
 
     link_id: LinkId
@@ -172,6 +172,7 @@ class PathRecord:
     hop_bps: int
     since: float
     steps: tuple[Hop, ...] = ()
+    method: RelayMethod = RelayMethod.OTP
 
     @property
     def hops(self) -> int:
@@ -233,6 +234,8 @@ class Association:
     blocked_by: tuple[LinkId, ...] | None = None  # `stranded`: see `recovery`; None: to be looked at
     further: tuple[SaeId, ...] = ()
     further_nodes: tuple[NodeId, ...] = ()
+    fallback: str = ""  # why its keys are made by ML-KEM now, as its source says; empty: they are not
+    fallback_since: float | None = None
 
     @property
     def destinations(self) -> tuple[SaeId, ...]:

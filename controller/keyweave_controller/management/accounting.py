@@ -13,7 +13,7 @@ from decimal import Decimal
 from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.events import UsageReported
 from keyweave_controller.control.state import Association, NetworkState, PathRecord
-from keyweave_core.model.application import AppStatistics
+from keyweave_core.model.application import AppStatistics, KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 PERIODS_KEPT = 512
@@ -22,7 +22,8 @@ PERIODS_KEPT = 512
 
 @dataclass(slots=True, kw_only=True)
 class UsageRecord:
-    """Key that one association received over one path. `link_id` is the virtual link, None without a path.
+    """Key of one origin that one association received over one path. `link_id` is the virtual link, None
+    without a path.
 
     `further` got the same keys; a key counts once, however many got it. The nodes of a tree are its source
     and then the node behind each of its links.
@@ -39,6 +40,7 @@ class UsageRecord:
     first_at: float = 0.0
     last_at: float = 0.0
     further: tuple[SaeId, ...] = ()
+    origin: KeyOrigin = KeyOrigin.QKD
 
     @property
     def hops(self) -> int:
@@ -48,7 +50,9 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillLine:
-    """One application pair over one path; with `further` destinations a master and several slaves."""
+    """One application pair over one path and keys of one origin; with `further` destinations a master and
+    several slaves.
+    """
 
     app_id: AppId
     source: SaeId
@@ -59,6 +63,7 @@ class BillLine:
     bits: int
     amount: Decimal
     further: tuple[SaeId, ...] = ()
+    origin: KeyOrigin = KeyOrigin.QKD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +85,9 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class Accounting:
-    """Usage by application and path. Keys of `usage` are `<app_id>|<link_id or nothing>`."""
+    """Usage by application, path and origin. Keys of `usage` are `<app_id>|<link_id or nothing>`, and behind
+    that `|<origin>` where it is not QKD.
+    """
 
     usage: dict[str, UsageRecord] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
@@ -95,12 +102,12 @@ class Accounting:
             ended_at = _seconds(period.end_time)
             if ended_at is None or not self._new(event.app_id, ended_at):
                 continue
-            for link_id, bits, keys in _shares(association, period, ended_at):
-                record = self._record(association, link_id, state, ended_at)
+            for link_id, bits, keys, origin in _shares(association, period, ended_at):
+                record = self._record(association, link_id, origin, state, ended_at)
                 record.bits += bits
                 record.keys += keys
                 record.last_at = max(record.last_at, ended_at)
-                grown[f"{event.app_id}|{link_id}"] = record
+                grown[usage_key(event.app_id, link_id, origin)] = record
         return list(grown.values())
 
     def bill(self, tariff: Tariff, app_ids: Iterable[AppId] | None = None) -> Bill:
@@ -115,8 +122,11 @@ class Accounting:
                 hops=record.hops,
                 keys=record.keys,
                 bits=record.bits,
-                amount=tariff.price(bits=record.bits, keys=record.keys, hops=record.hops),
+                amount=tariff.price(
+                    bits=record.bits, keys=record.keys, hops=record.hops, origin=record.origin
+                ),
                 further=record.further,
+                origin=record.origin,
             )
             for record in self.usage.values()
             if wanted is None or record.app_id in wanted
@@ -135,9 +145,14 @@ class Accounting:
         return True
 
     def _record(
-        self, association: Association, link_id: LinkId | None, state: NetworkState, at: float
+        self,
+        association: Association,
+        link_id: LinkId | None,
+        origin: KeyOrigin,
+        state: NetworkState,
+        at: float,
     ) -> UsageRecord:
-        key = f"{association.app_id}|{link_id or ''}"
+        key = usage_key(association.app_id, link_id, origin)
         record = self.usage.get(key)
         if record is None:
             path = _path(association, link_id)
@@ -152,22 +167,34 @@ class Accounting:
                 first_at=at,
                 last_at=at,
                 further=association.further,
+                origin=origin,
             )
         return record
 
 
+def usage_key(app_id: AppId, link_id: LinkId | None, origin: KeyOrigin) -> str:
+    """By what a record is found."""
+    key = f"{app_id}|{link_id or ''}"
+    return key if origin is KeyOrigin.QKD else f"{key}|{origin}"
+
+
 def _shares(
     association: Association, period: AppStatistics, ended_at: float
-) -> list[tuple[LinkId | None, int, int]]:
-    """(virtual link, bits, keys) of one period; a node that does not tell paths used the one of that time."""
+) -> list[tuple[LinkId | None, int, int, KeyOrigin]]:
+    """(virtual link, bits, keys, origin) of one period; a node that does not tell paths used the one of that
+    time, and gives quantum keys.
+    """
     if period.paths:
-        return [(one.link_id, max(0, one.delivered_bits), max(0, one.delivered_keys)) for one in period.paths]
+        return [
+            (one.link_id, max(0, one.delivered_bits), max(0, one.delivered_keys), one.origin)
+            for one in period.paths
+        ]
     if not period.consumed_bits or period.consumed_bits < 0:
         return []
     paths = [*association.past_paths.values(), *([association.path] if association.path else [])]
     before = [path for path in paths if path.since <= ended_at]
     newest = max(before or paths, key=lambda path: path.since, default=None)
-    return [(newest.link_id if newest else None, period.consumed_bits, 0)]
+    return [(newest.link_id if newest else None, period.consumed_bits, 0, KeyOrigin.QKD)]
 
 
 def _path(association: Association, link_id: LinkId | None) -> PathRecord | None:

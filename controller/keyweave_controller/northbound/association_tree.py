@@ -83,6 +83,9 @@ def association(record: Association, name: str, names: Names, degraded: Iterable
         markup.number(booked, kwn("number"), number)
         markup.texts(booked, kwn("link-id"), links)
     markup.text(state, kwn("trouble"), record.trouble)
+    markup.member(state, kwn("granted-key-mode"), record.service.mode)
+    markup.text(state, kwn("fallback"), record.fallback)
+    markup.moment(state, kwn("fallback-since"), record.fallback_since)
     return element
 
 
@@ -97,6 +100,7 @@ def _virtual_link(element: etree._Element, path: PathRecord, names: Names) -> No
         markup.text(step, kwn("to-node-id"), there)
     markup.number(element, kwn("bandwidth-bps"), path.bandwidth_bps)
     markup.number(element, kwn("hop-bps"), path.hop_bps)
+    markup.member(element, kwn("relay-method"), path.method)
     markup.moment(element, kwn("since"), path.since)
 
 
@@ -128,6 +132,7 @@ def usage(record: UsageRecord) -> etree._Element:
     element = etree.Element(kwn("usage"))
     markup.text(element, kwn("app-id"), record.app_id)
     markup.text(element, kwn("virtual-link-id"), record.link_id or "none")
+    markup.member(element, kwn("origin"), record.origin)
     markup.text(element, kwn("source"), record.source)
     markup.text(element, kwn("destination"), record.destination)
     put_way(element, record.nodes, dict(zip(record.nodes, record.node_names, strict=False)))

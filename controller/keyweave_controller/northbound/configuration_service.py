@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from keyweave_controller.control import tenants
 from keyweave_controller.control.configuration import (
     MAX_NAME,
+    ORIGIN_PRICES,
     ConfiguredAssociation,
     OperatorConfiguration,
     Tariff,
@@ -184,6 +185,7 @@ def _tariff(wish: pb.Tariff) -> Tariff:
             per_key=Decimal(wish.per_key or 0),
             per_further_hop=Decimal(wish.per_further_hop or 0),
             decimals=wish.decimals,
+            **{name: Decimal(getattr(wish, name)) for name in ORIGIN_PRICES if wish.HasField(name)},
         )
     except (ValueError, InvalidOperation) as error:
         raise InvalidField("tariff", str(error) or "amounts are decimal texts") from error
@@ -196,6 +198,8 @@ def _tenant(wish: pb.Tenant) -> Tenant:
         applications=tuple(reading.sae("tenant.applications", text) for text in wish.applications),
         max_associations=wish.max_associations if wish.HasField("max_associations") else None,
         max_bandwidth_bps=wish.max_bandwidth_bps if wish.HasField("max_bandwidth_bps") else None,
+        key_mode=wishes.key_mode("tenant.key_mode", wish.key_mode),
+        relay_method=wishes.relay_method("tenant.relay_method", wish.relay_method),
     )
 
 
@@ -208,6 +212,8 @@ def _tenant_view(one: Tenant, use: tenants.Use) -> pb.Tenant:
         max_bandwidth_bps=one.max_bandwidth_bps,
         associations=use.associations,
         reserved_bps=use.reserved_bps,
+        key_mode=views.member("KEY_MODE", one.key_mode),
+        relay_method=views.member("RELAY_METHOD", one.relay_method),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from lxml import etree
 
 from keyweave_controller.control.configuration import (
+    ORIGIN_PRICES,
     ConfiguredAssociation,
     OperatorConfiguration,
     Policy,
@@ -24,12 +25,13 @@ from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import QKD, found, found_all, found_number, kwn
 from keyweave_controller.northbound.service_tree import put_service, read_moment, read_service
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, RelayMethod
 from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.protocol.messages import parse_xml
 
 Named = TypeVar("Named", ConfiguredAssociation, Tenant)
 Value = TypeVar("Value")
+Usual = TypeVar("Usual")
 
 POLICY_PATH = "/keyweave-qkd-network:policy"
 """The instance path of the policy."""
@@ -132,10 +134,11 @@ def _tariff(element: etree._Element | None) -> Tariff:
             per_key=_read(element, "per-key", Decimal, usual.per_key),
             per_further_hop=_read(element, "per-further-hop", Decimal, usual.per_further_hop),
             decimals=_read(element, "decimals", int, usual.decimals),
+            **{name: _read(element, name.replace("_", "-"), Decimal, None) for name in ORIGIN_PRICES},
         )
 
 
-def _read(element: etree._Element, name: str, read: Callable[[str], Value], usual: Value) -> Value:
+def _read(element: etree._Element, name: str, read: Callable[[str], Value], usual: Usual) -> Value | Usual:
     value = found(element, kwn(name))
     return usual if value is None else read(value)
 
@@ -171,7 +174,7 @@ def _policy_tree(policy: Policy) -> etree._Element:
 
 def _tariff_tree(tariff: Tariff) -> etree._Element:
     element, usual = markup.qkd_tree("tariff"), Tariff()
-    for name in ("currency", "per_mbit", "per_key", "per_further_hop", "decimals"):
+    for name in ("currency", "per_mbit", "per_key", "per_further_hop", "decimals", *ORIGIN_PRICES):
         value = getattr(tariff, name)
         if value != getattr(usual, name):
             markup.text(element, _leaf(name), f"{value:f}" if isinstance(value, Decimal) else str(value))
@@ -189,6 +192,8 @@ def _tenant(element: etree._Element) -> Tenant:
         applications=tuple(map(SaeId, found_all(element, kwn("application")))),
         max_associations=found_number(element, kwn("max-associations")),
         max_bandwidth_bps=found_number(element, kwn("max-bandwidth-bps")),
+        key_mode=_read(element, "key-mode", KeyMode, None),
+        relay_method=_read(element, "relay-method", RelayMethod, None),
     )
 
 
@@ -199,6 +204,8 @@ def _put_tenant(parent: etree._Element, tenant: Tenant) -> None:
     markup.texts(element, kwn("application"), tenant.applications)
     markup.number(element, kwn("max-associations"), tenant.max_associations)
     markup.number(element, kwn("max-bandwidth-bps"), tenant.max_bandwidth_bps)
+    markup.member(element, kwn("key-mode"), tenant.key_mode)
+    markup.member(element, kwn("relay-method"), tenant.relay_method)
 
 
 def _association(element: etree._Element) -> ConfiguredAssociation:

@@ -11,6 +11,7 @@ from keyweave_controller.control.state import AssociationState
 from keyweave_controller.engine.ports import Engine
 from keyweave_controller.management.alarms import AlarmSeverity
 from keyweave_core.errors import SettingsError
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.runtime.metrics import CONTENT_TYPE, Metrics
 
 _READ_TIMEOUT_S = 5.0
@@ -29,6 +30,11 @@ class NetworkGauges:
         self._stored = metrics.gauge("link_stored_bits", "Stored key of a link, bit", ["link"])
         self._associations = metrics.gauge("associations", "Key associations, by state", ["state"])
         self._alarms = metrics.gauge("alarms", "Alarms that last, by severity", ["severity"])
+        self._fallbacks = metrics.gauge(
+            "associations_in_fallback", "Key associations whose keys are made by ML-KEM now"
+        )
+        self._keys = metrics.gauge("delivered_keys", "Keys delivered, counted at the source", ["origin"])
+        self._bits = metrics.gauge("delivered_bits", "Key delivered, counted at the source", ["origin"])
 
     def render(self) -> bytes:
         """The numbers of this moment as Prometheus text."""
@@ -48,6 +54,15 @@ class NetworkGauges:
         states = Counter(record.state for record in state.associations.values())
         for member in AssociationState:
             self._associations.labels(member.value).set(states[member])
+        self._fallbacks.set(sum(bool(record.fallback) for record in state.associations.values()))
+        keys: Counter[KeyOrigin] = Counter()
+        bits: Counter[KeyOrigin] = Counter()
+        for usage in self._engine.management.usage():
+            keys[usage.origin] += usage.keys
+            bits[usage.origin] += usage.bits
+        for origin in KeyOrigin:
+            self._keys.labels(origin.value).set(keys[origin])
+            self._bits.labels(origin.value).set(bits[origin])
         severities = Counter(alarm.severity for alarm in self._engine.management.alarms())
         for severity in AlarmSeverity:
             self._alarms.labels(severity.value).set(severities[severity])

@@ -110,7 +110,8 @@ class OperationalTree:
         if changed.app_ids:
             for record in self._engine.management.usage():
                 if record.app_id in changed.app_ids:
-                    self._usage.put(f"{record.app_id} {record.link_id}", [association_tree.usage(record)])
+                    key = f"{record.app_id} {record.link_id} {record.origin}"
+                    self._usage.put(key, [association_tree.usage(record)])
 
     def _refresh_nodes(self, state: NetworkState, changed: Changed) -> set[NodeId]:
         """Returns the nodes whose name changed: others show it."""

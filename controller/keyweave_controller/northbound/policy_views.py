@@ -5,15 +5,28 @@ test shows that none lacks. A field that an older caller does not know stays as 
 """
 
 import dataclasses
+from enum import StrEnum
 from typing import Any
 
 from keyweave_controller.control.configuration import Policy
 from keyweave_controller.northbound import wishes
 from keyweave_controller.northbound.refusals import InvalidField
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
 NAMES = tuple(field.name for field in pb.Policy.DESCRIPTOR.fields)
 """Fields of the message, which are fields of the policy."""
+
+
+_WORDS: dict[str, type[StrEnum]] = {"_key_mode": KeyMode, "_relay_method": RelayMethod}
+
+
+def _word(name: str, words: type[StrEnum], value: str) -> StrEnum:
+    try:
+        return words(value)
+    except ValueError:
+        known = ", ".join(words)
+        raise InvalidField(f"policy.{name}", f"{value[:60]!r} is none of {known}") from None
 
 
 def shown(policy: Policy) -> pb.Policy:
@@ -33,6 +46,9 @@ def read(wish: pb.Policy, in_force: Policy) -> Policy:
             if not value:
                 raise InvalidField(f"policy.{name}", "must name a strategy")
             wishes.strategy(f"policy.{name}", value)
+        for ending, words in _WORDS.items():
+            if name.endswith(ending):
+                given[name] = _word(name, words, value)
     try:
         return dataclasses.replace(in_force, **given)
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lxml import etree
 
+from keyweave_controller.control.configuration import ORIGIN_PRICES
 from keyweave_controller.control.events import AssociationClosed
 from keyweave_controller.control.state import ENDED, NetworkState
 from keyweave_controller.engine.ports import Engine
@@ -74,12 +75,16 @@ class QuestionCalls:
             markup.number(entry, kwn("hops"), line.hops)
             markup.number(entry, kwn("delivered-bits"), line.bits)
             markup.number(entry, kwn("delivered-keys"), line.keys)
+            markup.member(entry, kwn("origin"), line.origin)
             markup.text(entry, kwn("amount"), f"{line.amount:f}")
         markup.text(output, kwn("total"), f"{bill.total:f}")
         prices = etree.SubElement(output, kwn("tariff"))
         markup.text(prices, kwn("per-mbit"), f"{management.tariff.per_mbit:f}")
         markup.text(prices, kwn("per-key"), f"{management.tariff.per_key:f}")
         markup.text(prices, kwn("per-further-hop"), f"{management.tariff.per_further_hop:f}")
+        for name in ORIGIN_PRICES:
+            own = getattr(management.tariff, name)
+            markup.text(prices, kwn(name.replace("_", "-")), None if own is None else f"{own:f}")
         return list(output)
 
     async def _close(self, operation: etree._Element, user: str) -> Output:

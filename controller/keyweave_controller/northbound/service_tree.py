@@ -20,6 +20,7 @@ from keyweave_controller.control.service import (
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import found, kwn
 from keyweave_core.errors import SchemaViolation
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Technology
 from keyweave_core.runtime.clock import parse_date_and_time
@@ -54,6 +55,9 @@ def put_service(parent: etree._Element, service: Service, *, names: bool = True)
         markup.number(element, kwn("key-bits"), service.key_bits)
     markup.text(element, kwn("strategy"), service.strategy)
     markup.moment(element, kwn("starts-at"), service.starts_at)
+    markup.member(element, kwn("key-mode"), service.key_mode)
+    markup.member(element, kwn("relay-method"), service.relay_method)
+    markup.number(element, kwn("share-threshold"), service.share_threshold)
     if service.constraints != usual.constraints:
         _put_constraints(etree.SubElement(element, kwn("constraints")), service.constraints, names)
 
@@ -96,6 +100,9 @@ def read_service(parent: etree._Element, path: str) -> Service:
         strategy=given.one("strategy", str, usual.strategy),
         starts_at=read_moment(element, "starts-at", f"{path}/service"),
         constraints=usual.constraints if bounds is None else read_constraints(bounds),
+        key_mode=given.one("key-mode", KeyMode, None),
+        relay_method=given.one("relay-method", RelayMethod, None),
+        share_threshold=given.one("share-threshold", int, None),
     )
 
 

@@ -5,10 +5,12 @@ the inventory; a node without one shows its id.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from keyweave_controller.control import terms
 from keyweave_controller.control.configuration import Tariff
 from keyweave_controller.control.service import Service, ServiceClass
 from keyweave_controller.control.state import Association, PathRecord
@@ -62,7 +64,7 @@ def association(
         outage_s=record.outage_s,
         configured_as=record.configured_as,
         tenant=tenant,
-        service=service(record.service),
+        service=service(terms.in_words(record.service)),
         others=[path_view(item, names) for item in record.others],
         next_others=[path_view(item, names) for item in record.next_others],
         share_bps=record.share_bps,
@@ -74,6 +76,8 @@ def association(
         further_nodes=names_along(record.further_nodes, names),
         booked=[pb.BookedPath(link_ids=links) for links in record.booked],
         degraded_bps=record.degraded_bps,
+        fallback=record.fallback,
+        fallback_since=timestamp(record.fallback_since),
     )
 
 
@@ -109,6 +113,9 @@ def service(value: Service) -> pb.Service:
             max_key_age_s=bounds.max_key_age_s,
             direct_only=bounds.direct_only,
         ),
+        key_mode=member("KEY_MODE", value.key_mode),
+        relay_method=member("RELAY_METHOD", value.relay_method),
+        share_threshold=value.share_threshold,
     )
 
 
@@ -140,6 +147,7 @@ def path_view(record: PathRecord, names: Names) -> pb.Path:
         bandwidth_bps=record.bandwidth_bps,
         since=timestamp(record.since),
         hop_bps=record.hop_bps,
+        relay_method=member("RELAY_METHOD", record.method),
         steps=[pb.PathStep(from_node_id=here, to_node_id=there) for here, there in record.steps],
     )
 
@@ -185,6 +193,7 @@ def usage(record: UsageRecord) -> pb.UsageRecord:
         first_at=timestamp(record.first_at),
         last_at=timestamp(record.last_at),
         further_destinations=record.further,
+        origin=member("KEY_ORIGIN", record.origin),
     )
 
 
@@ -203,6 +212,7 @@ def bill(value: Bill, tariff: Tariff) -> pb.Bill:
                 delivered_keys=line.keys,
                 amount=f"{line.amount:f}",
                 further_destinations=line.further,
+                origin=member("KEY_ORIGIN", line.origin),
             )
             for line in value.lines
         ],
@@ -219,7 +229,15 @@ def tariff_view(value: Tariff) -> pb.Tariff:
         per_further_hop=f"{value.per_further_hop:f}",
         currency=value.currency,
         decimals=value.decimals,
+        hybrid_per_mbit=_amount(value.hybrid_per_mbit),
+        hybrid_per_key=_amount(value.hybrid_per_key),
+        pqc_per_mbit=_amount(value.pqc_per_mbit),
+        pqc_per_key=_amount(value.pqc_per_key),
     )
+
+
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
 
 
 def names_along(nodes: Iterable[NodeId], names: Names) -> list[str]:

@@ -20,6 +20,7 @@ from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.strategies import STRATEGIES
 from keyweave_controller.northbound import views
 from keyweave_controller.northbound.refusals import InvalidField, NotKnown
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import Technology
 from keyweave_proto.v1 import keyweave_pb2 as pb
@@ -42,11 +43,16 @@ _DISJOINT: dict[int, Disjointness] = {
     pb.DISJOINTNESS_NODES: Disjointness.NODES,
     pb.DISJOINTNESS_RISKS: Disjointness.RISKS,
 }
+_MODES: dict[int, KeyMode] = {pb.KeyMode.Value(views.member("KEY_MODE", one)): one for one in KeyMode}
+_METHODS: dict[int, RelayMethod] = {
+    pb.RelayMethod.Value(views.member("RELAY_METHOD", one)): one for one in RelayMethod
+}
 _TECHNOLOGIES: dict[int, Technology] = {
     pb.Technology.Value(f"TECHNOLOGY_{one.value.upper().replace('-', '_')}"): one for one in Technology
 }
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def place(state: NetworkState, field: str, text: str) -> NodeId:
@@ -122,10 +128,23 @@ def service(state: NetworkState, field: str, wish: pb.Service, *, expires_at: fl
         strategy=strategy(f"{field}.strategy", wish.strategy),
         starts_at=views.seconds(wish.starts_at) if wish.HasField("starts_at") else None,
         constraints=constraints(state, f"{field}.constraints", wish.constraints),
+        key_mode=key_mode(f"{field}.key_mode", wish.key_mode),
+        relay_method=relay_method(f"{field}.relay_method", wish.relay_method),
+        share_threshold=wish.share_threshold if wish.HasField("share_threshold") else None,
     )
     for fault in wanted.faults(expires_at):
         raise InvalidField(field, fault)
     return wanted
+
+
+def key_mode(field: str, number: int) -> KeyMode | None:
+    """What keys may be made of; None: not said."""
+    return _member(field, _MODES, number, None)
+
+
+def relay_method(field: str, number: int) -> RelayMethod | None:
+    """How keys travel; None: not said."""
+    return _member(field, _METHODS, number, None)
 
 
 def constraints(state: NetworkState, field: str, wish: pb.Constraints) -> Constraints:
@@ -154,7 +173,7 @@ def _technology(field: str, number: int) -> Technology:
     return found
 
 
-def _member(field: str, members: dict[int, T], number: int, usual: T) -> T:
+def _member(field: str, members: dict[int, T], number: int, usual: U) -> T | U:
     if number == 0:
         return usual
     if number not in members:

@@ -4,12 +4,13 @@ Rule of this file: pure. The controller thinks in adjacent hops, and in links th
 that reads the standard otherwise, or whose model cannot hold hops at all, is translated for here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_core.errors import Refused
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import Link, LinkType, VirtualSpec
 from keyweave_core.model.node import Node
@@ -41,6 +42,9 @@ class Forms:
 
     def written(self, edit: NodeEdit) -> NodeEdit:
         """The edit as this agent wants it. Refused when it has no form for that."""
+        if not self._ours:
+            for fault in _beyond_015(edit):
+                raise Refused(f"{fault}, which takes module keyweave-qkd-node, and it does not have that")
         return replace(edit, put_links=tuple(self._link(link) for link in edit.put_links))
 
     def read(self, node: Node) -> Node:
@@ -85,6 +89,18 @@ class Forms:
             if near is not None and link.remote is not None:
                 return replace(link, virtual=replace(link.virtual, next_hops=(near,), onward=tuple(onward)))
         return link
+
+
+def _beyond_015(edit: NodeEdit) -> Iterator[str]:
+    """What an agent without our module would take for something else, and serve wrongly."""
+    for link in edit.put_links:
+        if link.relay_method not in (None, RelayMethod.OTP):
+            yield f"link {link.link_id} relays by {link.relay_method}"
+    for entry in edit.put_applications:
+        if entry.key_mode is not KeyMode.QKD_ONLY:
+            yield f"application {entry.app_id} wants keys {entry.key_mode}"
+        if entry.share_threshold is not None:
+            yield f"application {entry.app_id} wants {entry.share_threshold} shares to make a key"
 
 
 def speaks_of_hops(refusal: Refused) -> bool:

@@ -90,6 +90,27 @@ class Disjointness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DISJOINTNESS_NODES: _ClassVar[Disjointness]
     DISJOINTNESS_RISKS: _ClassVar[Disjointness]
 
+class KeyMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KEY_MODE_UNSPECIFIED: _ClassVar[KeyMode]
+    KEY_MODE_QKD_ONLY: _ClassVar[KeyMode]
+    KEY_MODE_HYBRID: _ClassVar[KeyMode]
+    KEY_MODE_PQC_FALLBACK: _ClassVar[KeyMode]
+
+class KeyOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    KEY_ORIGIN_UNSPECIFIED: _ClassVar[KeyOrigin]
+    KEY_ORIGIN_QKD: _ClassVar[KeyOrigin]
+    KEY_ORIGIN_HYBRID: _ClassVar[KeyOrigin]
+    KEY_ORIGIN_PQC: _ClassVar[KeyOrigin]
+
+class RelayMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RELAY_METHOD_UNSPECIFIED: _ClassVar[RelayMethod]
+    RELAY_METHOD_ONE_TIME_PAD: _ClassVar[RelayMethod]
+    RELAY_METHOD_AES_256_GCM: _ClassVar[RelayMethod]
+    RELAY_METHOD_XOR_ANNOUNCE: _ClassVar[RelayMethod]
+
 class OperatorState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OPERATOR_STATE_UNSPECIFIED: _ClassVar[OperatorState]
@@ -164,6 +185,18 @@ DISJOINTNESS_UNSPECIFIED: Disjointness
 DISJOINTNESS_LINKS: Disjointness
 DISJOINTNESS_NODES: Disjointness
 DISJOINTNESS_RISKS: Disjointness
+KEY_MODE_UNSPECIFIED: KeyMode
+KEY_MODE_QKD_ONLY: KeyMode
+KEY_MODE_HYBRID: KeyMode
+KEY_MODE_PQC_FALLBACK: KeyMode
+KEY_ORIGIN_UNSPECIFIED: KeyOrigin
+KEY_ORIGIN_QKD: KeyOrigin
+KEY_ORIGIN_HYBRID: KeyOrigin
+KEY_ORIGIN_PQC: KeyOrigin
+RELAY_METHOD_UNSPECIFIED: RelayMethod
+RELAY_METHOD_ONE_TIME_PAD: RelayMethod
+RELAY_METHOD_AES_256_GCM: RelayMethod
+RELAY_METHOD_XOR_ANNOUNCE: RelayMethod
 OPERATOR_STATE_UNSPECIFIED: OperatorState
 OPERATOR_STATE_NONE: OperatorState
 OPERATOR_STATE_ACK: OperatorState
@@ -242,7 +275,7 @@ class Interface(_message.Message):
     def __init__(self, interface_id: _Optional[int] = ..., model: _Optional[str] = ..., technology: _Optional[_Union[Technology, str]] = ..., role_support: _Optional[_Union[Role, str]] = ..., status: _Optional[_Union[InterfaceStatus, str]] = ..., attached_device: _Optional[str] = ..., attached_port: _Optional[int] = ..., wavelength_range: _Optional[str] = ..., max_absorption_db: _Optional[float] = ...) -> None: ...
 
 class Link(_message.Message):
-    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends", "risk_groups", "latency_ms", "technologies", "limited_in_time", "windows", "shy_until", "overbooked_since", "bookings")
+    __slots__ = ("link_id", "a_node_id", "b_node_id", "a_name", "b_name", "status", "distance_km", "loss_db", "qber", "skr_bps", "reserved_bps", "available_bps", "stored_bits", "capacity_bits", "faults", "down_since", "down_reason", "reservations", "ends", "risk_groups", "latency_ms", "technologies", "limited_in_time", "windows", "shy_until", "overbooked_since", "bookings", "quarantine")
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     A_NODE_ID_FIELD_NUMBER: _ClassVar[int]
     B_NODE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -270,6 +303,7 @@ class Link(_message.Message):
     SHY_UNTIL_FIELD_NUMBER: _ClassVar[int]
     OVERBOOKED_SINCE_FIELD_NUMBER: _ClassVar[int]
     BOOKINGS_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     link_id: str
     a_node_id: str
     b_node_id: str
@@ -297,7 +331,8 @@ class Link(_message.Message):
     shy_until: _timestamp_pb2.Timestamp
     overbooked_since: _timestamp_pb2.Timestamp
     bookings: _containers.RepeatedCompositeFieldContainer[Booking]
-    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ..., risk_groups: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., limited_in_time: _Optional[bool] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., shy_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overbooked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bookings: _Optional[_Iterable[_Union[Booking, _Mapping]]] = ...) -> None: ...
+    quarantine: str
+    def __init__(self, link_id: _Optional[str] = ..., a_node_id: _Optional[str] = ..., b_node_id: _Optional[str] = ..., a_name: _Optional[str] = ..., b_name: _Optional[str] = ..., status: _Optional[_Union[LinkStatus, str]] = ..., distance_km: _Optional[float] = ..., loss_db: _Optional[float] = ..., qber: _Optional[float] = ..., skr_bps: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., available_bps: _Optional[int] = ..., stored_bits: _Optional[int] = ..., capacity_bits: _Optional[int] = ..., faults: _Optional[_Iterable[str]] = ..., down_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., down_reason: _Optional[str] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., ends: _Optional[_Iterable[_Union[LinkEnd, _Mapping]]] = ..., risk_groups: _Optional[_Iterable[str]] = ..., latency_ms: _Optional[float] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., limited_in_time: _Optional[bool] = ..., windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., shy_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overbooked_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bookings: _Optional[_Iterable[_Union[Booking, _Mapping]]] = ..., quarantine: _Optional[str] = ...) -> None: ...
 
 class Booking(_message.Message):
     __slots__ = ("app_id", "rate_bps", "starts_at", "ends_at")
@@ -422,7 +457,7 @@ class Constraints(_message.Message):
     def __init__(self, max_hops: _Optional[int] = ..., max_latency_ms: _Optional[float] = ..., min_trust: _Optional[int] = ..., exclude_links: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., include_links: _Optional[_Iterable[str]] = ..., include_nodes: _Optional[_Iterable[str]] = ..., exclude_risks: _Optional[_Iterable[str]] = ..., technologies: _Optional[_Iterable[_Union[Technology, str]]] = ..., domains: _Optional[_Iterable[str]] = ..., min_stored_bits: _Optional[int] = ..., max_key_age_s: _Optional[int] = ..., direct_only: _Optional[bool] = ...) -> None: ...
 
 class Service(_message.Message):
-    __slots__ = ("service_class", "protection", "disjointness", "ways", "preemptible", "key_bits", "strategy", "starts_at", "constraints")
+    __slots__ = ("service_class", "protection", "disjointness", "ways", "preemptible", "key_bits", "strategy", "starts_at", "constraints", "key_mode", "relay_method", "share_threshold")
     SERVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     DISJOINTNESS_FIELD_NUMBER: _ClassVar[int]
@@ -432,6 +467,9 @@ class Service(_message.Message):
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     STARTS_AT_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    KEY_MODE_FIELD_NUMBER: _ClassVar[int]
+    RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     service_class: ServiceClass
     protection: Protection
     disjointness: Disjointness
@@ -441,7 +479,10 @@ class Service(_message.Message):
     strategy: str
     starts_at: _timestamp_pb2.Timestamp
     constraints: Constraints
-    def __init__(self, service_class: _Optional[_Union[ServiceClass, str]] = ..., protection: _Optional[_Union[Protection, str]] = ..., disjointness: _Optional[_Union[Disjointness, str]] = ..., ways: _Optional[int] = ..., preemptible: _Optional[bool] = ..., key_bits: _Optional[int] = ..., strategy: _Optional[str] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+    key_mode: KeyMode
+    relay_method: RelayMethod
+    share_threshold: int
+    def __init__(self, service_class: _Optional[_Union[ServiceClass, str]] = ..., protection: _Optional[_Union[Protection, str]] = ..., disjointness: _Optional[_Union[Disjointness, str]] = ..., ways: _Optional[int] = ..., preemptible: _Optional[bool] = ..., key_bits: _Optional[int] = ..., strategy: _Optional[str] = ..., starts_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., key_mode: _Optional[_Union[KeyMode, str]] = ..., relay_method: _Optional[_Union[RelayMethod, str]] = ..., share_threshold: _Optional[int] = ...) -> None: ...
 
 class Alternatives(_message.Message):
     __slots__ = ("alternatives",)
@@ -478,7 +519,7 @@ class Qos(_message.Message):
     def __init__(self, min_bandwidth_bps: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., jitter_ms: _Optional[int] = ..., ttl_s: _Optional[int] = ..., shared_path: _Optional[bool] = ..., shared_keys: _Optional[bool] = ...) -> None: ...
 
 class Path(_message.Message):
-    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since", "hop_bps", "steps")
+    __slots__ = ("virtual_link_id", "node_ids", "node_names", "link_ids", "hops", "bandwidth_bps", "since", "hop_bps", "steps", "relay_method")
     VIRTUAL_LINK_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     NODE_NAMES_FIELD_NUMBER: _ClassVar[int]
@@ -488,6 +529,7 @@ class Path(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     HOP_BPS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
     virtual_link_id: str
     node_ids: _containers.RepeatedScalarFieldContainer[str]
     node_names: _containers.RepeatedScalarFieldContainer[str]
@@ -497,7 +539,8 @@ class Path(_message.Message):
     since: _timestamp_pb2.Timestamp
     hop_bps: int
     steps: _containers.RepeatedCompositeFieldContainer[PathStep]
-    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[PathStep, _Mapping]]] = ...) -> None: ...
+    relay_method: RelayMethod
+    def __init__(self, virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., link_ids: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., bandwidth_bps: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hop_bps: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[PathStep, _Mapping]]] = ..., relay_method: _Optional[_Union[RelayMethod, str]] = ...) -> None: ...
 
 class PathStep(_message.Message):
     __slots__ = ("from_node_id", "to_node_id")
@@ -508,7 +551,7 @@ class PathStep(_message.Message):
     def __init__(self, from_node_id: _Optional[str] = ..., to_node_id: _Optional[str] = ...) -> None: ...
 
 class Association(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble", "booked", "degraded_bps", "further_destinations", "further_node_ids", "further_nodes")
+    __slots__ = ("app_id", "source", "destination", "source_node_id", "destination_node_id", "source_node", "destination_node", "state", "reasons", "qos", "priority", "requested_by", "created_at", "changed_at", "expires_at", "path", "next_path", "past_paths", "outage_since", "outage_s", "configured_as", "tenant", "service", "others", "next_others", "share_bps", "degraded", "preempted_by", "trouble", "booked", "degraded_bps", "further_destinations", "further_node_ids", "further_nodes", "fallback", "fallback_since")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -543,6 +586,8 @@ class Association(_message.Message):
     FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     FURTHER_NODE_IDS_FIELD_NUMBER: _ClassVar[int]
     FURTHER_NODES_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_SINCE_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -577,7 +622,9 @@ class Association(_message.Message):
     further_destinations: _containers.RepeatedScalarFieldContainer[str]
     further_node_ids: _containers.RepeatedScalarFieldContainer[str]
     further_nodes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ..., booked: _Optional[_Iterable[_Union[BookedPath, _Mapping]]] = ..., degraded_bps: _Optional[int] = ..., further_destinations: _Optional[_Iterable[str]] = ..., further_node_ids: _Optional[_Iterable[str]] = ..., further_nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+    fallback: str
+    fallback_since: _timestamp_pb2.Timestamp
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., source_node_id: _Optional[str] = ..., destination_node_id: _Optional[str] = ..., source_node: _Optional[str] = ..., destination_node: _Optional[str] = ..., state: _Optional[_Union[AssociationState, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., qos: _Optional[_Union[Qos, _Mapping]] = ..., priority: _Optional[int] = ..., requested_by: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., path: _Optional[_Union[Path, _Mapping]] = ..., next_path: _Optional[_Union[Path, _Mapping]] = ..., past_paths: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., outage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outage_s: _Optional[float] = ..., configured_as: _Optional[str] = ..., tenant: _Optional[str] = ..., service: _Optional[_Union[Service, _Mapping]] = ..., others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., next_others: _Optional[_Iterable[_Union[Path, _Mapping]]] = ..., share_bps: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., preempted_by: _Optional[str] = ..., trouble: _Optional[str] = ..., booked: _Optional[_Iterable[_Union[BookedPath, _Mapping]]] = ..., degraded_bps: _Optional[int] = ..., further_destinations: _Optional[_Iterable[str]] = ..., further_node_ids: _Optional[_Iterable[str]] = ..., further_nodes: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., fallback_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BookedPath(_message.Message):
     __slots__ = ("link_ids",)
@@ -770,7 +817,7 @@ class AlarmUpdate(_message.Message):
     def __init__(self, snapshot: _Optional[bool] = ..., alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "node_ids", "node_names", "hops", "delivered_bits", "delivered_keys", "first_at", "last_at", "further_destinations")
+    __slots__ = ("app_id", "source", "destination", "virtual_link_id", "node_ids", "node_names", "hops", "delivered_bits", "delivered_keys", "first_at", "last_at", "further_destinations", "origin")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -783,6 +830,7 @@ class UsageRecord(_message.Message):
     FIRST_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_AT_FIELD_NUMBER: _ClassVar[int]
     FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -795,7 +843,8 @@ class UsageRecord(_message.Message):
     first_at: _timestamp_pb2.Timestamp
     last_at: _timestamp_pb2.Timestamp
     further_destinations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., further_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
+    origin: KeyOrigin
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., virtual_link_id: _Optional[str] = ..., node_ids: _Optional[_Iterable[str]] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., first_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., further_destinations: _Optional[_Iterable[str]] = ..., origin: _Optional[_Union[KeyOrigin, str]] = ...) -> None: ...
 
 class ListUsageRequest(_message.Message):
     __slots__ = ("app_id",)
@@ -816,7 +865,7 @@ class GetBillRequest(_message.Message):
     def __init__(self, app_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BillLine(_message.Message):
-    __slots__ = ("app_id", "source", "destination", "node_names", "hops", "delivered_bits", "delivered_keys", "amount", "further_destinations")
+    __slots__ = ("app_id", "source", "destination", "node_names", "hops", "delivered_bits", "delivered_keys", "amount", "further_destinations", "origin")
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -826,6 +875,7 @@ class BillLine(_message.Message):
     DELIVERED_KEYS_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     FURTHER_DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     app_id: str
     source: str
     destination: str
@@ -835,21 +885,30 @@ class BillLine(_message.Message):
     delivered_keys: int
     amount: str
     further_destinations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ..., further_destinations: _Optional[_Iterable[str]] = ...) -> None: ...
+    origin: KeyOrigin
+    def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., node_names: _Optional[_Iterable[str]] = ..., hops: _Optional[int] = ..., delivered_bits: _Optional[int] = ..., delivered_keys: _Optional[int] = ..., amount: _Optional[str] = ..., further_destinations: _Optional[_Iterable[str]] = ..., origin: _Optional[_Union[KeyOrigin, str]] = ...) -> None: ...
 
 class Tariff(_message.Message):
-    __slots__ = ("per_mbit", "per_key", "per_further_hop", "currency", "decimals")
+    __slots__ = ("per_mbit", "per_key", "per_further_hop", "currency", "decimals", "hybrid_per_mbit", "hybrid_per_key", "pqc_per_mbit", "pqc_per_key")
     PER_MBIT_FIELD_NUMBER: _ClassVar[int]
     PER_KEY_FIELD_NUMBER: _ClassVar[int]
     PER_FURTHER_HOP_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    HYBRID_PER_MBIT_FIELD_NUMBER: _ClassVar[int]
+    HYBRID_PER_KEY_FIELD_NUMBER: _ClassVar[int]
+    PQC_PER_MBIT_FIELD_NUMBER: _ClassVar[int]
+    PQC_PER_KEY_FIELD_NUMBER: _ClassVar[int]
     per_mbit: str
     per_key: str
     per_further_hop: str
     currency: str
     decimals: int
-    def __init__(self, per_mbit: _Optional[str] = ..., per_key: _Optional[str] = ..., per_further_hop: _Optional[str] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ...) -> None: ...
+    hybrid_per_mbit: str
+    hybrid_per_key: str
+    pqc_per_mbit: str
+    pqc_per_key: str
+    def __init__(self, per_mbit: _Optional[str] = ..., per_key: _Optional[str] = ..., per_further_hop: _Optional[str] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., hybrid_per_mbit: _Optional[str] = ..., hybrid_per_key: _Optional[str] = ..., pqc_per_mbit: _Optional[str] = ..., pqc_per_key: _Optional[str] = ...) -> None: ...
 
 class Bill(_message.Message):
     __slots__ = ("currency", "lines", "total", "tariff")
@@ -1138,7 +1197,7 @@ class LinkHolder(_message.Message):
     def __init__(self, app_id: _Optional[str] = ..., source: _Optional[str] = ..., destination: _Optional[str] = ..., priority: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., preemptible: _Optional[bool] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("default_min_bandwidth_bps", "max_relay_hops", "usable_share", "wait_to_restore_s", "closed_kept", "guaranteed_strategy", "best_effort_strategy", "scheduled_strategy", "preemption", "most_moves", "optimise_every_s", "move_budget", "revert", "rate_smoothing_s", "overbooked_hold_s", "damping_half_life_s", "damping_suppress", "damping_reuse", "keys_per_batch", "share_spare_rate", "path_validity_s")
+    __slots__ = ("default_min_bandwidth_bps", "max_relay_hops", "usable_share", "wait_to_restore_s", "closed_kept", "guaranteed_strategy", "best_effort_strategy", "scheduled_strategy", "preemption", "most_moves", "optimise_every_s", "move_budget", "revert", "rate_smoothing_s", "overbooked_hold_s", "damping_half_life_s", "damping_suppress", "damping_reuse", "keys_per_batch", "share_spare_rate", "path_validity_s", "guaranteed_key_mode", "best_effort_key_mode", "scheduled_key_mode", "guaranteed_relay_method", "best_effort_relay_method", "scheduled_relay_method", "gcm_key_bits_per_pool_bit")
     DEFAULT_MIN_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     MAX_RELAY_HOPS_FIELD_NUMBER: _ClassVar[int]
     USABLE_SHARE_FIELD_NUMBER: _ClassVar[int]
@@ -1160,6 +1219,13 @@ class Policy(_message.Message):
     KEYS_PER_BATCH_FIELD_NUMBER: _ClassVar[int]
     SHARE_SPARE_RATE_FIELD_NUMBER: _ClassVar[int]
     PATH_VALIDITY_S_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEED_KEY_MODE_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_KEY_MODE_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_KEY_MODE_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEED_RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
+    GCM_KEY_BITS_PER_POOL_BIT_FIELD_NUMBER: _ClassVar[int]
     default_min_bandwidth_bps: int
     max_relay_hops: int
     usable_share: float
@@ -1181,7 +1247,14 @@ class Policy(_message.Message):
     keys_per_batch: int
     share_spare_rate: bool
     path_validity_s: float
-    def __init__(self, default_min_bandwidth_bps: _Optional[int] = ..., max_relay_hops: _Optional[int] = ..., usable_share: _Optional[float] = ..., wait_to_restore_s: _Optional[float] = ..., closed_kept: _Optional[int] = ..., guaranteed_strategy: _Optional[str] = ..., best_effort_strategy: _Optional[str] = ..., scheduled_strategy: _Optional[str] = ..., preemption: _Optional[bool] = ..., most_moves: _Optional[int] = ..., optimise_every_s: _Optional[float] = ..., move_budget: _Optional[int] = ..., revert: _Optional[bool] = ..., rate_smoothing_s: _Optional[float] = ..., overbooked_hold_s: _Optional[float] = ..., damping_half_life_s: _Optional[float] = ..., damping_suppress: _Optional[float] = ..., damping_reuse: _Optional[float] = ..., keys_per_batch: _Optional[int] = ..., share_spare_rate: _Optional[bool] = ..., path_validity_s: _Optional[float] = ...) -> None: ...
+    guaranteed_key_mode: str
+    best_effort_key_mode: str
+    scheduled_key_mode: str
+    guaranteed_relay_method: str
+    best_effort_relay_method: str
+    scheduled_relay_method: str
+    gcm_key_bits_per_pool_bit: int
+    def __init__(self, default_min_bandwidth_bps: _Optional[int] = ..., max_relay_hops: _Optional[int] = ..., usable_share: _Optional[float] = ..., wait_to_restore_s: _Optional[float] = ..., closed_kept: _Optional[int] = ..., guaranteed_strategy: _Optional[str] = ..., best_effort_strategy: _Optional[str] = ..., scheduled_strategy: _Optional[str] = ..., preemption: _Optional[bool] = ..., most_moves: _Optional[int] = ..., optimise_every_s: _Optional[float] = ..., move_budget: _Optional[int] = ..., revert: _Optional[bool] = ..., rate_smoothing_s: _Optional[float] = ..., overbooked_hold_s: _Optional[float] = ..., damping_half_life_s: _Optional[float] = ..., damping_suppress: _Optional[float] = ..., damping_reuse: _Optional[float] = ..., keys_per_batch: _Optional[int] = ..., share_spare_rate: _Optional[bool] = ..., path_validity_s: _Optional[float] = ..., guaranteed_key_mode: _Optional[str] = ..., best_effort_key_mode: _Optional[str] = ..., scheduled_key_mode: _Optional[str] = ..., guaranteed_relay_method: _Optional[str] = ..., best_effort_relay_method: _Optional[str] = ..., scheduled_relay_method: _Optional[str] = ..., gcm_key_bits_per_pool_bit: _Optional[int] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
     __slots__ = ()
@@ -1222,7 +1295,7 @@ class TariffReply(_message.Message):
     def __init__(self, tariff: _Optional[_Union[Tariff, _Mapping]] = ..., configured: _Optional[bool] = ...) -> None: ...
 
 class Tenant(_message.Message):
-    __slots__ = ("name", "description", "applications", "max_associations", "max_bandwidth_bps", "associations", "reserved_bps")
+    __slots__ = ("name", "description", "applications", "max_associations", "max_bandwidth_bps", "associations", "reserved_bps", "key_mode", "relay_method")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -1230,6 +1303,8 @@ class Tenant(_message.Message):
     MAX_BANDWIDTH_BPS_FIELD_NUMBER: _ClassVar[int]
     ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
     RESERVED_BPS_FIELD_NUMBER: _ClassVar[int]
+    KEY_MODE_FIELD_NUMBER: _ClassVar[int]
+    RELAY_METHOD_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     applications: _containers.RepeatedScalarFieldContainer[str]
@@ -1237,7 +1312,9 @@ class Tenant(_message.Message):
     max_bandwidth_bps: int
     associations: int
     reserved_bps: int
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., applications: _Optional[_Iterable[str]] = ..., max_associations: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., associations: _Optional[int] = ..., reserved_bps: _Optional[int] = ...) -> None: ...
+    key_mode: KeyMode
+    relay_method: RelayMethod
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., applications: _Optional[_Iterable[str]] = ..., max_associations: _Optional[int] = ..., max_bandwidth_bps: _Optional[int] = ..., associations: _Optional[int] = ..., reserved_bps: _Optional[int] = ..., key_mode: _Optional[_Union[KeyMode, str]] = ..., relay_method: _Optional[_Union[RelayMethod, str]] = ...) -> None: ...
 
 class ListTenantsRequest(_message.Message):
     __slots__ = ()

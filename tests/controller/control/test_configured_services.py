@@ -153,7 +153,7 @@ def test_another_protection_is_a_change_in_place(
     expected = one.paths if after.protection is Protection.ONE_PLUS_ONE else one.paths[:1]
     assert set(backing) == {path.link_id for path in expected}
     rate = admission.promised_bps(one.qos, after, show.network.policy)
-    hop = admission.hop_bps(rate, after.key_bits, show.network.policy)
+    hop = admission.hop_bps(rate, after, show.network.policy)
     assert held(show) == ({link: hop for path in one.paths for link in path.links} if hop else {})
 
 

@@ -383,7 +383,10 @@ def test_candidates_are_the_cheapest_ways_in_order(seed: int, a: str, b: str, ho
     )
     mesh = Mesh.of(state)
     found, reasons = candidates.compute_paths(state, mesh, wish, at=1e10)
-    prices, needed = STRATEGIES["balanced"].prices(mesh).prices, admission.hop_bps(1_000, 256, state.policy)
+    prices, needed = (
+        STRATEGIES["balanced"].prices(mesh).prices,
+        admission.hop_bps(1_000, Service(), state.policy),
+    )
     graph = nx.MultiGraph()
     for link in state.links.values():
         if admission.available_bps(link, state.policy) >= needed:

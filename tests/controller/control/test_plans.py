@@ -274,7 +274,7 @@ class TestSupposing:
         opened(show, "AB", 1_000)
         answer = told(show.network.state, Question(fail_links=(simulated_link_id("A", "B"),)), at=show.now)
         loads = {(one.a, one.b): (one.before_bps, one.after_bps, one.usable_bps) for one in answer.links}
-        promised = admission.hop_bps(1_000, 256, show.network.policy)
+        promised = admission.hop_bps(1_000, Service(), show.network.policy)
         assert {frozenset(ends) for ends in loads} == {frozenset("AB"), frozenset("AC"), frozenset("BC")}
         assert {figures for ends, figures in loads.items() if set(ends) != set("AB")} == {
             (0, promised, 900_000)

@@ -105,7 +105,7 @@ def test_a_tree_is_reserved_once_a_link_and_written_where_it_forks_and_ends(show
     assert held(show) == {"AH", "BH", "CH", "CD"}
     assert one.path is not None
     assert one.path.hops == len(one.path.nodes) - 1 == 4
-    needs = admission.hop_bps(1_000, 256, show.network.policy)
+    needs = admission.hop_bps(1_000, Service(), show.network.policy)
     for link_id in one.path.links:
         assert show.network.links[link_id].reserved_bps == {one.path.link_id: needs}
     source, fork, way_end, end = (entry(show, site, one) for site in "AHCD")

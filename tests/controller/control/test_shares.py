@@ -245,7 +245,7 @@ def test_a_network_at_rest_is_left_alone_and_nobody_has_more_than_there_is(seed:
         cap = one.written_max_bps
         assert cap is None or max(promised, 1) <= cap <= max(one.share_bps, promised, 1)
         for link_id in one.path.links:
-            shown[link_id] += admission.hop_bps(one.share_bps, one.service.key_bits, state.policy)
+            shown[link_id] += admission.hop_bps(one.share_bps, one.service, state.policy)
     for link_id, total in shown.items():
         assert total <= admission.usable_bps(state.links[link_id], state.policy)
     for node_id, node in show.nodes.items():
