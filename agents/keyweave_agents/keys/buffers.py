@@ -75,9 +75,23 @@ class ReadyBuffer:
         """Keys that were drawn and reached nobody."""
         self._keys.extendleft(reversed(keys))
 
-    def draw(self, number: int) -> list[ReadyKey]:
-        """Take the oldest `number` keys (there must be as many)."""
-        return [self._keys.popleft() for _ in range(number)]
+    def count(self, origins: frozenset[KeyOrigin] | None) -> int:
+        """How many there are of these origins (None: of any)."""
+        if origins is None:
+            return len(self._keys)
+        return sum(key.supplied.origin in origins for key in self._keys)
+
+    def draw(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[ReadyKey]:
+        """Take the oldest `number` keys of these origins (there must be as many)."""
+        if origins is None:
+            return [self._keys.popleft() for _ in range(number)]
+        drawn: list[ReadyKey] = []
+        left: deque[ReadyKey] = deque()
+        for key in self._keys:
+            fits = len(drawn) < number and key.supplied.origin in origins
+            (drawn if fits else left).append(key)
+        self._keys = left
+        return drawn
 
     def withdraw(self, key_ids: Container[str]) -> list[str]:
         """Wipe those of these keys that are here; which."""

@@ -31,7 +31,7 @@ from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.wire import encode
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -271,9 +271,17 @@ class KeyManager:
             )
         return self._plane.supply.fetch(caller, master, key_ids)
 
-    def draw(self, caller: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+    def draw(
+        self,
+        caller: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        *,
+        origins: frozenset[KeyOrigin] | None = None,
+    ) -> tuple[KeyBundle, ...] | None:
         """See `ports.KeyDraw`."""
-        drawn = self._plane.supply.draw(caller, client, number, size_bits)
+        drawn = self._plane.supply.draw(caller, client, number, size_bits, origins)
         if drawn is not None:
             self._stir()
         return drawn

@@ -4,7 +4,7 @@ Rule of this file: a plan is declarative. The key manager compares it with what 
 difference, so giving the same plan twice does nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -102,6 +102,14 @@ class SuppliedKey:
     def link_id(self) -> LinkId | None:
         """The virtual link under which the key is booked; None within one node."""
         return self.links[0] if self.links else None
+
+
+MADE_IN: Mapping[KeyMode, frozenset[KeyOrigin]] = {
+    KeyMode.QKD_ONLY: frozenset((KeyOrigin.QKD,)),
+    KeyMode.HYBRID: frozenset((KeyOrigin.HYBRID,)),
+    KeyMode.PQC_FALLBACK: frozenset((KeyOrigin.QKD, KeyOrigin.PQC)),
+}
+"""Which origins the keys of an association of each mode can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

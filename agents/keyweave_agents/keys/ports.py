@@ -18,7 +18,7 @@ from keyweave_agents.keys.plan import (
     StoreStatus,
     SuppliedKey,
 )
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import AppId, SaeId
 
 
@@ -71,10 +71,18 @@ class KeyDraw(Protocol):
     `once_durable` calls back. Who cannot use it after all wipes it.
     """
 
-    def draw(self, caller: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+    def draw(
+        self,
+        caller: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        *,
+        origins: frozenset[KeyOrigin] | None = None,
+    ) -> tuple[KeyBundle, ...] | None:
         """Take keys that are ready now, oldest first; None: nothing was taken, `get_keys` waits or explains.
 
-        Raises RateExceeded as `get_keys` does.
+        `origins`: keys of no other origin. Raises RateExceeded as `get_keys` does.
         """
         ...
 

@@ -17,6 +17,7 @@ from keyweave_agents.keys.failures import RateExceeded
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.lanes import Association, Lane, Request
 from keyweave_agents.keys.plan import (
+    MADE_IN,
     AssociationEnds,
     AssociationExpired,
     AssociationPlan,
@@ -39,6 +40,7 @@ from keyweave_agents.keys.views import association_view, rank, store_status
 from keyweave_agents.keys.waiting import WaitingRoom
 from keyweave_agents.material import Secret
 from keyweave_core.errors import Exhausted, Refused
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 
@@ -174,7 +176,14 @@ class Supply:
         lane.waiting.append(request)
         self._serve(association, lane)
 
-    def draw(self, server: SaeId, client: SaeId, number: int, size_bits: int) -> tuple[KeyBundle, ...] | None:
+    def draw(
+        self,
+        server: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        origins: frozenset[KeyOrigin] | None = None,
+    ) -> tuple[KeyBundle, ...] | None:
         """See `KeyDraw.draw`."""
         found = self._by_pair.get((server, client))
         if not found:
@@ -184,10 +193,12 @@ class Supply:
         if lane is None or lane.waiting or not association.open or self._doubtful(association):
             return None
         lane.ready.expire(self._clock.monotonic())
-        if len(lane.ready) < number:
+        if origins is not None and origins >= MADE_IN[association.plan.mode]:
+            origins = None  # all of them are
+        if lane.ready.count(origins) < number:
             return None
         self._afford(association, number * size_bits)
-        drawn = lane.ready.draw(number)
+        drawn = lane.ready.draw(number, origins)
         now_s = self._clock.now()
         for key in drawn:
             association.usage.count(key.supplied.link_id, size_bits, 1, now_s, key.supplied.origin)
