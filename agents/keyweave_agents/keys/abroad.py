@@ -12,7 +12,7 @@ from keyweave_agents.keys.frames import Batch, LetterKind, Reason
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.material import Secret
-from keyweave_core.model.ids import AppId, LinkId, SaeId
+from keyweave_core.model.ids import AppId, SaeId
 
 
 class Abroad(Protocol):
@@ -30,7 +30,7 @@ class Abroad(Protocol):
         """The destination in our network holds a batch of given keys."""
         ...
 
-    def given_up(self, batch_id: bytes, reason: str) -> None:
+    def given_up(self, batch_id: bytes) -> None:
         """A batch of given keys is not under way any more, and its destination did not confirm it."""
         ...
 
@@ -42,6 +42,10 @@ class Abroad(Protocol):
 class Home(Protocol):
     """Key supply of one node, as its border sees it."""
 
+    def cross(self, abroad: Abroad) -> None:
+        """Who stands at the border of this node, before any association is planned."""
+        ...
+
     def request(self, request: Request) -> None:
         """See `Supply.request`. One of no keys is answered as soon as its association is open."""
         ...
@@ -50,16 +54,16 @@ class Home(Protocol):
         """See `Supply.abandon`."""
         ...
 
-    def gives(self, server: SaeId, clients: tuple[SaeId, ...]) -> bool:
-        """Whether there is an open association that keys of these applications can be given to."""
+    def room(self, server: SaeId, clients: tuple[SaeId, ...], key_bytes: int) -> int | None:
+        """How many keys these applications can be given now, in one batch; None: no open association."""
         ...
 
     def give(
         self, server: SaeId, clients: tuple[SaeId, ...], batch_id: bytes, key_ids: bytes, payload: Secret
     ) -> AppId | None:
-        """Send given keys to the clients' nodes; `Abroad.landed` or `given_up` tells the end.
+        """Send as many keys as there is `room` for to the node of the clients; the association, or None.
 
-        The payload is copied. None: not now (no association, no path, too much under way).
+        `Abroad.landed` or `Abroad.given_up` tells the end, possibly at once. The payload is copied.
         """
         ...
 
@@ -71,8 +75,8 @@ class Home(Protocol):
         """Whether both ends of an association are at this node."""
         ...
 
-    def count(self, app_id: AppId, link_id: LinkId | None, bits: int, keys: int) -> None:
-        """Book keys that left our network at the end of an association."""
+    def count(self, batch: Batch) -> None:
+        """Book keys that left our network at the destination of their association."""
         ...
 
     def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:

@@ -1,7 +1,7 @@
 """What key managers of two networks tell each other at a border: values only (ETSI GS QKD 020).
 
-Rule of this file: no behaviour beyond looking at oneself. Ids of keys are canonical UUID text; a `peer` is the
-name that our settings give to the key manager of another network.
+Rule of this file: no behaviour beyond looking at oneself. Ids of keys are canonical UUID text, a `peer` is
+the name that our settings give to the key manager of another network.
 """
 
 from dataclasses import dataclass
@@ -96,6 +96,38 @@ class Domain:
         return not self.may_reach or any(sae.startswith(prefix) for prefix in self.may_reach)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorderRules:
+    """Bounds of one border node: counts, and times in seconds.
+
+    `keys_per_post` that one message carries; `records` of keys remembered a peer; `targets` that one key may
+    have. Keys handed to us that do not get through within `relay_s` have failed. What a peer took and does
+    not acknowledge within `ack_wait_s` is offered again; what nobody of ours waits for any more is voided
+    after `forsaken_s`. Taking keys back is tried for `recall_s`. A key id that was voided or failed is
+    remembered for `tombstone_s`. `key_ttl_s`: how long a key lives of which nobody said more.
+    """
+
+    keys_per_post: int = 128
+    records: int = 100_000
+    targets: int = 1
+    relay_s: float = 60.0
+    ack_wait_s: float = 15.0
+    forsaken_s: float = 45.0
+    recall_s: float = 20.0
+    tombstone_s: float = 86_400.0
+    key_ttl_s: float = 3600.0
+    retry_first_s: float = 0.25
+    retry_most_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """All that a node knows of the other side of its border."""
+
+    domains: tuple[Domain, ...] = ()
+    rules: BorderRules = BorderRules()
+
+
 PostKind = Literal["keys", "ack", "void"]
 
 
@@ -114,6 +146,7 @@ class Post:
     order: VoidOrder | None = None
     acks: tuple[Acked, ...] = ()
     callback: str | None = None
+    batch_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

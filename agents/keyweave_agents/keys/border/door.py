@@ -1,0 +1,306 @@
+"""The border of one node to other networks: both directions behind one door.
+
+    key supply --Abroad--> Border --Home--> key supply
+    service 020: accept, void, acked, said ; due -> (sends) -> posted
+
+Rule of this file: it routes and nothing else; what happens to keys stands in `inbound` and `outbound`. Every
+node has one, because taking keys back reaches nodes that are at no border. Whatever is told to a peer leaves
+only when the ledger is durable: whoever sends sees to that.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.border.failures import Problem, Refusal
+from keyweave_agents.keys.border.inbound import Inbound
+from keyweave_agents.keys.border.outbound import Outbound
+from keyweave_agents.keys.border.recall import Recall
+from keyweave_agents.keys.border.values import (
+    Acked,
+    AckStatus,
+    Answer,
+    Beyond,
+    Domain,
+    Offer,
+    Parties,
+    Post,
+    VoidOrder,
+)
+from keyweave_agents.keys.buffers import TokenBucket
+from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.ledger import Ledger
+from keyweave_agents.keys.plan import AssociationPlan, KeyEvent
+from keyweave_agents.material import Secret
+from keyweave_core.model.ids import SaeId
+from keyweave_core.runtime.clock import Clock
+
+
+def _nobody() -> None:
+    """Nobody listens."""
+
+
+@dataclass(slots=True, eq=False)
+class VoidJob:
+    """A void order on its way; `results` grow until every key has one."""
+
+    peer: str
+    parties: Parties
+    callback: str | None
+    key_ids: tuple[str, ...]
+    until_s: float
+    results: dict[str, AckStatus] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether every key has its answer."""
+        return len(self.results) == len(self.key_ids)
+
+    def acks(self) -> tuple[Acked, ...]:
+        """The answers, grouped."""
+        groups: dict[AckStatus, list[str]] = {}
+        for key_id in self.key_ids:
+            groups.setdefault(self.results[key_id], []).append(key_id)
+        return tuple(
+            Acked(key_ids=tuple(ids[at : at + 1024]), status=status, parties=self.parties)
+            for status, ids in groups.items()
+            for at in range(0, len(ids), 1024)
+        )
+
+
+class Border:
+    """Implements `abroad.Abroad`. At a node that is at no border nothing is `beyond`."""
+
+    def __init__(
+        self,
+        home: Home,
+        ledger: Ledger,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        emit: Callable[[KeyEvent], None],
+        beyond: Beyond,
+    ) -> None:
+        self.rules = beyond.rules
+        self.domains = {domain.name: domain for domain in beyond.domains}
+        self._home = home
+        self._clock = clock
+        self._recall = Recall(home, ledger.shelf("border-recall"), clock)
+        self._in = Inbound(home, self._recall, ledger.shelf("border-in"), clock, self.rules, random_bytes)
+        self._out = Outbound(home, self._recall, ledger.shelf("border-out"), clock, self.rules, emit)
+        self._jobs: list[VoidJob] = []
+        self._acks: dict[int, tuple[float, float, Post]] = {}  # answers to voids: due, delay, post
+        self._pauses: dict[tuple[str, str], float] = {}  # by peer and callback that did not answer last
+        self._rates = {
+            domain.name: TokenBucket(domain.sends_rate_bps, 4 * domain.sends_rate_bps, clock.monotonic())
+            for domain in beyond.domains
+        }
+        self._numbers = itertools.count(1)
+        self.stirred: Callable[[], None] = _nobody  # told whenever something may be due or settled
+        home.cross(self)
+
+    def domain_of(self, sae: SaeId) -> Domain | None:
+        """The network beyond that an application belongs to; None: ours."""
+        return next((domain for domain in self.domains.values() if domain.holds(sae)), None)
+
+    # --- what key supply asks (`abroad.Abroad`) ----------------------------------------------------
+
+    def holds(self, sae: SaeId) -> bool:
+        """See `abroad.Abroad`."""
+        return bool(self.domains) and self.domain_of(sae) is not None
+
+    def arrived(self, plan: AssociationPlan, batch: Batch, payload: Secret) -> Reason | None:
+        """See `abroad.Abroad`."""
+        found = {domain.name if domain else None for domain in map(self.domain_of, plan.clients)}
+        peer = found.pop() if len(found) == 1 else None
+        reason = self._out.arrived(peer, plan, batch, payload, float(plan.qos.ttl_s or self.rules.key_ttl_s))
+        self.stirred()
+        return reason
+
+    def landed(self, batch_id: bytes) -> None:
+        """See `abroad.Abroad`."""
+        self._in.landed(batch_id)
+        self.stirred()
+
+    def given_up(self, batch_id: bytes) -> None:
+        """See `abroad.Abroad`."""
+        self._in.given_up(batch_id)
+
+    def recalled(self, key_ids: bytes) -> frozenset[str]:
+        """See `abroad.Abroad`."""
+        return self._recall.noted(key_ids)
+
+    # --- what a peer asks ------------------------------------------------------------------------
+
+    def accept(self, peer: str, offer: Offer) -> None:
+        """Take keys over from a peer, all or none. Raises Refusal; then nothing of them is kept."""
+        domain = self.domains[peer]
+        self._check_route(domain, offer.parties)
+        bits = sum(key.value.bits for key in offer.keys)
+        if not self._rates[peer].take(bits, self._clock.monotonic()):
+            raise Refusal(Problem.GENERAL, "more keys than this network may hand over", {"rate": "exceeded"})
+        self._in.accept(peer, offer)
+        self._in.work()
+        self.stirred()
+
+    def _check_route(self, domain: Domain, parties: Parties) -> None:
+        if len(parties.targets) > self.rules.targets:
+            raise Refusal(
+                Problem.NO_ROUTE,
+                f"one key goes to at most {self.rules.targets} target here",
+                {"no_route_multiple_targets": ", ".join(parties.targets)[:1000]},
+            )
+        if not domain.holds(parties.initiator):
+            raise Refusal(
+                Problem.INVALID_PARAMETER,
+                "the initiator is none of the applications that this network speaks for",
+                {"initiator_sae_id": parties.initiator},
+            )
+        for target in parties.targets:
+            beyond = self.domain_of(target)
+            if beyond is domain:
+                raise Refusal(
+                    Problem.ROUTING,
+                    "the key would go straight back to where it comes from",
+                    {"invalid_routing": target},
+                )
+            if beyond is None and not domain.reaches(target):
+                raise Refusal(
+                    Problem.ROUTING,
+                    "the target is not known here, or not for this network",
+                    {"target_sae_id_not_recognized": target},
+                )
+
+    def said(self, peer: str, parties: Parties, key_ids: tuple[str, ...]) -> tuple[Acked, ...] | None:
+        """What became of keys that a peer handed over; None: not all have come to an end yet."""
+        groups: dict[tuple[AckStatus, str], list[str]] = {}
+        for key_id in key_ids:
+            said = self._in.said(peer, parties, key_id)
+            if said is None:
+                return None
+            groups.setdefault(said, []).append(key_id)
+        return tuple(
+            Acked(key_ids=tuple(ids), status=status, parties=parties, message=message)
+            for (status, message), ids in groups.items()
+        )
+
+    def void(self, peer: str, order: VoidOrder) -> VoidJob:
+        """Take keys back, of both directions. The job ends by itself; a callback is told then."""
+        mine = tuple(key_id for key_id in order.key_ids if self._out.knows(peer, key_id))
+        if not order.key_ids:
+            mine = self._out.between(peer, order.parties)
+        theirs = tuple(key_id for key_id in order.key_ids if key_id not in mine)
+        absent = frozenset(key_id for key_id in theirs if not self._in.knows(peer, key_id))
+        if theirs or not order.key_ids:
+            theirs = self._in.void(peer, order.parties, theirs)
+        job = VoidJob(
+            peer=peer,
+            parties=order.parties,
+            callback=order.callback,
+            key_ids=(*mine, *theirs),
+            until_s=self._clock.monotonic() + self.rules.recall_s + 1.0,
+        )
+        job.results.update(dict.fromkeys(absent, AckStatus.NOT_PRESENT))
+        self._jobs.append(job)
+        for key_id in mine:
+            self._out.void(peer, order.parties, key_id, job.results.__setitem__)
+        self._settle_jobs()
+        self.stirred()
+        return job
+
+    def _settle_jobs(self) -> None:
+        for job in list(self._jobs):
+            for key_id in job.key_ids:
+                if key_id not in job.results and self._in.knows(job.peer, key_id):
+                    said = self._in.said(job.peer, job.parties, key_id)
+                    if said is not None:
+                        job.results[key_id] = said[0]
+            if not job.done and job.until_s <= self._clock.monotonic():
+                for key_id in job.key_ids:
+                    job.results.setdefault(key_id, AckStatus.FAILED_TO_VOID)
+            if job.done:
+                self._jobs.remove(job)
+                if job.callback is not None and job.key_ids:
+                    post = Post(
+                        number=next(self._numbers),
+                        peer=job.peer,
+                        kind="ack",
+                        acks=job.acks(),
+                        callback=job.callback,
+                    )
+                    self._acks[post.number] = (0.0, self.rules.retry_first_s, post)
+
+    def acked(self, peer: str, acks: tuple[Acked, ...]) -> None:
+        """Acknowledgements of a peer. Raises Refusal when it was offered none of the keys they name."""
+        named = sum(len(acked.key_ids) for acked in acks)
+        known = self._out.acked(peer, acks)
+        self.stirred()
+        if named and not known:
+            first = acks[0].key_ids[0] if acks[0].key_ids else ""
+            raise Refusal(Problem.KEY_NOT_PRESENT, "no such key was handed over", {"key_id": first})
+
+    # --- what is sent ----------------------------------------------------------------------------
+
+    def due(self) -> list[Post]:
+        """What is to be sent to peers now. Each is away until `posted` says what came of it."""
+        self._settle_jobs()
+        now_s = self._clock.monotonic()
+        posts = self._out.due(lambda: next(self._numbers))
+        for (peer, callback), acks in self._in.to_tell().items():
+            posts.append(
+                Post(number=next(self._numbers), peer=peer, kind="ack", acks=tuple(acks), callback=callback)
+            )
+        for number, (due_s, delay_s, post) in list(self._acks.items()):
+            if due_s <= now_s:
+                self._acks[number] = (now_s + self.rules.ack_wait_s, delay_s, post)
+                posts.append(post)
+        return posts
+
+    def posted(self, post: Post, answer: Answer) -> None:
+        """What came of a post."""
+        if post.kind != "ack":
+            self._out.posted(post, answer)
+        else:
+            heard = answer.taken
+            delay_s = self._pause(post, heard=heard)
+            if post.number in self._acks:
+                self._answered(post, heard=heard)
+            else:
+                self._in.told(post, heard=heard, again_s=self._clock.monotonic() + delay_s)
+        self.stirred()
+
+    def _answered(self, post: Post, *, heard: bool) -> None:
+        """The end of a void was told: once more if that failed, for as long as it is news."""
+        _, delay_s, _ = self._acks.pop(post.number)
+        if not heard and delay_s < 64 * self.rules.retry_first_s:
+            due_s = self._clock.monotonic() + delay_s
+            self._acks[post.number] = (due_s, 2 * delay_s, post)
+
+    def _pause(self, post: Post, *, heard: bool) -> float:
+        """How long the callback of a peer is left alone after a failure."""
+        place = (post.peer, post.callback or "")
+        if heard:
+            self._pauses.pop(place, None)
+            return 0.0
+        before_s = self._pauses.get(place, self.rules.retry_first_s / 2)
+        self._pauses[place] = min(self.rules.retry_most_s, 2 * before_s)
+        return self._pauses[place]
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """What time brings. Call a few times a second."""
+        self._recall.tick()
+        if self.domains:
+            self._out.tick()
+            self._in.tick()
+            self._in.work()
+            self._settle_jobs()
+            self.stirred()
+
+    def counts(self) -> dict[str, int]:
+        """Keys by where they stand, for whoever looks."""
+        found: dict[str, int] = {}
+        for state in self._in.states:
+            found[state.name.lower()] = found.get(state.name.lower(), 0) + 1
+        return found

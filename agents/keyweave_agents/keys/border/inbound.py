@@ -1,0 +1,417 @@
+"""Keys that another network hands over to ours: accepted whole or not at all, given to one place once.
+
+    ext_keys      all new or repeated as before -> ACCEPTED, on the shelf; else Refusal, nothing is kept
+    association   asked for as if the initiator had asked here; open -> batches are given to key supply
+    landed        -> RELAYED, and the peer is told until it has heard
+    too late, or refused by our controller -> FAILED, recalled, the peer is told; it never comes back
+    void          -> VOIDING, asked back from the destination -> VOIDED or STAYS; unknown ids -> ABSENT
+
+Rule of this file: a key is given only in state ACCEPTED, and every way out of that state is noted on the
+shelf before anybody hears of it. No I/O; times are monotonic seconds of the clock.
+"""
+
+from collections.abc import Callable, Iterable
+
+from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.border.failures import Problem, Refusal
+from keyweave_agents.keys.border.recall import Recall
+from keyweave_agents.keys.border.records import (
+    ENDED,
+    SAID,
+    HeldKey,
+    HeldState,
+    batch_id_of,
+    digest_of,
+    from_record,
+    record_key,
+    to_record,
+)
+from keyweave_agents.keys.border.values import Acked, AckStatus, BorderRules, Offer, Parties, Post
+from keyweave_agents.keys.frames import uuid_bytes, uuid_text
+from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.ledger import Shelf
+from keyweave_agents.material import Secret, concatenate
+from keyweave_core.errors import KeyweaveError
+from keyweave_core.model.application import AppQos
+from keyweave_core.runtime.clock import Clock
+
+_SALT = b"salt"
+
+Way = tuple[str, Parties, int]
+"""Keys that go together: peer, applications, bytes of a key."""
+
+
+class Inbound:
+    """Every key that was handed over to this node and is not forgotten yet."""
+
+    def __init__(
+        self,
+        home: Home,
+        recall: Recall,
+        shelf: Shelf,
+        clock: Clock,
+        rules: BorderRules,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._home = home
+        self._recall = recall
+        self._shelf = shelf
+        self._clock = clock
+        self._rules = rules
+        self._keys: dict[str, HeldKey] = {}
+        self._counts: dict[str, int] = {}
+        self._ways: dict[Way, dict[str, None]] = {}  # keys that wait to be given
+        self._requests: dict[Way, Request] = {}
+        self._batches: dict[bytes, tuple[str, ...]] = {}
+        self._due: dict[str, None] = {}  # keys of which the peer is to be told
+        self._look_s = 0.0
+        self._salt = self._load(random_bytes)
+
+    def _load(self, random_bytes: Callable[[int], bytes]) -> bytes:
+        salt = b""
+        for key, value in self._shelf.items():
+            if key == _SALT:
+                salt = bytes(value)
+                continue
+            held = from_record(uuid_text(key), value, self._offset_s)
+            value[:] = bytes(len(value))
+            self._add(held)
+            if held.state is HeldState.ACCEPTED:
+                held.deadline_s = self._clock.monotonic() + self._rules.relay_s
+                self._wait(held)
+            elif held.state is HeldState.VOIDING:
+                self._take_back(held)
+            elif not held.told:
+                self._due[held.key_id] = None
+        if not salt:
+            salt = random_bytes(32)
+            self._shelf.put(_SALT, salt)
+        return salt
+
+    @property
+    def _offset_s(self) -> float:
+        return self._clock.now() - self._clock.monotonic()
+
+    def _add(self, held: HeldKey) -> None:
+        self._keys[held.key_id] = held
+        self._counts[held.peer] = self._counts.get(held.peer, 0) + 1
+
+    def _note(self, held: HeldKey) -> None:
+        self._shelf.put(record_key(held.key_id), to_record(held, self._offset_s))
+
+    def _wait(self, held: HeldKey) -> None:
+        if held.value is not None:
+            way = (held.peer, held.parties, len(held.value))
+            self._ways.setdefault(way, {})[held.key_id] = None
+
+    # --- what the peer asks ----------------------------------------------------------------------
+
+    def accept(self, peer: str, offer: Offer) -> None:
+        """Take all keys of an offer, or raise Refusal and keep none of them. The values are ours then."""
+        now_s, rules = self._clock.monotonic(), self._rules
+        fresh: list[HeldKey] = []
+        again: list[HeldKey] = []
+        ttl_s = rules.key_ttl_s if offer.ttl_s is None else min(offer.ttl_s, rules.key_ttl_s)
+        for key in offer.keys:
+            digest = digest_of(self._salt, key.value)
+            held = self._keys.get(key.key_id)
+            if held is None:
+                fresh.append(
+                    HeldKey(
+                        key_id=key.key_id,
+                        peer=peer,
+                        parties=offer.parties,
+                        state=HeldState.ACCEPTED,
+                        callback=offer.callback,
+                        until_s=now_s + ttl_s,
+                        digest=digest,
+                        value=key.value,
+                        agreed=offer.ttl_s is not None,
+                        deadline_s=now_s + min(rules.relay_s, ttl_s),
+                    )
+                )
+                continue
+            again.append(held)
+            if held.peer != peer or held.parties != offer.parties or (held.digest and held.digest != digest):
+                raise Refusal(
+                    Problem.INVALID_PARAMETER,
+                    "another key was handed over under this id",
+                    {"key_id": key.key_id},
+                )
+            if held.state not in (HeldState.ACCEPTED, HeldState.RELAYED, HeldState.FAILED):
+                raise Refusal(
+                    Problem.INVALID_PARAMETER, "a key of this id was voided", {"key_id": key.key_id}
+                )
+        if self._counts.get(peer, 0) + len(fresh) > rules.records:
+            raise Refusal(Problem.GENERAL, "too many keys of this network are remembered here", {})
+        for held in fresh:
+            self._add(held)
+            self._note(held)
+            self._wait(held)
+        for held in again:
+            held.callback = offer.callback
+            if held.state is not HeldState.ACCEPTED:
+                held.told = False
+                self._due[held.key_id] = None
+            self._note(held)
+
+    def void(self, peer: str, parties: Parties, key_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Take keys back; which of them (all between the parties when none is named). `said` tells the end.
+
+        Raises Refusal when no more can be remembered: an id that never came must be.
+        """
+        if not key_ids:
+            key_ids = tuple(
+                key_id
+                for key_id, held in self._keys.items()
+                if held.peer == peer and held.parties == parties and held.state not in ENDED
+            )
+        strange = [key_id for key_id in key_ids if key_id not in self._keys]
+        if self._counts.get(peer, 0) + len(strange) > self._rules.records:
+            raise Refusal(Problem.GENERAL, "too many keys of this network are remembered here", {})
+        for key_id in key_ids:
+            held = self._keys.get(key_id)
+            if held is None:
+                held = HeldKey(
+                    key_id=key_id,
+                    peer=peer,
+                    parties=parties,
+                    state=HeldState.ABSENT,
+                    callback=None,
+                    until_s=self._clock.monotonic() + self._rules.tombstone_s,
+                    told=True,
+                )
+                self._add(held)
+                self._note(held)
+            elif held.peer == peer and held.parties == parties:
+                self._void_one(held)
+        return key_ids
+
+    def _void_one(self, held: HeldKey) -> None:
+        match held.state:
+            case HeldState.ACCEPTED | HeldState.RELAYED:
+                relayed = held.state is HeldState.RELAYED
+                self._unwait(held)
+                held.wipe()
+                held.told = True  # the answer to the void says it
+                self._due.pop(held.key_id, None)
+                if held.app_id:
+                    held.state = HeldState.VOIDING
+                    self._note(held)
+                    self._take_back(held, relayed=relayed)
+                else:
+                    self._bury(held, HeldState.VOIDED)
+            case HeldState.FAILED:
+                held.told = True
+                self._due.pop(held.key_id, None)
+                self._bury(held, HeldState.VOIDED)
+            case _:
+                pass
+
+    def _take_back(self, held: HeldKey, *, relayed: bool = True) -> None:
+        def done(_key_id: str, gone: bool | None) -> None:
+            if held.state is HeldState.VOIDING:
+                voided = gone is True or (gone is False and not relayed)
+                self._bury(held, HeldState.VOIDED if voided else HeldState.STAYS)
+
+        self._recall.ask(held.app_id, (held.key_id,), done, self._rules.recall_s)
+
+    def _bury(self, held: HeldKey, state: HeldState, message: str = "") -> None:
+        """The end of a key, which is remembered."""
+        self._unwait(held)
+        held.wipe()
+        held.state, held.message = state, message
+        held.until_s = self._clock.monotonic() + self._rules.tombstone_s
+        self._note(held)
+
+    def said(self, peer: str, parties: Parties, key_id: str) -> tuple[AckStatus, str] | None:
+        """What can be said of a key of this peer now; None: nothing yet."""
+        held = self._keys.get(key_id)
+        if held is None or held.peer != peer or held.parties != parties:
+            return AckStatus.NOT_PRESENT, ""
+        status = SAID.get(held.state)
+        return None if status is None else (status, held.message)
+
+    def knows(self, peer: str, key_id: str) -> bool:
+        """Whether this peer handed over (or voided) a key of this id."""
+        held = self._keys.get(key_id)
+        return held is not None and held.peer == peer
+
+    # --- what our network does -------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Ask for associations, and give what can be given now."""
+        for way, waiting in list(self._ways.items()):
+            request = self._requests.get(way)
+            if request is not None and request.error is not None:
+                self._refused(way, str(request.error))
+            elif waiting:
+                self._give(way, waiting)
+            if not waiting:
+                del self._ways[way]
+                self._end_request(way)
+
+    def _give(self, way: Way, waiting: dict[str, None]) -> None:
+        _, parties, key_bytes = way
+        while waiting:
+            room = self._home.room(parties.initiator, parties.targets, key_bytes)
+            if room is None:
+                self._ask(way)
+                return
+            if not room:
+                return
+            batch = tuple(waiting)[:room]
+            for key_id in batch:
+                del waiting[key_id]
+            ids = b"".join(uuid_bytes(key_id) for key_id in batch)
+            batch_id = batch_id_of(ids)
+            values = (self._keys[key_id].value for key_id in batch)
+            payload = concatenate(value for value in values if value is not None)
+            self._batches[batch_id] = batch
+            app_id = self._home.give(parties.initiator, parties.targets, batch_id, ids, payload)
+            payload.wipe()
+            if app_id is None:
+                self._back(batch_id)
+                return
+            for key_id in batch:
+                held = self._keys[key_id]
+                if held.app_id != app_id:
+                    held.app_id = app_id
+                    self._note(held)
+
+    def _ask(self, way: Way) -> None:
+        """Want an association as if the initiator had asked here."""
+        if way in self._requests:
+            return
+        _, parties, key_bytes = way
+        first, *others = parties.targets
+        request = Request(
+            server=parties.initiator,
+            client=first,
+            also=tuple(others),
+            number=0,
+            size_bits=8 * key_bytes,
+            qos=AppQos(),
+            priority=0,
+        )
+        try:
+            self._home.request(request)
+        except KeyweaveError as error:
+            self._refused(way, str(error))
+            return
+        if request.keys is None:
+            self._requests[way] = request
+
+    def _refused(self, way: Way, why: str) -> None:
+        self._requests.pop(way, None)
+        for key_id in list(self._ways.get(way, ())):
+            self._fail(self._keys[key_id], why)
+
+    def _end_request(self, way: Way) -> None:
+        request = self._requests.pop(way, None)
+        if request is not None:
+            self._home.abandon(request)
+
+    def landed(self, batch_id: bytes) -> None:
+        """See `abroad.Abroad`."""
+        for key_id in self._batches.pop(batch_id, ()):
+            held = self._keys.get(key_id)
+            if held is not None and held.state is HeldState.ACCEPTED:
+                held.wipe()
+                held.state = HeldState.RELAYED
+                self._due[key_id] = None
+                self._note(held)
+
+    def _back(self, batch_id: bytes) -> None:
+        for key_id in self._batches.pop(batch_id, ()):
+            held = self._keys.get(key_id)
+            if held is not None and held.state is HeldState.ACCEPTED:
+                self._wait(held)
+
+    given_up = _back
+
+    def _fail(self, held: HeldKey, why: str) -> None:
+        """It does not get through; what may have arrived all the same is taken back."""
+        self._bury(held, HeldState.FAILED, why[:1000])
+        self._due[held.key_id] = None
+        if held.app_id:
+            self._recall.ask(held.app_id, (held.key_id,), _nobody_asks, self._rules.recall_s)
+
+    def _unwait(self, held: HeldKey) -> None:
+        if held.value is not None:
+            self._ways.get((held.peer, held.parties, len(held.value)), {}).pop(held.key_id, None)
+
+    def tick(self) -> None:
+        """What time brings: keys that did not get through, keys whose time is over, tombstones to forget."""
+        now_s = self._clock.monotonic()
+        if now_s < self._look_s:
+            return
+        self._look_s = now_s + 1.0
+        for held in list(self._keys.values()):
+            if held.state is HeldState.ACCEPTED and held.deadline_s <= now_s:
+                self._fail(held, f"the keys did not get through within {self._rules.relay_s:g} s")
+            elif held.until_s <= now_s and held.state is not HeldState.VOIDING:
+                if held.state is HeldState.RELAYED and held.agreed and held.app_id:
+                    self._recall.ask(held.app_id, (held.key_id,), _nobody_asks, self._rules.recall_s)
+                self._forget(held)
+
+    def _forget(self, held: HeldKey) -> None:
+        held.wipe()
+        del self._keys[held.key_id]
+        self._counts[held.peer] -= 1
+        self._due.pop(held.key_id, None)
+        self._shelf.delete(record_key(held.key_id), lazy=True)
+
+    # --- telling the peer ------------------------------------------------------------------------
+
+    def to_tell(self) -> dict[tuple[str, str], list[Acked]]:
+        """What peers are to be told now, by peer and callback; grouped by status and applications."""
+        now_s = self._clock.monotonic()
+        groups: dict[tuple[str, str], dict[tuple[AckStatus, Parties, str], list[str]]] = {}
+        for key_id in list(self._due):
+            held = self._keys[key_id]
+            status = SAID.get(held.state)
+            if held.callback is None or status is None or held.told:
+                del self._due[key_id]
+                continue
+            if held.again_s > now_s:
+                continue
+            held.again_s = now_s + self._rules.ack_wait_s  # until it was posted
+            group = groups.setdefault((held.peer, held.callback), {})
+            group.setdefault((status, held.parties, held.message), []).append(key_id)
+        return {
+            place: [
+                Acked(key_ids=tuple(ids[at : at + 1024]), status=status, parties=parties, message=message)
+                for (status, parties, message), ids in group.items()
+                for at in range(0, len(ids), 1024)
+            ]
+            for place, group in groups.items()
+        }
+
+    def told(self, post: Post, *, heard: bool, again_s: float) -> None:
+        """What came of telling: heard, or to be said again at `again_s`."""
+        for acked in post.acks:
+            for key_id in acked.key_ids:
+                held = self._keys.get(key_id)
+                if held is None or SAID.get(held.state) is not acked.status:
+                    continue
+                if heard:
+                    held.told = True
+                    self._due.pop(key_id, None)
+                    self._note(held)
+                else:
+                    held.again_s = again_s
+
+    @property
+    def states(self) -> Iterable[HeldState]:
+        """The states of all keys, for whoever counts."""
+        return (held.state for held in self._keys.values())
+
+    def value_of(self, key_id: str) -> Secret | None:
+        """The value of a key that is on its way; for tests."""
+        held = self._keys.get(key_id)
+        return None if held is None else held.value
+
+
+def _nobody_asks(_key_id: str, _gone: bool | None) -> None:
+    """Taken back without anybody waiting for it."""
