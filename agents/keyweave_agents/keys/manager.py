@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 
+from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
 from keyweave_agents.keys.frames import Held, LetterKind, uuid_text
 from keyweave_agents.keys.gate import Frames, Gate
@@ -47,7 +48,8 @@ class KeyManager:
 
     `tls_server` and `tls_client` must demand and check certificates (mutual TLS); None is plain TCP, for
     tests alone. `random_bytes(n)` is the source of every end-to-end key: a cryptographic one. `ledger` is
-    what outlives the process (see `vault`); without one everything lies in memory alone.
+    what outlives the process (see `vault`); without one everything lies in memory alone. `beyond` are the
+    networks at this node's border, which `border` deals with (call `stir` after telling it something).
     """
 
     def __init__(
@@ -60,13 +62,15 @@ class KeyManager:
         tls_server: ssl.SSLContext | None,
         tls_client: ssl.SSLContext | None,
         ledger: Ledger | None = None,
+        beyond: Beyond = Beyond(),
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._tls_server = tls_server
         self._tls_client = tls_client
         self._events: asyncio.Queue[KeyEvent] = asyncio.Queue()
-        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit, ledger)
+        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit, ledger, beyond)
+        self.border = self._plane.border
         self.ledger: Ledger = self._plane.ledger
         self._gate = Gate(self.ledger, self._send, self._store_told)
         self._peers = Peers(
@@ -122,6 +126,10 @@ class KeyManager:
                 ready = [link_id for link_id, one in self._plane.sessions.items() if one.ready]
                 self._peers.send([(link_id, sign_of_life) for link_id in ready])
             await self._clock.sleep(TICK_S)
+
+    def stir(self) -> None:
+        """Somebody told the border something."""
+        self._stir()
 
     def _stir(self) -> None:
         """Something changed: do what follows from it at the end of this turn of the loop."""

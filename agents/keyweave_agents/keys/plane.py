@@ -8,6 +8,8 @@ is a whole network in one test; `manager` puts sockets and waiting around one pl
 from collections import deque
 from collections.abc import Callable
 
+from keyweave_agents.keys.border.door import Border
+from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
@@ -65,12 +67,14 @@ class KeyPlane:
         random_bytes: Callable[[int], bytes],
         emit: Callable[[KeyEvent], None],
         ledger: Ledger | None = None,
+        beyond: Beyond = Beyond(),
     ) -> None:
         self._clock = clock
         self._emit = emit
         self._outbox: list[tuple[LinkId, bytes]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit)
+        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond)
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
@@ -146,6 +150,7 @@ class KeyPlane:
         now_s = self._clock.monotonic()
         self.relay.tick(now_s)
         self.supply.tick()
+        self.border.tick()
         for link_id, session in self.sessions.items():
             session.tick(now_s)
             gauge, pool = self._gauges[link_id], session.pool
