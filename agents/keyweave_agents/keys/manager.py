@@ -62,7 +62,7 @@ class KeyManager:
         tls_server: ssl.SSLContext | None,
         tls_client: ssl.SSLContext | None,
         ledger: Ledger | None = None,
-        beyond: Beyond = Beyond(),
+        beyond: Beyond | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock

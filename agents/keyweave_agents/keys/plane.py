@@ -67,14 +67,14 @@ class KeyPlane:
         random_bytes: Callable[[int], bytes],
         emit: Callable[[KeyEvent], None],
         ledger: Ledger | None = None,
-        beyond: Beyond = Beyond(),
+        beyond: Beyond | None = None,
     ) -> None:
         self._clock = clock
         self._emit = emit
         self._outbox: list[tuple[LinkId, bytes]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit)
-        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond)
+        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond or Beyond())
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
