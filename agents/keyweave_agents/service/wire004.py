@@ -9,7 +9,7 @@ version 1.0.1, big endian, each message behind a header of 8 bytes:
     0x02  OPEN_CONNECT request   source NUL destination NUL QoS 284 KSID 16 (zeros: NULL)
     0x03  OPEN_CONNECT response  status uint32 [QoS 284, KSID 16 when the status is 0 or 7]
     0x04  GET_KEY request        KSID 16, index uint32, Metadata_size uint32
-    0x05  GET_KEY response       status uint32 [0: index, length, key, length, metadata; 8: needed size uint32]
+    0x05  GET_KEY response       status uint32 [0: index, length, key, length, metadata; 8: needed size]
     0x08  CLOSE request          KSID 16
     0x09  CLOSE response         status uint32
 
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+from keyweave_agents.material import Secret
 from keyweave_agents.service.streams.values import Delivery, Opening, Outcome, StreamQos
 from keyweave_core.errors import MalformedMessage
 
@@ -160,19 +161,15 @@ def encode_opening(opening: Opening, edition: Edition) -> bytes:
     return frame(ServiceType.OPEN_RESPONSE, payload)
 
 
-def encode_delivery(delivery: Delivery, edition: Edition) -> bytearray:
-    """The whole response to GET_KEY, in one buffer that its writer overwrites afterwards."""
-    status = _U32.pack(STATUS_CODES[edition][delivery.outcome])
-    parts: list[bytes | bytearray] = [status]
-    if delivery.outcome is Outcome.SUCCESS:
-        parts += [_U32.pack(delivery.index), _U32.pack(len(delivery.key)), delivery.key]
+def encode_delivery(delivery: Delivery, edition: Edition) -> bytes:
+    """The whole response to GET_KEY."""
+    parts = [_U32.pack(STATUS_CODES[edition][delivery.outcome])]
+    if delivery.key is not None:
+        parts += [_U32.pack(delivery.index), _U32.pack(len(delivery.key)), bytes(delivery.key.reveal())]
         parts += [_U32.pack(len(delivery.metadata)), delivery.metadata]
     elif delivery.outcome is Outcome.METADATA_SIZE:
         parts.append(_U32.pack(delivery.metadata_bytes))
-    message = bytearray(_HEADER.pack(*VERSION, ServiceType.GET_KEY_RESPONSE, sum(map(len, parts))))
-    for part in parts:
-        message += part
-    return message
+    return frame(ServiceType.GET_KEY_RESPONSE, b"".join(parts))
 
 
 def encode_closing(outcome: Outcome, edition: Edition) -> bytes:
@@ -205,7 +202,7 @@ def decode_delivery(payload: bytes, edition: Edition) -> Delivery:
     key, rest = _counted(rest[4:], "key")
     metadata, rest = _counted(rest, "metadata")
     _exactly(rest, 0, "response to GET_KEY")
-    return Delivery(outcome=outcome, index=index, key=bytearray(key), metadata=metadata)
+    return Delivery(outcome=outcome, index=index, key=Secret(key), metadata=metadata)
 
 
 def decode_closing(payload: bytes, edition: Edition) -> Outcome:

@@ -7,6 +7,8 @@ numbers them otherwise.
 from dataclasses import dataclass
 from enum import Enum
 
+from keyweave_agents.material import Secret
+
 JSON = "application/json"
 """The media type of metadata that every key manager must accept (clause 6 of 004)."""
 
@@ -63,13 +65,13 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How GET_KEY ended: `key` is for SUCCESS, whose bytes the reader wipes once they are written.
+    """How GET_KEY ended: `key` is there with SUCCESS, and whoever writes it on wipes it then.
 
     `metadata_bytes` is what METADATA_SIZE needs.
     """
 
     outcome: Outcome
     index: int = 0
-    key: bytearray = bytearray()
+    key: Secret | None = None
     metadata: bytes = b""
     metadata_bytes: int = 0

@@ -1,0 +1,102 @@
+"""The chunks of one side of a stream: what is held, what was handed out, what comes next. Pure.
+
+Rule of this file: an index is put once and handed out once. Both sides put the same indexes, in rising order;
+an index that is below `made` and not held was handed out, skipped or expired, and never comes back.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from keyweave_agents.material import Secret
+from keyweave_agents.service.streams.values import NEXT_INDEX
+from keyweave_core.model.application import KeyOrigin
+
+
+class Verdict(Enum):
+    """Why a chunk cannot be handed out now."""
+
+    SPENT = "it was handed out, has expired, or could not be made"
+    TOO_FAR = "so many chunks ahead are not made"
+    NOT_YET = "it is to come"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One chunk: its key, since when it is here, and what is known of its way (`hops`: trusted nodes)."""
+
+    index: int
+    key: Secret
+    origin: KeyOrigin
+    hops: int | None
+    ready_s: float
+
+
+class Chunks:
+    """At most `most` chunks, each kept `ttl_s` seconds; `made` is the next index to come.
+
+    `frontier` is one more than the highest index that the application asked for.
+    """
+
+    def __init__(self, most: int, ttl_s: float) -> None:
+        self._most = most
+        self._ttl_s = ttl_s
+        self._held: dict[int, Chunk] = {}  # in rising order
+        self._cursor = 0
+        self.made = 0
+        self.frontier = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def room(self, number: int) -> bool:
+        """Whether so many more can be held; chunks that the application skipped give way."""
+        for index in list(self._held):
+            if len(self._held) + number <= self._most:
+                return True
+            if index < self.frontier:
+                self._held.pop(index).key.wipe()
+        return len(self._held) + number <= self._most
+
+    def skip_to(self, index: int) -> None:
+        """What is made next begins at `index`; what lies between is spent."""
+        self.made = max(self.made, index)
+
+    def put(self, chunks: list[Chunk]) -> None:
+        """Hold further chunks. ValueError: not in rising order after `made`."""
+        for chunk in chunks:
+            if chunk.index < self.made:
+                raise ValueError(f"chunk {chunk.index} after {self.made}")
+            self._held[chunk.index] = chunk
+            self.made = chunk.index + 1
+
+    def look(self, index: int) -> Chunk | Verdict:
+        """The chunk `index` (`NEXT_INDEX`: the first after the highest that was handed out), or why not."""
+        if index == NEXT_INDEX:
+            chunk = next((self._held[one] for one in self._held if one >= self._cursor), None)
+            index = max(self._cursor, self.made) if chunk is None else chunk.index
+        self.frontier = max(self.frontier, min(index + 1, self.made + self._most))
+        if index in self._held:
+            return self._held[index]
+        if index < self.made:
+            return Verdict.SPENT
+        return Verdict.TOO_FAR if index >= self.made + self._most else Verdict.NOT_YET
+
+    def hand_out(self, index: int) -> Chunk:
+        """The chunk that `look` showed; it is the caller's now. KeyError when it is not held."""
+        chunk = self._held.pop(index)
+        self._cursor = max(self._cursor, index + 1)
+        return chunk
+
+    def expire(self, now_s: float) -> None:
+        """Wipe what nobody fetched in time."""
+        for index, chunk in list(self._held.items()):
+            if chunk.ready_s + self._ttl_s > now_s:
+                break
+            del self._held[index]
+            chunk.key.wipe()
+
+    def wipe(self) -> None:
+        """Wipe everything."""
+        for chunk in self._held.values():
+            chunk.key.wipe()
+        self._held.clear()
