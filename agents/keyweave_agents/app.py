@@ -37,6 +37,7 @@ class Ready:
     netconf_tls_port: int | None = None
     gnmi_port: int | None = None
     service_port: int | None = None
+    etsi004_port: int | None = None
     keys_port: int | None = None
     quicks_port: int | None = None
 
@@ -91,6 +92,8 @@ def check(settings: AgentSettings) -> None:
     if quicks is None or quicks.role == "key-manager":
         server_context(settings.keys_tls)
         server_context(settings.service.tls)
+        if settings.etsi004 is not None and settings.etsi004.tls is not None:
+            server_context(settings.etsi004.tls)
     if quicks is None or quicks.role == "agent":
         read_entrances(netconf_of(settings))
     if settings.gnmi is not None:
@@ -120,6 +123,7 @@ def _sides(
         modules=settings.modules,
         service=settings.service,
         consumers=settings.consumers,
+        etsi004=settings.etsi004,
         clock=clock,
         random_bytes=random_bytes,
     )

@@ -1,6 +1,6 @@
 """The half of an agent that holds keys: modules, key manager, and the services of applications.
 
-    quantum --KeySink--> keys <--KeySupply-- service (014)
+    quantum --KeySink--> keys <--KeySupply-- service (014, 004)
 
 Rule of this file: it builds and joins, and decides nothing. It does not know who tells the key manager what
 to hold: the control half in the same process (`app`), or an SDN agent in another one
@@ -17,8 +17,10 @@ from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleEvent
+from keyweave_agents.service.etsi004 import Etsi004Server
 from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
+from keyweave_agents.service.settings004 import Etsi004Settings
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.tls import TlsSettings, client_context, server_context
@@ -36,6 +38,7 @@ class KeySide:
         modules: Sequence[ModuleSettings],
         service: ServiceSettings,
         consumers: Sequence[ConsumerSettings],
+        etsi004: Etsi004Settings | None = None,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -61,6 +64,9 @@ class KeySide:
             for module in modules
         }
         self._service = Etsi014Server(service, consumers, self.keys, clock, node_id=node_id)
+        self._streams = etsi004 and Etsi004Server(
+            etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
+        )
 
     def hear_modules(self, listener: Callable[[ModuleEvent], None]) -> None:
         """Who hears what happens to the modules from now on."""
@@ -77,12 +83,16 @@ class KeySide:
         return living
 
     async def open(self) -> dict[str, int | None]:
-        """Open the doors; their ports: of the key manager for its neighbours, and of 014."""
+        """Open the doors; their ports: of the key manager for its neighbours, of 014, and of 004."""
         _, keys_port = await self.keys.listening()
-        return {"keys_port": keys_port, "service_port": await self._service.start()}
+        service_port = await self._service.start()
+        streams_port = None if self._streams is None else await self._streams.start()
+        return {"keys_port": keys_port, "service_port": service_port, "etsi004_port": streams_port}
 
     async def close(self) -> None:
         """Close the doors of applications. Idempotent."""
+        if self._streams is not None:
+            await self._streams.close()
         await self._service.close()
 
     def end(self) -> None:

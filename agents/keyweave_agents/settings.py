@@ -14,6 +14,8 @@ from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
+from keyweave_agents.service.settings004 import Etsi004Settings
+from keyweave_agents.service.streams.letters import MOST_CHUNKS
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.settings import read_settings
 from keyweave_core.runtime.tls import TlsSettings
@@ -32,7 +34,8 @@ class LogSettings:
 class AgentSettings:
     """The whole file. `keys_tls` is what key managers show each other, `service.tls` what applications see.
 
-    Without `gnmi` there is no gNMI server, and nothing of it is loaded. With `quicks` the process is one half
+    Without `gnmi` there is no gNMI server, and nothing of it is loaded; without `etsi004` no server of key
+    streams. With `quicks` the process is one half
     of a node and the other half another process: a key manager wants no `netconf`, everybody else does.
 
     Raises ValueError where two tables contradict each other, naming both.
@@ -47,6 +50,7 @@ class AgentSettings:
     modules: tuple[ModuleSettings, ...] = ()
     gnmi: GnmiSettings | None = None
     quicks: QuicksSettings | None = None
+    etsi004: Etsi004Settings | None = None
     log: LogSettings = LogSettings()
 
     def __post_init__(self) -> None:
@@ -71,9 +75,10 @@ class AgentSettings:
             node=replace(self.node, state_dir=folder / self.node.state_dir),
             netconf=self.netconf and self.netconf.anchored(folder),
             keys_tls=self.keys_tls.relative_to(folder),
-            service=replace(self.service, tls=self.service.tls.relative_to(folder)),
+            service=self.service.anchored(folder, folder / self.node.state_dir),
             gnmi=self.gnmi and self.gnmi.anchored(folder),
             quicks=self.quicks and self.quicks.anchored(folder),
+            etsi004=self.etsi004 and self.etsi004.anchored(folder),
         )
 
     def _check_neighbours(self) -> None:
@@ -114,6 +119,25 @@ class AgentSettings:
                 f"{self.keys.default_key_bits} differ: the buffer would hold keys that nobody asks for"
             )
 
+        if self.etsi004 is not None:
+            self._check_chunks(self.etsi004)
+
+    def _check_chunks(self, streams: Etsi004Settings) -> None:
+        """Streams are made of keys, so these must be possible."""
+        limits = self.keys.limits
+        if (
+            8 * streams.max_chunk_bytes > limits.max_key_bits
+            or 8 * streams.min_chunk_bytes < limits.min_key_bits
+        ):
+            raise ValueError(
+                f"etsi004 chunks of {streams.min_chunk_bytes}..{streams.max_chunk_bytes} bytes are not "
+                f"within {limits.min_key_bits}..{limits.max_key_bits} bits of keys.limits"
+            )
+        if limits.keys_per_request < MOST_CHUNKS:
+            raise ValueError(
+                f"keys.limits.keys_per_request {limits.keys_per_request} is below the {MOST_CHUNKS} of etsi004"
+            )
+
     def _check_ports(self) -> None:
         places = [
             ("keys", self.keys.listen_host, self.keys.listen_port),
@@ -126,6 +150,8 @@ class AgentSettings:
             places.append(("netconf", netconf.listen_host, netconf.listen_port))
         if netconf is not None and netconf.tls is not None and netconf.tls.listen:
             places.append(("netconf.tls", netconf.tls.listen_host, netconf.tls.listen_port))
+        if self.etsi004 is not None:
+            places.append(("etsi004", self.etsi004.listen_host, self.etsi004.listen_port))
         if self.gnmi is not None:
             places.append(("gnmi", self.gnmi.listen_host, self.gnmi.listen_port))
         taken: dict[tuple[str, int], str] = {}

@@ -10,6 +10,7 @@ call that was answered returns what was answered, whatever the status; errors ar
 """
 
 import asyncio
+import contextlib
 import ssl
 from types import TracebackType
 
@@ -52,14 +53,14 @@ class StreamClient:
         await self.disconnect()
 
     async def open(
-        self, source: str, destination: str, qos: StreamQos = StreamQos(), ksid: bytes = NULL_KSID
+        self, source: str, destination: str, qos: StreamQos | None = None, ksid: bytes = NULL_KSID
     ) -> Opening:
         """OPEN_CONNECT. `source` and `destination` are URIs; NULL lets the key manager choose the KSID.
 
         Raises PeerUnreachable: the connection is gone; DeadlineExceeded: no answer within `answer_s`;
         MalformedMessage: an answer that is none.
         """
-        request = wire.OpenRequest(source=source, destination=destination, qos=qos, ksid=ksid)
+        request = wire.OpenRequest(source=source, destination=destination, qos=qos or StreamQos(), ksid=ksid)
         payload = await self._ask(wire.encode_request(request), wire.ServiceType.OPEN_RESPONSE)
         return wire.decode_opening(payload, self._edition)
 
@@ -78,10 +79,8 @@ class StreamClient:
     async def disconnect(self) -> None:
         """Close the connection; open streams stay open."""
         self._writer.close()
-        try:
+        with contextlib.suppress(OSError, ssl.SSLError):  # it was gone already
             await self._writer.wait_closed()
-        except (OSError, ssl.SSLError):
-            pass  # it was gone already
 
     async def _ask(self, request: bytes, kind: wire.ServiceType) -> bytes:
         try:

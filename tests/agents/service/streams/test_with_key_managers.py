@@ -19,9 +19,11 @@ async def test_both_sides_read_the_same_stream(tmp_path: Path) -> None:
         for index in range(20):
             one = await alice.get(opened.ksid, index)
             two = await bob.get(opened.ksid, index)
-            assert one.key is not None and two.key is not None
+            assert one.key is not None
+            assert two.key is not None
             assert (one.outcome, two.outcome, one.index, two.index) == (Outcome.SUCCESS,) * 2 + (index,) * 2
-            assert one.key.same_as(two.key) and len(one.key) == 32
+            assert one.key.same_as(two.key)
+            assert len(one.key) == 32
         assert await alice.close_stream(opened.ksid) is Outcome.SUCCESS
         assert await bob.close_stream(opened.ksid) is Outcome.SUCCESS
         assert await bob.close_stream(opened.ksid) is Outcome.PEER_NOT_CONNECTED
