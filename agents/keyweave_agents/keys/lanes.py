@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from keyweave_agents.keys.buffers import ReadyBuffer, ReadyKey, TokenBucket
 from keyweave_agents.keys.frames import Batch
 from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.keys.pqc_watch import QuantumWatch
 from keyweave_agents.keys.usage import Usage
 from keyweave_agents.material import Secret
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, SaeId
 
 FIRST_BATCH_KEYS = 8
@@ -83,6 +84,7 @@ class Flight:
     payload: Secret
     made_s: float
     doubts: int = 0  # of the association, when this batch was made
+    combined: Secret | None = None  # hybrid keys: what the relayed payload becomes at both ends
     given: bool = False  # keys of another network: they are its applications', nobody here gets them
     shares: dict[LinkId, Secret] = field(default_factory=dict)
     keeper: bytes = b""
@@ -90,6 +92,8 @@ class Flight:
     def wipe(self) -> None:
         """Overwrite the keys."""
         self.payload.wipe()
+        if self.combined is not None:
+            self.combined.wipe()
         for share in self.shares.values():
             share.wipe()
 
@@ -99,17 +103,22 @@ def _fits(batch: Batch, links: tuple[LinkId, ...]) -> bool:
 
 
 class Lane:
-    """Keys of one size of one association. `target`: how many to keep ready."""
+    """Keys of one size of one association. `target`: how many to keep ready.
 
-    __slots__ = ("flights", "flying", "ready", "size_bits", "target", "waiting")
+    `ready` are keys that came over the quantum layer; `spare` are of ML-KEM alone, and serve in a fallback.
+    """
+
+    __slots__ = ("flights", "flying", "ready", "size_bits", "spare", "spare_flying", "target", "waiting")
 
     def __init__(self, size_bits: int, target: int) -> None:
         self.size_bits = size_bits
         self.target = target
         self.ready = ReadyBuffer()
+        self.spare = ReadyBuffer()
         self.waiting: deque[Request] = deque()
         self.flights: dict[bytes, Flight] = {}
         self.flying = 0
+        self.spare_flying = 0
 
     @property
     def key_bytes(self) -> int:
@@ -124,7 +133,43 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost with this lane."""
-        return not (self.target or len(self.ready) or self.waiting or self.flights)
+        kept = len(self.ready) or len(self.spare)
+        return not (self.target or kept or self.waiting or self.flights)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether quantum keys are missing that should be here."""
+        missing = self.demand + self.target - len(self.ready)
+        return self.demand > len(self.ready) or missing > max(0, self.target // 4)
+
+    def batches(self, *, spare: bool) -> int:
+        """Batches under way over the quantum layer, or (`spare`) offered."""
+        return sum((one.batch.origin is KeyOrigin.PQC) is spare for one in self.flights.values())
+
+    def stock(self, *, fallback: bool, origins: frozenset[KeyOrigin] | None = None) -> int:
+        """Keys (of these origins; None: of any) that can be supplied now."""
+        spare = fallback and (origins is None or KeyOrigin.PQC in origins)
+        return self.ready.count(origins) + (len(self.spare) if spare else 0)
+
+    def draw(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[ReadyKey]:
+        """Take the oldest `number` keys (there must be as many): quantum keys before spare ones."""
+        first = min(number, self.ready.count(origins))
+        return self.ready.draw(first, origins) + self.spare.draw(number - first)
+
+    def give_back(self, keys: list[ReadyKey]) -> None:
+        """Keys that were drawn and reached nobody."""
+        spare = [key for key in keys if key.supplied.origin is KeyOrigin.PQC]
+        self.spare.give_back(spare)
+        self.ready.give_back([key for key in keys if key.supplied.origin is not KeyOrigin.PQC])
+
+    def put(self, keys: list[ReadyKey], origin: KeyOrigin) -> None:
+        """Keys of one batch are at both ends."""
+        (self.spare if origin is KeyOrigin.PQC else self.ready).put(keys)
+
+    def expire(self, now_s: float) -> None:
+        """Wipe what is too old."""
+        self.ready.expire(now_s)
+        self.spare.expire(now_s)
 
     def wanted(self, room_bytes: int, reserve_bytes: int, most_keys: int) -> int:
         """Keys that the next batch shall carry; 0: none now.
@@ -145,20 +190,39 @@ class Lane:
             return 0
         return max(0, min(number, room))
 
+    def wanted_spare(self, most_keys: int) -> int:
+        """Keys that the next batch of ML-KEM alone shall carry in a fallback; 0: none now."""
+        have = len(self.ready) + len(self.spare) + self.spare_flying
+        missing = self.demand + self.target - have
+        if missing <= 0 or (self.demand <= have and have and missing < self.target // 4):
+            return 0
+        return min(missing, most_keys, max(1, MOST_BATCH_BYTES // self.key_bytes))
+
     def launch(self, flight: Flight) -> None:
         """A batch of this lane is under way."""
         self.flights[flight.batch.batch_id] = flight
-        self.flying += flight.batch.count
+        self._fly(flight, flight.batch.count)
 
     def land(self, batch_id: bytes) -> Flight:
         """A batch of this lane is not under way any more."""
         flight = self.flights.pop(batch_id)
-        self.flying -= flight.batch.count
+        self._fly(flight, -flight.batch.count)
         return flight
+
+    def _fly(self, flight: Flight, keys: int) -> None:
+        if flight.batch.origin is KeyOrigin.PQC:
+            self.spare_flying += keys
+        else:
+            self.flying += keys
+
+    def wipe_ready(self) -> None:
+        """Overwrite the keys that both ends hold."""
+        self.ready.wipe()
+        self.spare.wipe()
 
     def wipe(self) -> None:
         """Overwrite every key here."""
-        self.ready.wipe()
+        self.wipe_ready()
         for batch_id in list(self.flights):
             self.land(batch_id).wipe()
 
@@ -185,6 +249,19 @@ class Association:
     former: tuple[LinkId, ...] = ()
     former_until_s: float = 0.0
     given: bool = False  # its master is abroad: keys are given to it, never made
+    watch: QuantumWatch | None = None  # in mode pqc-fallback: whether the quantum layer serves it
+
+    @property
+    def in_fallback(self) -> bool:
+        """Whether keys are made by ML-KEM alone now."""
+        return self.watch is not None and self.watch.in_fallback
+
+    @property
+    def origin(self) -> KeyOrigin:
+        """What new keys are made of now."""
+        if self.plan.mode is KeyMode.HYBRID:
+            return KeyOrigin.HYBRID
+        return KeyOrigin.PQC if self.in_fallback else KeyOrigin.QKD
 
     @property
     def open(self) -> bool:
@@ -226,14 +303,14 @@ class Association:
         self.kept_by(keeper)
         if flight.doubts == self.doubts:
             self.doubted_s = None
-        if flight.batch.count >= self.most_keys:
+        if flight.batch.origin is not KeyOrigin.PQC and flight.batch.count >= self.most_keys:
             self.most_keys = min(MOST_BATCH_KEYS, 2 * self.most_keys)
 
     def kept_by(self, keeper: bytes) -> None:
         """This start of the destination holds our keys: those that another one acknowledged are worthless."""
         if keeper != self.keeper:
             for lane in self.lanes.values():
-                lane.ready.wipe()
+                lane.wipe_ready()
             self.keeper = keeper
 
     def lane(self, size_bits: int) -> Lane:

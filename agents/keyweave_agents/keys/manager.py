@@ -28,6 +28,7 @@ from keyweave_agents.keys.plan import (
     bundles,
 )
 from keyweave_agents.keys.plane import KeyPlane
+from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.wire import encode
 from keyweave_agents.quantum.intake import KeyBlock
@@ -63,13 +64,16 @@ class KeyManager:
         tls_client: ssl.SSLContext | None,
         ledger: Ledger | None = None,
         beyond: Beyond | None = None,
+        identity: PqcIdentity | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._tls_server = tls_server
         self._tls_client = tls_client
         self._events: asyncio.Queue[KeyEvent] = asyncio.Queue()
-        self._plane = KeyPlane(settings, node_id, clock, random_bytes, self._emit, ledger, beyond)
+        self._plane = KeyPlane(
+            settings, node_id, clock, random_bytes, self._emit, ledger, beyond, identity=identity
+        )
         self.border = self._plane.border
         self.ledger: Ledger = self._plane.ledger
         self._gate = Gate(self.ledger, self._send, self._store_told)

@@ -14,6 +14,7 @@ from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
 from keyweave_agents.keys.pool_memory import pool_memories
+from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import MOST_SHARES
@@ -68,12 +69,13 @@ class KeyPlane:
         emit: Callable[[KeyEvent], None],
         ledger: Ledger | None = None,
         beyond: Beyond | None = None,
+        identity: PqcIdentity | None = None,
     ) -> None:
         self._clock = clock
         self._emit = emit
         self._outbox: list[tuple[LinkId, bytes]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
-        self.supply = Supply(settings, node_id, clock, random_bytes, emit)
+        self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity)
         self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond or Beyond())
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
@@ -140,6 +142,10 @@ class KeyPlane:
     def configure(self, plan: KeyPlan) -> None:
         """See `ports.KeyControl`."""
         _check(plan)
+        for association in plan.associations:
+            objection = self.supply.modes.objection(association)
+            if objection is not None:
+                raise InvalidInput(f"application {association.app_id}: {objection}")
         now_s = self._clock.monotonic()
         self.relay.set_routes(plan.routes, now_s)
         self.supply.plan(plan.associations)

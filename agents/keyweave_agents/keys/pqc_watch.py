@@ -29,7 +29,7 @@ class QuantumWatch:
             self._back_s = now_s
 
     def tick(self, now_s: float, *, missing: bool, able: bool) -> bool:
-        """Judge; whether it changed. `missing`: quantum keys lack; `able`: there is a secret to fall back to."""
+        """Judge; whether it changed. `missing`: quantum keys lack; `able`: a secret stands."""
         if not missing:
             self._look(now_s)
             self._well_s = now_s

@@ -1,7 +1,8 @@
 """Making keys at the source, ahead of demand: what is missing goes out in batches, fair and bounded.
 
-Rule of this file: random bytes become a key here and nowhere else. Batches are as large as the buffer's
-deficit and the pool allow, because every batch costs 32 bytes of tag on each hop whatever its size.
+Rule of this file: random bytes become a key here and nowhere else (keys of ML-KEM come from `pqc`). Batches
+are as large as the buffer's deficit and the pool allow, because every batch costs 32 bytes of tag on each hop
+whatever its size.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,10 +15,12 @@ from keyweave_agents.keys.frames import Batch, Reason, uuid_text
 from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Association, Flight, Lane
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan, SuppliedKey
+from keyweave_agents.keys.pqc import Pqc
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import split
 from keyweave_agents.material import Secret
+from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
 
@@ -48,6 +51,7 @@ class Refill:
         self._flights: dict[bytes, tuple[Association, Lane]] = {}
         self._turn = 0
         self.abroad: Abroad | None = None
+        self.pqc: Pqc | None = None
 
     def run(self, associations: Iterable[Association]) -> None:
         """Make and send what is missing, one batch of each association in turn, the most important first."""
@@ -71,8 +75,18 @@ class Refill:
         if association.plan.remote_node == self._node_id:
             number = lane.wanted(limits.keys_per_batch * lane.key_bytes, 0, limits.keys_per_batch)
             return number > 0 and self._make_here(association, lane, number, now_s)
+        relayed = self._make_relayed(association, lane, now_s)
+        return self._make_spare(association, lane, now_s) or relayed
+
+    def _make_relayed(self, association: Association, lane: Lane, now_s: float) -> bool:
+        """Keys over the quantum layer, in mode hybrid combined with the secret of both ends."""
+        limits, hybrid = self._settings.limits, association.plan.mode is KeyMode.HYBRID
         spendable = self._spendable(association)
-        if spendable is None or len(lane.flights) >= limits.batches_in_flight:
+        if spendable is None or lane.batches(spare=False) >= limits.batches_in_flight:
+            return False
+        secret = self.pqc.secret(association.plan.app_id) if hybrid and self.pqc is not None else None
+        if hybrid and secret is None:
+            association.blocked = self._why_unagreed(association)
             return False
         most = min(limits.keys_per_batch, association.most_keys)
         number = lane.wanted(spendable - TAG_KEY_BYTES, RESERVE_BYTES, most)
@@ -83,8 +97,40 @@ class Refill:
                 association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
         batch, payload = self._fresh(association, lane, number, association.plan.links)
-        self._launch(association, lane, Flight(batch, payload, now_s, association.doubts))
+        flight = Flight(batch, payload, now_s, association.doubts)
+        if secret is not None and self.pqc is not None:
+            flight.batch = replace(batch, secret_id=secret.name, origin=KeyOrigin.HYBRID)
+            flight.combined = secret.combined(flight.batch, payload)
+            self.pqc.count(batch.app_id, number)
+        self._launch(association, lane, flight)
         return True
+
+    def _make_spare(self, association: Association, lane: Lane, now_s: float) -> bool:
+        """Keys of ML-KEM alone, in a fallback: both ends make them, none travels."""
+        limits, pqc = self._settings.limits, self.pqc
+        if pqc is None or not association.in_fallback or lane.batches(spare=True) >= limits.batches_in_flight:
+            return False
+        secret = pqc.secret(association.plan.app_id)
+        if secret is None:
+            association.blocked = self._why_unagreed(association)
+            return False
+        number = lane.wanted_spare(limits.keys_per_batch)
+        if number == 0 and association.wants_proof:
+            number = 1
+        if number == 0 or not association.plan.links:
+            return False
+        batch = replace(
+            self._named(association, lane.key_bytes, number, association.plan.links),
+            secret_id=secret.name,
+            origin=KeyOrigin.PQC,
+        )
+        payload = pqc.offer(batch, association.plan.clients)
+        lane.launch(Flight(batch, payload, now_s, association.doubts))
+        self._flights[batch.batch_id] = (association, lane)
+        return True
+
+    def _why_unagreed(self, association: Association) -> str:
+        return self.pqc.trouble(association.plan.app_id) if self.pqc is not None else ""
 
     def _launch(self, association: Association, lane: Lane, flight: Flight) -> None:
         """Send a batch on its way, split where the association has several links."""
@@ -135,6 +181,9 @@ class Refill:
             return 0
         if association.plan.remote_node == self._node_id:
             return most
+        if association.plan.mode is KeyMode.HYBRID:
+            association.blocked = "keys of another network cannot be combined with a secret of this one"
+            return 0
         spendable = self._spendable(association)
         return 0 if spendable is None else max(0, min(most, (spendable - TAG_KEY_BYTES) // key_bytes))
 
@@ -194,18 +243,23 @@ class Refill:
     def _fresh(
         self, association: Association, lane: Lane, number: int, links: tuple[LinkId, ...]
     ) -> tuple[Batch, Secret]:
+        batch = self._named(association, lane.key_bytes, number, links)
+        return batch, Secret(self._random(batch.payload_bytes))
+
+    def _named(
+        self, association: Association, key_bytes: int, number: int, links: tuple[LinkId, ...]
+    ) -> Batch:
         ids = bytearray(self._random(16 * (number + 1)))
         ids[6::16] = bytes(byte & 0x0F | 0x40 for byte in ids[6::16])  # version 4 (RFC 9562)
         ids[8::16] = bytes(byte & 0x3F | 0x80 for byte in ids[8::16])
-        batch = Batch(
+        return Batch(
             batch_id=bytes(ids[:16]),
             app_id=association.plan.app_id,
             link_id=links[0] if links else LinkId(""),
-            key_bytes=lane.key_bytes,
+            key_bytes=key_bytes,
             key_ids=bytes(ids[16:]),
             links=links if len(links) > 1 else (),
         )
-        return batch, Secret(self._random(number * lane.key_bytes))
 
     def _make_here(self, association: Association, lane: Lane, number: int, now_s: float) -> bool:
         """Both applications are at this node: what one gets lies here for the other."""
@@ -226,6 +280,8 @@ class Refill:
             return
         association, lane = pair
         flight = lane.flights[batch_id]
+        if flight.batch.origin is KeyOrigin.PQC:
+            return  # it was never relayed
         if flight.shares:
             share = flight.shares.pop(link_id, None)
             if share is not None:
@@ -236,6 +292,18 @@ class Refill:
             flight.keeper = keeper
             if flight.shares:
                 return
+        if association.watch is not None:
+            association.watch.acknowledged(self._clock.monotonic())
+        self._land(association, lane, flight, keeper)
+
+    def stored(self, batch_id: bytes, keeper: bytes) -> None:
+        """The destination, as `keeper`, made and stored the keys of a batch that was offered."""
+        pair = self._flights.get(batch_id)
+        if pair is not None and pair[1].flights[batch_id].batch.origin is KeyOrigin.PQC:
+            self._land(*pair, pair[1].flights[batch_id], keeper)
+
+    def _land(self, association: Association, lane: Lane, flight: Flight, keeper: bytes) -> None:
+        batch_id = flight.batch.batch_id
         del self._flights[batch_id]
         lane.land(batch_id)
         association.proved(flight, keeper)
@@ -272,8 +340,11 @@ class Refill:
         """Forget a batch under way; its keys were never supplied to anybody."""
         del self._flights[batch_id]
         flight = lane.land(batch_id)
-        for link_id in flight.batch.over:
-            self._relay.withdraw(batch_id, link_id)
+        if flight.batch.origin is not KeyOrigin.PQC:
+            for link_id in flight.batch.over:
+                self._relay.withdraw(batch_id, link_id)
+        elif self.pqc is not None:
+            self.pqc.withdraw(flight.batch)
         flight.wipe()
         if flight.given and self.abroad is not None:
             self.abroad.given_up(batch_id)
@@ -289,6 +360,10 @@ class Refill:
         for lane in association.lanes.values():
             for flight in list(lane.flights.values()):
                 batch = flight.batch
+                if batch.origin is KeyOrigin.PQC:
+                    if batch.over != links:
+                        self._give_up(lane, batch.batch_id)
+                    continue
                 if batch.links or len(links) > 1:
                     carried = all(self._relay.carries(batch.batch_id, one) for one in flight.shares)
                     if batch.links != links or not carried:
@@ -301,6 +376,20 @@ class Refill:
                     flight.batch = replace(batch, link_id=link_id)
                     self._relay.submit(flight.batch, flight.payload, now_s)
 
+    def give_up_other(self, association: Association, origins: frozenset[KeyOrigin]) -> None:
+        """Give up batches under way of other origins than these."""
+        for lane in association.lanes.values():
+            for batch_id, flight in list(lane.flights.items()):
+                if flight.batch.origin not in origins:
+                    self._give_up(lane, batch_id)
+
+    def forgotten(self, association: Association, names: frozenset[bytes]) -> None:
+        """The destination does not know these secrets: what is under way of them comes to nothing."""
+        for lane in association.lanes.values():
+            for batch_id, flight in list(lane.flights.items()):
+                if flight.batch.secret_id in names:
+                    self._give_up(lane, batch_id)
+
     def drop(self, association: Association, *, made_before_s: float | None = None) -> None:
         """Give up batches under way: all, or those made before a moment."""
         for lane in association.lanes.values():
@@ -311,21 +400,23 @@ class Refill:
     def _ready(self, association: Association, lane: Lane, flight: Flight) -> None:
         batch, size, links = flight.batch, lane.key_bytes, flight.batch.over
         expires_s = flight.made_s + self.ttl_s(association.plan) / 2
-        lane.ready.put(
+        keys = flight.payload if flight.combined is None else flight.combined
+        lane.put(
             [
                 ReadyKey(
                     supplied=SuppliedKey(
                         key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
-                        key=flight.payload.slice(index * size, size),
+                        key=keys.slice(index * size, size),
                         links=links,
                         origin=batch.origin,
                     ),
                     expires_s=expires_s,
                 )
                 for index in range(batch.count)
-            ]
+            ],
+            batch.origin,
         )
-        flight.payload.wipe()
+        flight.wipe()
         association.blocked = ""
         self._serve(association, lane)
 

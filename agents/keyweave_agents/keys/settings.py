@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from keyweave_agents.keys.pqc_settings import PqcSettings
 from keyweave_core.model.ids import parse_uuid
 
 
@@ -111,6 +112,7 @@ class KeySettings:
     neighbours: tuple[Neighbour, ...] = ()
     limits: KeyLimits = KeyLimits()
     storage: StorageSettings | None = None
+    pqc: PqcSettings | None = None
 
     def __post_init__(self) -> None:
         _within("listen_port", self.listen_port, 0, 65535)

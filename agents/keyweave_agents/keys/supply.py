@@ -15,6 +15,7 @@ from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.buffers import DestinationStore, TokenBucket
 from keyweave_agents.keys.failures import RateExceeded
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
+from keyweave_agents.keys.key_modes import KeyModes
 from keyweave_agents.keys.lanes import Association, Lane, Request
 from keyweave_agents.keys.plan import (
     MADE_IN,
@@ -32,6 +33,8 @@ from keyweave_agents.keys.plan import (
     SuppliedKey,
     bundles,
 )
+from keyweave_agents.keys.pqc_identity import PqcIdentity
+from keyweave_agents.keys.pqc_ports import Party
 from keyweave_agents.keys.refill import Refill
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
@@ -65,6 +68,7 @@ class Supply:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         emit: Callable[[KeyEvent], None],
+        identity: PqcIdentity | None = None,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -75,9 +79,28 @@ class Supply:
         self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
         self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys, random_bytes(16))
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
+        party = None
+        if settings.pqc is not None and identity is not None:
+            party = Party(identity=identity, settings=settings.pqc, clock=clock, random_bytes=random_bytes)
+        self.modes = KeyModes(
+            node_id,
+            clock,
+            party,
+            self._associations,
+            self._refill,
+            self._arrivals,
+            endpoint=self,
+            write=lambda app_id, body: self.send_letter(app_id, LetterKind.PQC, body),
+            keep=self._keep,
+            resume=self.resume,
+            serve=self._serve,
+            emit=emit,
+        )
         self._waiting = WaitingRoom(emit)
         self._readers: dict[LetterKind, LetterHandler] = {}
         self._abroad: Abroad | None = None
+        if self.modes.pqc is not None:
+            self.on_letters(LetterKind.PQC, self.modes.pqc.handle)
 
     # --- configuration ---------------------------------------------------------------------------
 
@@ -98,6 +121,7 @@ class Supply:
             if association.plan.source:
                 for client in association.plan.clients:
                     self._by_pair.setdefault((association.plan.server, client), []).append(association)
+        self.modes.associate()
         self._check_expiry()
         for request in self._waiting.release(lambda one: bool(self._serving(one))):
             self._seat(request)
@@ -120,12 +144,14 @@ class Supply:
             association.bucket = TokenBucket(limit, burst, now_s)
         else:
             association.bucket.change(limit, burst, now_s)
+        self.modes.replanned(association, old)
         self._refill.redirect(association)
         for lane in association.lanes.values():
             self._serve(association, lane)
 
     def _remove(self, association: Association, now_s: float) -> None:
         self._refill.drop(association)
+        self.modes.ended(association)
         for lane in association.lanes.values():
             for request in lane.waiting:
                 request.home = None
@@ -192,13 +218,13 @@ class Supply:
         lane = association.lanes.get(size_bits)
         if lane is None or lane.waiting or not association.open or self._doubtful(association):
             return None
-        lane.ready.expire(self._clock.monotonic())
+        lane.expire(self._clock.monotonic())
         if origins is not None and origins >= MADE_IN[association.plan.mode]:
             origins = None  # all of them are
-        if lane.ready.count(origins) < number:
+        if lane.stock(fallback=association.in_fallback, origins=origins) < number:
             return None
         self._afford(association, number * size_bits)
-        drawn = lane.ready.draw(number, origins)
+        drawn = lane.draw(number, origins)
         now_s = self._clock.now()
         for key in drawn:
             association.usage.count(key.supplied.link_id, size_bits, 1, now_s, key.supplied.origin)
@@ -236,7 +262,7 @@ class Supply:
             association.bucket.give_back(request.bits)
         if request.keys is not None:
             if self._associations.get(association.plan.app_id) is association:
-                lane.ready.give_back(request.keys)
+                lane.give_back(request.keys)
             else:
                 for key in request.keys:
                     key.supplied.key.wipe()
@@ -252,7 +278,8 @@ class Supply:
             return "the association is not active"
         lane = association.lane(request.size_bits)
         blocked = f": {association.blocked}" if association.blocked else ""
-        return f"{len(lane.ready)} of {request.number} keys ready{blocked}"
+        stock = lane.stock(fallback=association.in_fallback)
+        return f"{stock} of {request.number} keys ready{blocked}"
 
     def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
         """End the requests of these pairs that wait for an association or for its activation."""
@@ -281,10 +308,11 @@ class Supply:
     def _serve(self, association: Association, lane: Lane) -> None:
         if not association.open or self._doubtful(association):
             return
-        lane.ready.expire(self._clock.monotonic())
-        while lane.waiting and lane.waiting[0].number <= len(lane.ready):
+        lane.expire(self._clock.monotonic())
+        fallback = association.in_fallback
+        while lane.waiting and lane.waiting[0].number <= lane.stock(fallback=fallback):
             request = lane.waiting.popleft()
-            request.keys = lane.ready.draw(request.number)
+            request.keys = lane.draw(request.number)
             request.wake()
 
     # --- time, and what the relay tells ----------------------------------------------------------
@@ -299,6 +327,7 @@ class Supply:
         self._check_expiry()
         self._waiting.tick(now_s)
         self._arrivals.expire(now_s)
+        self.modes.tick()
         wall_s = self._clock.now()
         for association in self._associations.values():
             association.usage.roll(wall_s)
@@ -309,7 +338,7 @@ class Supply:
                 ttl_s = self._refill.ttl_s(association.plan)
                 self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in list(association.lanes.values()):
-                    lane.ready.expire(now_s)
+                    lane.expire(now_s)
                     self._serve(association, lane)
                     if lane.idle:
                         del association.lanes[lane.size_bits]
@@ -335,12 +364,18 @@ class Supply:
             return Reason.UNKNOWN_APPLICATION
         if self._arrivals.has(batch.batch_id):
             return None
-        now_s = self._clock.monotonic()
-        if not association.takes(batch, now_s):
+        other_mode = self.modes.takes(association.plan, batch)
+        if other_mode is not None:
+            return other_mode
+        if not association.takes(batch, self._clock.monotonic()):
             return Reason.OTHER_LINKS
         if payload is None:
             return Reason.SHARES_MISSING
-        plan, abroad = association.plan, self._abroad
+        return self.modes.store(association.plan, batch, payload)
+
+    def _keep(self, plan: AssociationPlan, batch: Batch, payload: Secret) -> Reason | None:
+        """Store keys at their destination, or give them to the other network; None when that is done."""
+        now_s, abroad = self._clock.monotonic(), self._abroad
         if abroad is not None and any(abroad.holds(client) for client in plan.clients):
             return abroad.arrived(plan, batch, payload)
         reason = self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), now_s)
@@ -414,6 +449,7 @@ class Supply:
         if association is not None:
             for lane in association.lanes.values():
                 found += lane.ready.withdraw(frozenset(key_ids))
+                found += lane.spare.withdraw(frozenset(key_ids))
         return frozenset(found)
 
     def both_here(self, app_id: AppId) -> bool:

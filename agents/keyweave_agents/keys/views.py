@@ -20,12 +20,13 @@ def rank(association: Association) -> tuple[bool, bool, int, int]:
 
 def store_status(association: Association, settings: KeySettings) -> StoreStatus:
     """What ETSI GS QKD 014 `status` needs to know."""
-    ready = _ready(association, settings.default_key_bits)
+    ready = ready_keys(association, settings.default_key_bits)
     return StoreStatus(
         stored_key_count=ready if association.open else 0,
         max_key_count=max(settings.buffer_keys, ready),
         remote_node=association.plan.remote_node,
         mode=association.plan.mode,
+        in_fallback=association.in_fallback,
     )
 
 
@@ -42,11 +43,13 @@ def association_view(
     return AssociationView(
         app_id=association.plan.app_id,
         status=status,
-        stored_keys=_ready(association, default_key_bits) if source else stored_here,
+        stored_keys=ready_keys(association, default_key_bits) if source else stored_here,
         statistics=association.usage.closed(),
+        origin=association.origin,
     )
 
 
-def _ready(association: Association, size_bits: int) -> int:
+def ready_keys(association: Association, size_bits: int) -> int:
+    """Keys of a size that can be supplied now."""
     lane = association.lanes.get(size_bits)
-    return len(lane.ready) if lane is not None else 0
+    return lane.stock(fallback=association.in_fallback) if lane is not None else 0
