@@ -63,7 +63,7 @@ class KeySide:
             )
             for module in modules
         }
-        self._service = Etsi014Server(service, consumers, self.keys, clock, node_id=node_id)
+        self._service = Etsi014Server(service, consumers, self.keys, clock, node_id=node_id, draw=self.keys)
         self._streams = etsi004 and Etsi004Server(
             etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
         )

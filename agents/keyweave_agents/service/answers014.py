@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled, RateExceeded
 from keyweave_agents.service import wire014 as wire
 from keyweave_agents.service.callers import is_sae_id
+from keyweave_agents.service.extensions014 import MandatoryFailed
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, Refused, Unavailable
 from keyweave_core.model.ids import SaeId
 
@@ -22,6 +23,11 @@ VERBS: dict[str, tuple[str, ...]] = {
     "dec_keys": ("GET", "POST"),
 }
 """What each method of the standard takes."""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+RETRY: Headers = ((b"retry-after", b"1"),)
+"""With every 503 that says "not now": seconds until it is worth asking again (RFC 9110 section 10.2.3)."""
 
 NOT_AUTHORISED = 401
 UNAVAILABLE = 503
@@ -66,24 +72,24 @@ def route(raw_path: bytes) -> tuple[Method, SaeId] | None:
     return method, SaeId(sae)  # type: ignore[return-value]  # `method` is a key of VERBS
 
 
-def explain(error: Exception, *, wait_s: float) -> tuple[int, bytes]:
-    """Status and body for what the key manager (or the reading of a request) raised.
+def explain(error: Exception, *, wait_s: float) -> tuple[int, bytes, Headers]:
+    """Status, body and further header fields for what the key manager (or the reading of a request) raised.
 
     `wait_s` is how long the request could wait. Everything unknown is 503 with the standard's own text.
     """
     match error:
-        case wire.BadRequest():
-            return 400, wire.error_body(error.message, error.details)
+        case wire.BadRequest() | MandatoryFailed():
+            return 400, wire.error_body(error.message, error.details), ()
         case NotEntitled():
-            return NOT_AUTHORISED, b""
+            return NOT_AUTHORISED, b"", ()
         case KeysNotFound():
             details = [{"key_ID": key_id} for key_id in error.key_ids]
-            return 400, wire.error_body(wire.KEYS_NOT_FOUND, details)
+            return 400, wire.error_body(wire.KEYS_NOT_FOUND, details), ()
         case Refused():
             details = [{"reason": reason} for reason in error.reasons]
-            return 400, wire.error_body("the request was refused", details)
+            return 400, wire.error_body("the request was refused", details), ()
         case InvalidInput():
-            return 400, wire.error_body(str(error))
+            return 400, wire.error_body(str(error)), ()
         case DeadlineExceeded():
             message = f"no key became available within {wait_s:g} s"
         case RateExceeded():
@@ -93,5 +99,5 @@ def explain(error: Exception, *, wait_s: float) -> tuple[int, bytes]:
         case Unavailable():
             message = "the key manager cannot do this now"
         case _:
-            return UNAVAILABLE, wire.error_body(wire.ACCESS_ERROR)
-    return UNAVAILABLE, wire.error_body(message, [{"reason": str(error)}] if str(error) else ())
+            return UNAVAILABLE, wire.error_body(wire.ACCESS_ERROR), ()
+    return UNAVAILABLE, wire.error_body(message, [{"reason": str(error)}] if str(error) else ()), RETRY

@@ -9,9 +9,9 @@
     413     error object     the body is above the cap
     503     error object     no key now (or a fault of ours); the same request may succeed later
 
-Rule of this file: an answer is made of what the caller sent, of ids and of keys; the log line of a
-request has the caller, the method, counts, status and duration, and never an id of a key or its bytes.
-A plain ASGI application without a framework: three paths want no router, and this is the hot path.
+Rule of this file: an answer is made of what the caller sent, of ids and of keys, and is recorded before it is
+given (`desk014`). Here stands the way on which a request may wait; what can be answered at once is taken by
+`quick014` before. A plain ASGI application without a framework: three paths want no router.
 """
 
 import asyncio
@@ -19,24 +19,30 @@ from collections.abc import Iterable, Sequence
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from keyweave_agents.keys.plan import SuppliedKey
-from keyweave_agents.keys.ports import KeySupply
+from keyweave_agents.keys.plan import MADE_IN, KeyBundle, bundles
+from keyweave_agents.keys.ports import KeyDraw, KeySupply
 from keyweave_agents.service import wire014 as wire
 from keyweave_agents.service.answers014 import (
     NOT_AUTHORISED,
     UNAVAILABLE,
     VERBS,
     Answer,
+    Headers,
     Method,
     error_answer,
     explain,
     route,
 )
-from keyweave_agents.service.callers import Callers
+from keyweave_agents.service.audit import CLIENT_GONE, AuditFailed, AuditLog
+from keyweave_agents.service.callers import callers_of
+from keyweave_agents.service.container import key_container
+from keyweave_agents.service.desk014 import Desk
+from keyweave_agents.service.extensions014 import Wishes, unmet
 from keyweave_agents.service.https import ClientGone, Connection, HttpsServer
+from keyweave_agents.service.quick014 import QuickDelivery
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_core.errors import Refused, Unavailable
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -44,21 +50,34 @@ from keyweave_core.runtime.log import get_logger
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
 
+Keys = tuple[KeyBundle, ...]
+
+
+class _Task:
+    """One request as far as it is known."""
+
+    __slots__ = ("caller", "keys", "method", "other", "slaves", "wishes")
+
+    def __init__(self) -> None:
+        self.caller: SaeId | None = None
+        self.method: Method | None = None
+        self.other: SaeId | None = None
+        self.slaves: tuple[SaeId, ...] = ()
+        self.keys: Keys = ()
+        self.wishes = Wishes()
+
 
 class KeyDelivery:
-    """The ASGI application. It expects `scope["state"]["connection"]` (`service.https`)."""
+    """The ASGI application. It expects `scope["state"]["connection"]` (`service.https`).
+
+    `draw` is asked for keys of a demanded origin; without one they are as they come, or refused.
+    """
 
     def __init__(
-        self,
-        settings: ServiceSettings,
-        consumers: Sequence[ConsumerSettings],
-        keys: KeySupply,
-        clock: Clock,
-        *,
-        node_id: NodeId,
+        self, desk: Desk, consumers: Sequence[ConsumerSettings], keys: KeySupply, draw: KeyDraw | None = None
     ) -> None:
-        self._settings = settings
-        self._callers = Callers((consumer.sae_id for consumer in consumers), settings.sae_identity)
+        self._desk = desk
+        self._settings = desk.settings
         self._wishes = {
             consumer.sae_id: (
                 AppQos(
@@ -71,73 +90,89 @@ class KeyDelivery:
             for consumer in consumers
         }
         self._keys = keys
-        self._clock = clock
-        self._kme_id = node_id
+        self._draw = draw
         self._log = get_logger("service")
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        started = self._clock.monotonic()
+        desk = self._desk
+        started_s = desk.clock.monotonic()
         connection: Connection = scope["state"]["connection"]
-        caller: SaeId | None = None
-        method = ""
-        count = 0
-        headers: tuple[tuple[bytes, bytes], ...] = ()
+        task = _Task()
+        headers: Headers = ()
         try:
-            caller = self._caller(connection)
-            method, other = self._target(scope)
-            if method == "status":
-                body = self._status(caller, other)
-            else:
-                body, count = (
-                    await self._enc_keys(caller, other, connection, scope, receive)
-                    if method == "enc_keys"
-                    else await self._dec_keys(caller, other, scope, receive)
-                )
+            body = await self._body_of_answer(task, connection, scope, receive)
             status = 200
         except Answer as answer:
             status, body, headers = answer.status, answer.body, answer.headers
         except ClientGone:
-            status, body = 499, b""  # for the log alone
+            status, body = CLIENT_GONE, b""  # for the records alone
         except asyncio.CancelledError:
             # Only `HttpsServer.close` cancels; uvicorn would log a fault and answer 500.
             status, body, headers = 503, wire.error_body("this key manager is stopping"), (_CLOSE,)
         except Exception as error:  # noqa: BLE001 - the seam: whatever the key manager raises gets an answer
-            status, body = explain(error, wait_s=self._settings.request_wait_s)
+            status, body, headers = explain(error, wait_s=self._settings.request_wait_s)
             if status == UNAVAILABLE and not isinstance(error, Unavailable):
                 self._log.error("request_failed", exc_info=error)
-        if self._settings.access_log:
-            self._log.info(
-                "request",
-                caller=caller,
-                method=method,
-                count=count,
-                status=status,
-                ms=round((self._clock.monotonic() - started) * 1000, 2),
-            )
-        if status == 499:
+        if status == 200 and connection.gone:
+            status = CLIENT_GONE
+        try:
+            self._record(task, status)
+        except AuditFailed as error:
+            if task.keys:
+                status, body, headers = explain(error, wait_s=self._settings.request_wait_s)
+        count = sum(bundle.count for bundle in task.keys) if status == 200 else 0
+        for bundle in task.keys:
+            bundle.keys.wipe()  # the answer holds the copy
+        desk.log_request(task.caller, task.method or "", count, status, started_s)
+        if status == CLIENT_GONE:
             return
         length = (b"content-length", b"%d" % len(body))
         start = [_JSON, length, *headers] if body else [length, *headers]
         await send({"type": "http.response.start", "status": status, "headers": start})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
+    def _record(self, task: _Task, status: int) -> None:
+        if task.method in (None, "status") or task.caller is None or task.other is None:
+            return
+        master, slaves = (
+            (task.caller, (task.other, *task.slaves))
+            if task.method == "enc_keys"
+            else (task.other, (task.caller,))
+        )
+        self._desk.record(task.method, task.caller, master, slaves, task.keys, status)
+        self._desk.flush()
+
+    async def _body_of_answer(
+        self, task: _Task, connection: Connection, scope: HTTPScope, receive: ASGIReceiveCallable
+    ) -> bytes:
+        caller = task.caller = self._caller(connection)
+        task.method, other = self._target(scope)
+        task.other = other
+        if task.method == "status":
+            await self._no_body(scope, receive)
+            if scope["query_string"]:
+                raise error_answer(400, "status takes no parameters")
+            self._refuse_self(caller, other)
+            return self._desk.status(caller, other)
+        if task.method == "enc_keys":
+            await self._enc_keys(task, caller, other, connection, scope, receive)
+        else:
+            await self._dec_keys(task, caller, other, scope, receive)
+        return key_container(task.keys, tell_link=task.wishes.tell_link, tell_origin=task.wishes.tell_origin)
+
     def _caller(self, connection: Connection) -> SaeId:
-        """The consumer at the other end; its certificate is looked at once a connection."""
-        note = connection.note
-        if note is None:
-            try:
-                note = self._callers.caller(connection.names)
-            except Refused as refusal:
+        """The consumer at the other end."""
+        desk = self._desk
+        first = connection.note is None
+        try:
+            return desk.callers.of(connection, desk.clock.now(), desk.clock.monotonic())
+        except Refused as refusal:
+            if first:  # one line a connection
                 self._log.warning("caller_refused", reason=str(refusal))
-                note = refusal
-            connection.note = note
-        if isinstance(note, Refused):
-            raise Answer(NOT_AUTHORISED, b"")
-        caller: SaeId = note
-        return caller
+            raise Answer(NOT_AUTHORISED, b"") from refusal
 
     def _target(self, scope: HTTPScope) -> tuple[Method, SaeId]:
         target = route(scope["raw_path"])
@@ -150,49 +185,32 @@ class KeyDelivery:
             )
         return target
 
-    def _status(self, caller: SaeId, other: SaeId) -> bytes:
-        self._refuse_self(caller, other)
-        store = self._keys.status(caller, other)
-        if store is not None and store.remote_node is not None:
-            target = str(store.remote_node)
-        else:
-            # Not known before the controller has joined the two; known when both are ours.
-            target = self._kme_id if self._callers.serves(other) else ""
-        settings = self._settings
-        return wire.status_body(
-            wire.Status(
-                source_KME_ID=self._kme_id,
-                target_KME_ID=target,
-                master_SAE_ID=caller,
-                slave_SAE_ID=other,
-                key_size=settings.default_key_bits,
-                stored_key_count=0 if store is None else store.stored_key_count,
-                max_key_count=settings.max_key_count if store is None else store.max_key_count,
-                max_key_per_request=settings.max_keys_per_request,
-                max_key_size=settings.max_key_bits,
-                min_key_size=settings.min_key_bits,
-                max_SAE_ID_count=settings.max_additional_slaves,
-            )
-        )
-
     async def _enc_keys(
         self,
+        task: _Task,
         caller: SaeId,
         other: SaeId,
         connection: Connection,
         scope: HTTPScope,
         receive: ASGIReceiveCallable,
-    ) -> tuple[bytes, int]:
+    ) -> None:
         if scope["method"] == "GET":
             await self._no_body(scope, receive)
             request = wire.key_request_of_query(scope["query_string"], self._settings)
         else:
             body = await self._body(scope, receive)
             request = wire.key_request_of_body(body, self._settings)
+        task.slaves, task.wishes = request.also, request.wishes
         for slave in (other, *request.also):
             self._refuse_self(caller, slave)
+        self._desk.check()
         qos, priority = self._wishes[caller]
         with connection.while_waiting():
+            if request.wishes.origins is not None:
+                drawn = await self._of_origins(caller, other, request, request.wishes.origins)
+                if drawn is not None:
+                    task.keys = drawn
+                    return
             supplied = await self._keys.get_keys(
                 caller,
                 other,
@@ -203,18 +221,46 @@ class KeyDelivery:
                 priority=priority,
                 also=request.also,
             )
-        return _delivered(supplied, with_link=request.with_link)
+        keys = bundles(supplied)
+        origins = request.wishes.origins
+        if origins is not None and any(bundle.origin not in origins for bundle in keys):
+            for bundle in keys:  # a fallback began while the request waited
+                bundle.keys.wipe()
+            raise unmet(origins)
+        task.keys = keys
+
+    async def _of_origins(
+        self, caller: SaeId, other: SaeId, request: wire.KeyRequest, origins: frozenset[KeyOrigin]
+    ) -> Keys | None:
+        """Ready keys of these origins; None: keys that come will be. MandatoryFailed: they will not."""
+        status = self._keys.status(caller, other)
+        if status is None:
+            return None  # no association yet: what comes is looked at
+        made = MADE_IN[status.mode]
+        if not origins & made:
+            raise unmet(origins)
+        if origins >= made:
+            return None
+        if self._draw is None or request.also:
+            raise unmet(origins)
+        drawn = self._draw.draw(caller, other, request.number, request.size_bits, origins=origins)
+        if drawn is None:
+            raise unmet(origins)
+        await _durable(self._draw, drawn)
+        return drawn
 
     async def _dec_keys(
-        self, caller: SaeId, other: SaeId, scope: HTTPScope, receive: ASGIReceiveCallable
-    ) -> tuple[bytes, int]:
+        self, task: _Task, caller: SaeId, other: SaeId, scope: HTTPScope, receive: ASGIReceiveCallable
+    ) -> None:
         if scope["method"] == "GET":
             await self._no_body(scope, receive)
-            key_ids = wire.key_ids_of_query(scope["query_string"], self._settings)
+            request = wire.key_ids_of_query(scope["query_string"], self._settings)
         else:
-            key_ids = wire.key_ids_of_body(await self._body(scope, receive), self._settings)
+            request = wire.key_ids_of_body(await self._body(scope, receive), self._settings)
+        task.wishes = request.wishes
         self._refuse_self(caller, other)
-        return _delivered(await self._keys.get_keys_by_id(caller, other, key_ids))
+        self._desk.check()
+        task.keys = bundles(await self._keys.get_keys_by_id(caller, other, request.texts))
 
     def _refuse_self(self, caller: SaeId, other: SaeId) -> None:
         if caller == other:
@@ -254,12 +300,25 @@ class KeyDelivery:
         return error_answer(413, f"the body is larger than {self._settings.max_body_bytes} bytes")
 
 
-def _delivered(supplied: Sequence[SuppliedKey], *, with_link: bool = False) -> tuple[bytes, int]:
-    """The answer with these keys, and how many; their own bytes are wiped, the answer holds the copy."""
-    body = wire.key_container(supplied, with_link=with_link)
-    for entry in supplied:
-        entry.key.wipe()
-    return body, len(supplied)
+async def _durable(draw: KeyDraw, drawn: Keys) -> None:
+    """Wait until what was drawn may leave; wiped when it may not."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def told(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    draw.once_durable(told)
+    try:
+        await done
+    except BaseException:
+        for bundle in drawn:
+            bundle.keys.wipe()
+        raise
 
 
 class Etsi014Server:
@@ -273,10 +332,21 @@ class Etsi014Server:
         clock: Clock,
         *,
         node_id: NodeId,
+        draw: KeyDraw | None = None,
     ) -> None:
-        """`node_id` is also the KME id: whoever knows a node (the controller, the other end) knows it."""
-        app = KeyDelivery(settings, tuple(consumers), keys, clock, node_id=node_id)
-        self._server = HttpsServer(app, settings, clock)
+        """`node_id` is also the KME id: whoever knows a node (the controller, the other end) knows it.
+
+        `draw` is the same key manager where it can be asked without waiting. Deliveries are recorded where
+        `settings.audit` names a directory. Raises SettingsError: the audit record, the revocation lists.
+        """
+        consumers = tuple(consumers)
+        audit, wanted = None, settings.audit
+        if wanted.enabled and wanted.directory is not None:
+            audit = AuditLog(wanted.directory, wanted, clock)
+        self._desk = Desk(settings, callers_of(settings, consumers), keys, clock, kme_id=node_id, audit=audit)
+        app = KeyDelivery(self._desk, consumers, keys, draw)
+        quick = None if draw is None else QuickDelivery(self._desk, draw)
+        self._server = HttpsServer(app, settings, clock, quick)
 
     async def start(self) -> int:
         """Serve; returns the port. Raises SettingsError (a TLS file, or the address cannot be had)."""
@@ -285,3 +355,4 @@ class Etsi014Server:
     async def close(self) -> None:
         """Stop: running requests get `close_s` to end. Idempotent."""
         await self._server.close()
+        self._desk.close()

@@ -6,33 +6,37 @@ refused by name: ignoring `sise` would hand out keys of another size than the ap
 fixed message texts of the standard stand here once, letter by letter, because clients compare them.
 """
 
-import binascii
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.service.callers import is_sae_id
+from keyweave_agents.service.extensions014 import NO_WISHES, MandatoryFailed, Wishes, wishes_of
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.ids import SaeId, parse_uuid
 
 SIZE_NOT_BYTES = "size shall be a multiple of 8"
-MANDATORY_UNSUPPORTED = "not all extension_mandatory parameters are supported"
 KEYS_NOT_FOUND = "one or more keys specified are not found on KME"
 ACCESS_ERROR = "key data access error"
 
-RELAY_LINK = "keyweave_relay_link"
-"""Our one optional extension: true asks for the virtual link of each key, in its `key_extension`."""
-
-RELAY_LINKS = "keyweave_relay_links"
-"""Beside it, of a key that came in shares: the virtual links of all of them."""
-
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
+_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+_IDS = re.compile(f"(?:{_UUID})+\\Z")
+_ONE_ID = re.compile(f"key_ID={_UUID}\\Z".encode())
+_ENC_MEMBERS = (
+    b'"number"',
+    b'"size"',
+    b'"additional_slave_SAE_IDs"',
+    b'"extension_mandatory"',
+    b'"extension_optional"',
+)
 _MAX_QUERY_BYTES = 1024
 
 Details = Sequence[dict[str, str]]
@@ -49,16 +53,25 @@ class BadRequest(InvalidInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:
-    """How many keys of how many bits, within the limits of `status`.
-
-    `with_link`: the caller wants to know the virtual link of each key (optional extension). `also`: further
-    slaves of the same keys.
-    """
+    """How many keys of how many bits, within the limits of `status`; `also`: further slaves of the same."""
 
     number: int
     size_bits: int
-    with_link: bool = False
     also: tuple[SaeId, ...] = ()
+    wishes: Wishes = NO_WISHES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdRequest:
+    """Which stored keys: ids of 16 bytes each, in the order asked, every one once."""
+
+    key_ids: bytes
+    wishes: Wishes = NO_WISHES
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The ids as canonical UUID text."""
+        return tuple(uuid_text(self.key_ids[at : at + 16]) for at in range(0, len(self.key_ids), 16))
 
 
 class _EncBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -79,7 +92,7 @@ class _DecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key_IDs_extension: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct):
     """The answer of `status`, clause 6.1, in the order of the standard."""
 
     source_KME_ID: str
@@ -93,6 +106,7 @@ class Status(msgspec.Struct, frozen=True):
     max_key_size: int
     min_key_size: int
     max_SAE_ID_count: int
+    status_extension: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Error(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,17 +123,16 @@ def key_request_of_body(body: bytes, settings: ServiceSettings) -> KeyRequest:
     """`enc_keys` by POST, clause 6.2. An empty body is `{}`. Raises BadRequest."""
     if not body:
         return _checked(1, settings.default_key_bits, settings)
-    wanted = _decode(_enc_decoder, body)
+    wanted: _EncBody = _decode(_enc_decoder, body)
+    wishes = NO_WISHES
+    extended = wanted.extension_mandatory or wanted.extension_optional
+    if extended or any(body.count(name) > 1 for name in _ENC_MEMBERS) or b"\\" in body:
+        _refuse_repeats(body)
     also = _slaves(wanted.additional_slave_SAE_IDs, settings.max_additional_slaves)
-    unsupported = [name for extension in wanted.extension_mandatory for name in extension]
-    if unsupported:
-        raise BadRequest(
-            MANDATORY_UNSUPPORTED,
-            [{"extension_mandatory_unsupported": name[:100]} for name in unsupported[:20]],
-        )
+    if extended:
+        wishes = _wishes(wanted.extension_mandatory, wanted.extension_optional)
     size_bits = settings.default_key_bits if wanted.size is msgspec.UNSET else wanted.size
-    with_link = any(extension.get(RELAY_LINK) is True for extension in wanted.extension_optional)
-    return _checked(wanted.number, size_bits, settings, with_link=with_link, also=also)
+    return _checked(wanted.number, size_bits, settings, also=also, wishes=wishes)
 
 
 def key_request_of_query(query: bytes, settings: ServiceSettings) -> KeyRequest:
@@ -148,8 +161,8 @@ def _checked(
     size_bits: int,
     settings: ServiceSettings,
     *,
-    with_link: bool = False,
     also: tuple[SaeId, ...] = (),
+    wishes: Wishes = NO_WISHES,
 ) -> KeyRequest:
     if not 1 <= number <= settings.max_keys_per_request:
         raise BadRequest(f"number: {_short(number)} is not within 1..{settings.max_keys_per_request}")
@@ -159,40 +172,69 @@ def _checked(
         raise BadRequest(
             f"size: {_short(size_bits)} bits are not within {settings.min_key_bits}..{settings.max_key_bits}"
         )
-    return KeyRequest(number=number, size_bits=size_bits, with_link=with_link, also=also)
+    return KeyRequest(number=number, size_bits=size_bits, also=also, wishes=wishes)
 
 
 def _short(number: int) -> str:
     return str(number) if abs(number) < 10**18 else "a number of more than 18 digits"
 
 
-def key_ids_of_body(body: bytes, settings: ServiceSettings) -> tuple[str, ...]:
-    """`dec_keys` by POST, clause 6.4: canonical ids in the order asked. Raises BadRequest."""
-    wanted = _decode(_dec_decoder, body)
-    return _checked_ids([entry.key_ID for entry in wanted.key_IDs], settings)
+def key_ids_of_body(body: bytes, settings: ServiceSettings) -> IdRequest:
+    """`dec_keys` by POST, clause 6.4. Raises BadRequest."""
+    wanted: _DecBody = _decode(_dec_decoder, body)
+    entries = wanted.key_IDs
+    extended = wanted.key_IDs_extension is not msgspec.UNSET
+    if (
+        extended
+        or body.count(b'"key_ID"') != len(entries)
+        or body.count(b'"key_IDs"') > 1
+        or b"_extension" in body
+        or b"\\" in body
+    ):
+        _refuse_repeats(body)
+    wishes = NO_WISHES
+    if isinstance(wanted.key_IDs_extension, dict):
+        wishes = _wishes((), (wanted.key_IDs_extension,))
+    return IdRequest(key_ids=_ids([entry.key_ID for entry in entries], settings), wishes=wishes)
 
 
-def key_ids_of_query(query: bytes, settings: ServiceSettings) -> tuple[str, ...]:
+def key_ids_of_query(query: bytes, settings: ServiceSettings) -> IdRequest:
     """`dec_keys` by GET: exactly one `key_ID`. Raises BadRequest."""
-    return _checked_ids([text for _, text in _parameters(query, known=("key_ID",))], settings)
+    if _ONE_ID.match(query):
+        return IdRequest(key_ids=bytes.fromhex(query[7:].decode("ascii").replace("-", "")))
+    return IdRequest(key_ids=_ids([text for _, text in _parameters(query, known=("key_ID",))], settings))
 
 
-def _checked_ids(texts: Sequence[str], settings: ServiceSettings) -> tuple[str, ...]:
+def _ids(texts: Sequence[str], settings: ServiceSettings) -> bytes:
     if not texts:
         raise BadRequest("key_ID: at least one is wanted")
     if len(texts) > settings.max_keys_per_request:
         raise BadRequest(f"key_IDs: {len(texts)} entries, at most {settings.max_keys_per_request} a request")
-    ids: dict[str, None] = {}
+    joined = "".join(texts)
+    # All at once; in trouble one by one, to say which.
+    if _IDS.match(joined) and len(joined) == 36 * len(texts) and all(len(text) == 36 for text in texts):
+        key_ids = bytes.fromhex(joined.replace("-", ""))
+        if len({key_ids[at : at + 16] for at in range(0, len(key_ids), 16)}) == len(texts):
+            return key_ids
+    seen: dict[bytes, None] = {}
     for text in texts:
         try:
             key_id = parse_uuid(text)
         except ValueError as error:
             # No key of ours has such an id, so it is also not found: the text that clients match on.
             raise BadRequest(KEYS_NOT_FOUND, [{"key_ID": f"not a UUID: {text[:60]!r}"}]) from error
-        if key_id in ids:
+        content = bytes.fromhex(key_id.replace("-", ""))
+        if content in seen:
             raise BadRequest(f"key_IDs: {key_id} is asked for twice")
-        ids[key_id] = None
-    return tuple(ids)
+        seen[content] = None
+    return b"".join(seen)
+
+
+def _wishes(mandatory: Iterable[dict[str, Any]], optional: Iterable[dict[str, Any]]) -> Wishes:
+    try:
+        return wishes_of(mandatory, optional)
+    except MandatoryFailed as failure:
+        raise BadRequest(failure.message, failure.details) from failure
 
 
 def _parameters(query: bytes, *, known: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -224,27 +266,21 @@ def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
         raise BadRequest("the body is nested too deeply") from error
 
 
-def key_container(keys: Sequence[SuppliedKey], *, with_link: bool = False) -> bytes:
-    """The key container of clause 6.3. Ids are UUID text and keys base64, so nothing wants escaping."""
-    return b'{"keys":[%b]}' % b",".join(
-        b'{"key_ID":"%b","key":"%b"%b}'
-        % (
-            entry.key_id.encode("ascii"),
-            binascii.b2a_base64(entry.key.reveal(), newline=False),
-            _link_extension(entry) if with_link else b"",
-        )
-        for entry in keys
-    )
+def _refuse_repeats(body: bytes) -> None:
+    """Refuse an object with two members of one name: which of them counts would be a guess (RFC 8259 4)."""
+    try:
+        json.loads(body, object_pairs_hook=_once, parse_int=str, parse_float=str)
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
 
 
-def _link_extension(entry: SuppliedKey) -> bytes:
-    if entry.link_id is None:
-        return b""
-    booked = b'"%b":"%b"' % (RELAY_LINK.encode(), entry.link_id.encode("ascii"))
-    if len(entry.links) > 1:
-        names = b",".join(b'"%b"' % link_id.encode("ascii") for link_id in entry.links)
-        booked += b',"%b":[%b]' % (RELAY_LINKS.encode(), names)
-    return b',"key_extension":{%b}' % booked
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(members)
+    if len(made) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"the body has the member {twice[:60]!r} twice in one object")
+    return made
 
 
 def status_body(status: Status) -> bytes:

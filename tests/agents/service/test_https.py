@@ -89,7 +89,7 @@ async def test_tls_1_2_is_refused_unless_the_operator_lets_it_in(service_with: A
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_above_the_cap_is_too_large(service_with: Any, chunked: bool) -> None:
-    service = await service_with(max_body_bytes=2048)
+    service = await service_with(max_body_bytes=2048, max_keys_per_request=16)
 
     async def pieces() -> Any:
         for _ in range(300):

@@ -3,18 +3,14 @@
 import json
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.keys.plan import SuppliedKey
-from keyweave_agents.material import Secret
 from keyweave_agents.service import wire014 as wire
 from keyweave_agents.service.answers014 import route
 from keyweave_agents.service.settings import ServiceSettings
-from keyweave_core.model.ids import LinkId
 from keyweave_core.runtime.tls import TlsSettings
 
 SETTINGS = ServiceSettings(
@@ -75,7 +71,7 @@ def test_any_query_is_a_request_within_the_limits_or_a_bad_request(query: bytes)
 def test_any_list_of_ids_is_canonical_and_without_repeats_or_a_bad_request(body: bytes, query: bytes) -> None:
     for read, source in ((wire.key_ids_of_body, body), (wire.key_ids_of_query, query)):
         try:
-            ids = read(source, SETTINGS)
+            ids = read(source, SETTINGS).texts
         except wire.BadRequest:
             continue
         assert len(set(ids)) == len(ids) >= 1
@@ -85,7 +81,7 @@ def test_any_list_of_ids_is_canonical_and_without_repeats_or_a_bad_request(body:
 @given(st.lists(st.uuids(), min_size=1, max_size=128, unique=True))
 def test_ids_come_back_in_the_order_asked(ids: list[uuid.UUID]) -> None:
     body = json.dumps({"key_IDs": [{"key_ID": str(key_id).upper()} for key_id in ids]}).encode()
-    assert wire.key_ids_of_body(body, SETTINGS) == tuple(str(key_id) for key_id in ids)
+    assert wire.key_ids_of_body(body, SETTINGS).texts == tuple(str(key_id) for key_id in ids)
 
 
 @given(number=st.integers(1, 128), octets=st.integers(8, 512))
@@ -96,28 +92,39 @@ def test_get_and_post_say_the_same(number: int, octets: int) -> None:
     assert wire.key_request_of_body(body, SETTINGS) == wire.key_request_of_query(query, SETTINGS)
 
 
-@given(st.lists(st.binary(min_size=1, max_size=64), max_size=5), st.booleans())
-def test_a_key_container_is_json_of_what_was_supplied(contents: list[bytes], with_link: bool) -> None:
-    import base64
-
-    link = LinkId(str(uuid.UUID(int=1)))
-    keys = [
-        SuppliedKey(key_id=str(uuid.UUID(int=index)), key=Secret(content), links=(link,) if index % 2 else ())
-        for index, content in enumerate(contents)
-    ]
-    expected: list[dict[str, Any]] = []
-    for index, content in enumerate(contents):
-        expected.append({"key_ID": keys[index].key_id, "key": base64.b64encode(content).decode()})
-        if with_link and index % 2:
-            expected[-1]["key_extension"] = {"keyweave_relay_link": link}
-    assert json.loads(wire.key_container(keys, with_link=with_link)) == {"keys": expected}
+REPEATED = [
+    b'{"number":1,"number":100}',
+    b'{"n\\u0075mber":100,"number":1}',
+    b'{"size":64,"number":1,"size":128}',
+    b'{"extension_mandatory":[],"extension_mandatory":[{"abc_x":1}]}',
+    b'{"extension_optional":[{"abc_x":{"y":1,"y":2}}]}',
+    b'{"extension_optional":[{"keyweave_origin":true,"keyweave_origin":false}]}',
+]
 
 
-def test_a_key_that_came_in_shares_names_the_links_of_all_of_them() -> None:
-    links = tuple(LinkId(str(uuid.UUID(int=number))) for number in (1, 2, 3))
-    key = SuppliedKey(key_id=str(uuid.UUID(int=9)), key=Secret(b"k"), links=links)
-    (entry,) = json.loads(wire.key_container([key], with_link=True))["keys"]
-    assert entry["key_extension"] == {"keyweave_relay_link": links[0], "keyweave_relay_links": list(links)}
+@pytest.mark.parametrize("body", REPEATED)
+def test_a_member_that_stands_twice_is_refused(body: bytes) -> None:
+    with pytest.raises(wire.BadRequest, match="twice in one object"):
+        wire.key_request_of_body(body, SETTINGS)
+
+
+def test_a_member_that_stands_twice_in_a_list_of_ids_is_refused() -> None:
+    one, other = uuid.UUID(int=1), uuid.UUID(int=2)
+    for body in (
+        f'{{"key_IDs":[{{"key_ID":"{one}","key_ID":"{other}"}}]}}',
+        f'{{"key_IDs":[{{"key_ID":"{one}"}}],"key_IDs":[{{"key_ID":"{other}"}}]}}',
+        f'{{"key_IDs":[{{"key_ID":"{one}","key_\\u0049D":"{other}"}}]}}',
+        f'{{"key_IDs":[{{"key_ID":"{one}"}}],"key_IDs_extension":{{"a":1,"a":2}}}}',
+        f'{{"key_IDs":[{{"key_ID":"{one}","key_ID_extension":{{"a":1,"a":2}}}}]}}',
+    ):
+        with pytest.raises(wire.BadRequest, match="twice in one object"):
+            wire.key_ids_of_body(body.encode(), SETTINGS)
+
+
+@pytest.mark.parametrize("number", ["1e0", "1.0", "1e2", "-0.0", "1" + "0" * 5000, "Infinity", "NaN", "0x1"])
+def test_numbers_that_are_no_plain_integers_are_refused(number: str) -> None:
+    with pytest.raises(wire.BadRequest):
+        wire.key_request_of_body(f'{{"number":{number}}}'.encode(), SETTINGS)
 
 
 @given(st.binary(max_size=40))
