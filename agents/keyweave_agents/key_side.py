@@ -64,9 +64,11 @@ class KeySide:
             for module in modules
         }
         self._service = Etsi014Server(service, consumers, self.keys, clock, node_id=node_id, draw=self.keys)
-        self._streams = etsi004 and Etsi004Server(
-            etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
-        )
+        self._streams: Etsi004Server | None = None
+        if etsi004 is not None:
+            self._streams = Etsi004Server(
+                etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
+            )
 
     def hear_modules(self, listener: Callable[[ModuleEvent], None]) -> None:
         """Who hears what happens to the modules from now on."""

@@ -135,7 +135,7 @@ class AgentSettings:
             )
         if limits.keys_per_request < MOST_CHUNKS:
             raise ValueError(
-                f"keys.limits.keys_per_request {limits.keys_per_request} is below the {MOST_CHUNKS} of etsi004"
+                f"keys.limits.keys_per_request {limits.keys_per_request}: etsi004 wants {MOST_CHUNKS} or more"
             )
 
     def _check_ports(self) -> None:
