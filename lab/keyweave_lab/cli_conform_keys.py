@@ -121,6 +121,77 @@ def etsi014(
         show(report, json_file, failures_only=failures_only)
 
 
+def etsi004(
+    first: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Key manager that allocates streams.")],
+    second: Annotated[str, typer.Argument(metavar="PEER_HOST:PORT", help="Key manager of the peer.")],
+    source: Annotated[str, typer.Option(help="URI of the application at the first.")],
+    destination: Annotated[str, typer.Option(help="URI of the application at the second.")],
+    peer_source: Annotated[
+        str | None, typer.Option(help="Source as the peer gives it, if otherwise.")
+    ] = None,
+    peer_destination: Annotated[str | None, typer.Option(help="Destination as the peer gives it.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate of the first application (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    peer_cert: Annotated[Path | None, typer.Option(help="Certificate of the peer.")] = None,
+    peer_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authority of the key managers' certificates.")] = None,
+    peer_ca: Annotated[Path | None, typer.Option(help="The same for the second, if it is another.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain TCP, without certificates.")] = False,
+    any_server_name: AnyName = False,
+    chunk_bytes: Annotated[int, typer.Option(min=16, max=65536, help="Key_chunk_size to ask for.")] = 32,
+    call_timeout: Annotated[int, typer.Option(min=100, help="QoS.Timeout of calls, ms.")] = 2000,
+    only: Only = "",
+    skip: Skip = "",
+    json_file: JsonFile = None,
+    timeout: Timeout = 10.0,
+    patience: Annotated[float, typer.Option(min=0.0, help="Longest wait until there is a key, s.")] = 10.0,
+    failures_only: FailuresOnly = False,
+) -> None:
+    """Check the key streams of two key managers, ETSI GS QKD 004: OPEN_CONNECT, GET_KEY, CLOSE."""
+    import asyncio
+
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab.conform.etsi004.bench import Options, Side
+    from keyweave_lab.conform.etsi004.suite import run_suite
+    from keyweave_lab.conform.etsi004.wire import Qos
+
+    with told():
+        sides = []
+        for where, files, uris in (
+            (first, (cert, key, ca), (source, destination)),
+            (
+                second,
+                (peer_cert, peer_key, peer_ca or ca),
+                (peer_source or source, peer_destination or destination),
+            ),
+        ):
+            host, port = address_of(where)
+            tls = None
+            if not plain:
+                if None in files:
+                    raise InvalidInput("give --cert, --key, --peer-cert, --peer-key and --ca, or --plain")
+                tls = tls_of(*(path for path in files if path is not None))
+            sides.append(Side(host=host, port=port, tls=tls, source=uris[0], destination=uris[1]))
+        options = Options(
+            first=sides[0],
+            second=sides[1],
+            check_name=not any_server_name,
+            qos=Qos(chunk_bytes=chunk_bytes, timeout_ms=call_timeout),
+            message_limit_s=timeout,
+            patience_s=patience,
+        )
+        report = asyncio.run(run_suite(options, SystemClock(), progress, only=ids(only), skip=ids(skip)))
+        show(report, json_file, failures_only=failures_only)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[address]:port`; InvalidInput when it is none."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InvalidInput(f"{text[:80]!r}: want host:port")
+    return host.strip("[]"), int(port)
+
+
 def tls_of(certificate: Path, private_key: Path, ca: Path) -> TlsSettings:
     """The three files of one end; InvalidInput names one that is not there."""
     for path in (certificate, private_key, ca):
@@ -132,3 +203,4 @@ def tls_of(certificate: Path, private_key: Path, ca: Path) -> TlsSettings:
 def add_verbs(app: typer.Typer) -> None:
     """Give `keyweave conform` the verbs of this file."""
     app.command("014")(etsi014)
+    app.command("004")(etsi004)
