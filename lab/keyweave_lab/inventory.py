@@ -41,7 +41,8 @@ class Program:
 class LabNode:
     """One agent: its id and ports on loopback, and its public SSH host key (a file).
 
-    `gnmi_port` is None where the laboratory was laid out without gNMI.
+    `gnmi_port` is None where the laboratory was laid out without gNMI. `streams_port` is that of key streams
+    (ETSI GS QKD 004).
     """
 
     name: str
@@ -49,6 +50,7 @@ class LabNode:
     netconf_port: int
     keys_port: int
     service_port: int
+    streams_port: int
     host_key: Path
     gnmi_port: int | None = None
 

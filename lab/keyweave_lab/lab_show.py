@@ -115,6 +115,8 @@ def _doors(inventory: LabInventory) -> Table:
             table.add_row(f"{node.name} (gNMI)", f"localhost:{node.gnmi_port}, {certificate}")
     for application in inventory.applications:
         table.add_row(f"{application.sae_id} (014)", application.base_url)
+        streams_port = inventory.node(application.node).streams_port
+        table.add_row(f"{application.sae_id} (004)", f"localhost:{streams_port}, with the same certificate")
     return table
 
 

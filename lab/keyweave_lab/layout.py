@@ -76,7 +76,7 @@ def lay_out(
     tuning = tuning or Tuning()
     if tuning.fibres is not None:
         check_fits(tuning.fibres, topology)
-    doors_each = 5  # at most: NETCONF over SSH and over TLS, keys, service, gNMI
+    doors_each = 6  # at most: NETCONF over SSH and over TLS, keys, service, streams, gNMI
     ports = iter(free_ports(doors_each * len(topology.nodes) + len(topology.links) + 3, host=HOST))
     _clear(directory)
     make_private_directory(directory)
@@ -158,6 +158,7 @@ def _lab_node(node: TopologyNode, ports: Iterator[int], pki: LabPki, *, gnmi: bo
         netconf_port=next(ports),
         keys_port=next(ports),
         service_port=next(ports),
+        streams_port=next(ports),
         host_key=pki.ssh_key(f"host-{node.name}").public_key,
         gnmi_port=next(ports) if gnmi else None,
     )

@@ -134,6 +134,7 @@ def agent_table(
             "max_additional_slaves": ADDITIONAL_SLAVES,
             "tls": tls_table,
         },
+        "etsi004": {"listen_host": HOST, "listen_port": here.streams_port, "tls": tls_table},
         "consumers": [
             {
                 "sae_id": each.sae_id,
