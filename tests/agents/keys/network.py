@@ -12,12 +12,13 @@ from keyweave_agents.keys.frames import Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
+from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour
 from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 MASTER, SLAVE = SaeId("sae-master"), SaeId("sae-slave")
@@ -86,8 +87,17 @@ class Network:
         values: dict[str, object] = {"pool_capacity_bits": 400_000, "buffer_keys": 16, **self._settings}
         settings = KeySettings(neighbours=neighbours, **values)  # type: ignore[arg-type]  # tests choose
         return KeyPlane(
-            settings, self.node(number), self.clock, self.random.randbytes, self.events[number].append
+            settings,
+            self.node(number),
+            self.clock,
+            self.random.randbytes,
+            self.events[number].append,
+            identity=self.identity(number),
         )
+
+    def identity(self, _number: int) -> PqcIdentity | None:
+        """Who a node is in ML-DSA; nobody here (see `pqc_network`)."""
+        return None
 
     # --- what a test does ------------------------------------------------------------------------
 
@@ -144,6 +154,7 @@ class Network:
         keep: bool = False,
         app_id: AppId = APP,
         expires_at: float | None = None,
+        mode: KeyMode = KeyMode.QKD_ONLY,
     ) -> LinkId:
         """Put a path and the association at its ends on every node (`keep`: beside what is there)."""
         link_id = LinkId(uid(virtual))
@@ -163,6 +174,7 @@ class Network:
                         remote_node=self.node(path[-1] if number == path[0] else path[0]),
                         qos=qos or AppQos(),
                         expires_at=expires_at,
+                        mode=mode,
                     ),
                 )
             routes = old.routes
