@@ -36,12 +36,16 @@ def line(sites: int, *, ring: bool = False) -> str:
 
 
 @asynccontextmanager
-async def running(topology: str, *, buffer_keys: int = 64) -> AsyncIterator[tuple[LabInventory, Controller]]:
+async def running(
+    topology: str, *, buffer_keys: int = 64, stored_keys: int = 16_384
+) -> AsyncIterator[tuple[LabInventory, Controller]]:
     """A deployed network whose fibres are all active with some key in stock, and its controller."""
     network = parse_topology(topology.encode(), where="benchmark")
     with tempfile.TemporaryDirectory(prefix="keyweave-bench-") as folder:
         directory = Path(folder)
-        tuning = Tuning(buffer_keys=buffer_keys, log_level="warning", access_log=False)
+        tuning = Tuning(
+            buffer_keys=buffer_keys, stored_keys=stored_keys, log_level="warning", access_log=False
+        )
         lab = await deploy(network, directory, CLOCK, tuning=tuning)
         try:
             pin([each.process.pid for each in lab.programs if each.process is not None])
