@@ -19,6 +19,7 @@ from typing import Protocol
 
 from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
+from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
 from keyweave_core.model.ids import NodeId
@@ -38,6 +39,7 @@ class Ready:
     gnmi_port: int | None = None
     service_port: int | None = None
     etsi004_port: int | None = None
+    etsi020_port: int | None = None
     keys_port: int | None = None
     quicks_port: int | None = None
 
@@ -94,6 +96,9 @@ def check(settings: AgentSettings) -> None:
         server_context(settings.service.tls)
         if settings.etsi004 is not None and settings.etsi004.tls is not None:
             server_context(settings.etsi004.tls)
+        if settings.etsi020 is not None:
+            server_context(settings.etsi020.tls)
+            BorderPeers(settings.etsi020.peers)
     if quicks is None or quicks.role == "agent":
         read_entrances(netconf_of(settings))
     if settings.gnmi is not None:
@@ -124,6 +129,7 @@ def _sides(
         service=settings.service,
         consumers=settings.consumers,
         etsi004=settings.etsi004,
+        etsi020=settings.etsi020,
         clock=clock,
         random_bytes=random_bytes,
     )

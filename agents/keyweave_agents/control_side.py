@@ -57,7 +57,7 @@ class ControlSide:
             initial_configuration(
                 settings.node,
                 settings.modules,
-                (consumer.sae_id for consumer in settings.consumers),
+                settings.told_consumers,
                 version=_version(),
             ),
             keys=keys,

@@ -19,8 +19,10 @@ from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleEvent
 from keyweave_agents.service.etsi004 import Etsi004Server
 from keyweave_agents.service.etsi014 import Etsi014Server
+from keyweave_agents.service.etsi020 import Etsi020Server
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_agents.service.settings004 import Etsi004Settings
+from keyweave_agents.service.settings020 import Etsi020Settings
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.tls import TlsSettings, client_context, server_context
@@ -39,6 +41,7 @@ class KeySide:
         service: ServiceSettings,
         consumers: Sequence[ConsumerSettings],
         etsi004: Etsi004Settings | None = None,
+        etsi020: Etsi020Settings | None = None,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
@@ -51,6 +54,7 @@ class KeySide:
             tls_server=server_context(keys_tls),
             # A key manager knows its neighbours by node id, not by the name of a host.
             tls_client=client_context(keys_tls, check_hostname=False),
+            beyond=None if etsi020 is None else etsi020.beyond,
         )
         self.modules: dict[LinkId, QuantumModule] = {
             module.link_id: QuantumModule(
@@ -70,6 +74,8 @@ class KeySide:
                 etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
             )
 
+        self._border = None if etsi020 is None else Etsi020Server(etsi020, self.keys, clock)
+
     def hear_modules(self, listener: Callable[[ModuleEvent], None]) -> None:
         """Who hears what happens to the modules from now on."""
         self._listener = listener
@@ -85,14 +91,22 @@ class KeySide:
         return living
 
     async def open(self) -> dict[str, int | None]:
-        """Open the doors; their ports: of the key manager for its neighbours, of 014, and of 004."""
+        """Open the doors; their ports: of the key manager for its neighbours, of 014, 004 and 020."""
         _, keys_port = await self.keys.listening()
         service_port = await self._service.start()
         streams_port = None if self._streams is None else await self._streams.start()
-        return {"keys_port": keys_port, "service_port": service_port, "etsi004_port": streams_port}
+        border_port = None if self._border is None else await self._border.start()
+        return {
+            "keys_port": keys_port,
+            "service_port": service_port,
+            "etsi004_port": streams_port,
+            "etsi020_port": border_port,
+        }
 
     async def close(self) -> None:
         """Close the doors of applications. Idempotent."""
+        if self._border is not None:
+            await self._border.close()
         if self._streams is not None:
             await self._streams.close()
         await self._service.close()

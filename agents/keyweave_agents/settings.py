@@ -15,7 +15,9 @@ from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_agents.service.settings004 import Etsi004Settings
+from keyweave_agents.service.settings020 import Etsi020Settings
 from keyweave_agents.service.streams.letters import MOST_CHUNKS
+from keyweave_core.model.ids import SaeId
 from keyweave_core.netconf.server.settings import NetconfSettings
 from keyweave_core.runtime.settings import read_settings
 from keyweave_core.runtime.tls import TlsSettings
@@ -51,6 +53,7 @@ class AgentSettings:
     gnmi: GnmiSettings | None = None
     quicks: QuicksSettings | None = None
     etsi004: Etsi004Settings | None = None
+    etsi020: Etsi020Settings | None = None
     log: LogSettings = LogSettings()
 
     def __post_init__(self) -> None:
@@ -62,6 +65,7 @@ class AgentSettings:
                 "netconf and gnmi: a key manager behind an agent (quicks.role) speaks to no controller"
             )
         _unique("consumers", "sae_id", (each.sae_id for each in self.consumers))
+        _unique("consumers and etsi020.peers", "sae_id", self.told_consumers)
         _unique("modules", "interface_id", (each.interface_id for each in self.modules))
         _unique("modules", "link_id", (each.link_id for each in self.modules))
         self._check_neighbours()
@@ -79,7 +83,14 @@ class AgentSettings:
             gnmi=self.gnmi and self.gnmi.anchored(folder),
             quicks=self.quicks and self.quicks.anchored(folder),
             etsi004=self.etsi004 and self.etsi004.anchored(folder),
+            etsi020=self.etsi020 and self.etsi020.anchored(folder),
         )
+
+    @property
+    def told_consumers(self) -> tuple[SaeId, ...]:
+        """The applications that a controller finds at this node: its own, and those beyond its border."""
+        beyond = self.etsi020.foreign if self.etsi020 is not None else ()
+        return (*(consumer.sae_id for consumer in self.consumers), *beyond)
 
     def _check_neighbours(self) -> None:
         """Every fibre has a module here and a key manager at its far end, and both tables agree on it."""
@@ -152,6 +163,8 @@ class AgentSettings:
             places.append(("netconf.tls", netconf.tls.listen_host, netconf.tls.listen_port))
         if self.etsi004 is not None:
             places.append(("etsi004", self.etsi004.listen_host, self.etsi004.listen_port))
+        if self.etsi020 is not None:
+            places.append(("etsi020", self.etsi020.listen_host, self.etsi020.listen_port))
         if self.gnmi is not None:
             places.append(("gnmi", self.gnmi.listen_host, self.gnmi.listen_port))
         taken: dict[tuple[str, int], str] = {}
