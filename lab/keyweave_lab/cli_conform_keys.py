@@ -127,9 +127,11 @@ def etsi004(
     source: Annotated[str, typer.Option(help="URI of the application at the first.")],
     destination: Annotated[str, typer.Option(help="URI of the application at the second.")],
     peer_source: Annotated[
-        str | None, typer.Option(help="Source as the peer gives it, if otherwise.")
+        str | None, typer.Option(help="Source as the peer gives it (else DESTINATION).")
     ] = None,
-    peer_destination: Annotated[str | None, typer.Option(help="Destination as the peer gives it.")] = None,
+    peer_destination: Annotated[
+        str | None, typer.Option(help="Destination as the peer gives it (else SOURCE).")
+    ] = None,
     cert: Annotated[Path | None, typer.Option(help="Certificate of the first application (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     peer_cert: Annotated[Path | None, typer.Option(help="Certificate of the peer.")] = None,
@@ -162,7 +164,7 @@ def etsi004(
             (
                 second,
                 (peer_cert, peer_key, peer_ca or ca),
-                (peer_source or source, peer_destination or destination),
+                (peer_source or destination, peer_destination or source),
             ),
         ):
             host, port = address_of(where)
