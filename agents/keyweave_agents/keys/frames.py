@@ -1,13 +1,17 @@
 """The messages between two key managers, as values.
 
-Rule of this file: values only; how they look on the wire, and what is refused there, stands in `wire`.
+Rule of this file: values only; how they look on the wire, and what is refused there, stands in `wire` and
+`sealed`. What every key under way needs one of (`Batch`, `Ack`, `Sealed`) is not frozen, because a frozen
+value takes four times as long to make; nobody changes one all the same.
 """
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
+from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.store import PadRange, Stock
-from keyweave_core.model.application import KeyOrigin
+from keyweave_core.model.application import KeyOrigin, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 
 
@@ -24,6 +28,8 @@ class Reason(Enum):
     SHARES_MISSING = "the other shares of the keys have not arrived"
     OTHER_LINKS = "the association is not backed by these virtual links"
     CONTRADICTION = "the shares of the keys contradict each other"
+    OTHER_METHOD = "the virtual link is configured with another relay method"
+    KEYS_GONE = "what was announced got lost and cannot be sent again from there"
     OTHER_MODE = "the key mode of the association does not allow such keys"
     UNAGREED = "the ML-KEM secret that belongs to the keys is not known there"
     BORDER_PENDING = "the other network has not confirmed the keys yet"
@@ -55,14 +61,15 @@ class Missing:
     block_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Batch:
     """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs.
 
     `links`: what travels is one share of each key, and these are the virtual links of all shares in rising
-    order (`link_id` is one of them); empty: the keys travel whole. `secret_id`: 16 bytes that name the ML-KEM
-    secret with which both ends combine what travels; empty: what travels are the keys. `origin` follows from
-    it for all that is relayed; batches of origin PQC are made at both ends and never relayed.
+    order (`link_id` is one of them); empty: the keys travel whole. `threshold`: so many shares make the keys;
+    0: all of them. `secret_id`: 16 bytes that name the ML-KEM secret with which both ends combine what
+    travels; empty: what travels are the keys. `origin` follows from it for all that is relayed; batches of
+    origin PQC are made at both ends and never relayed.
     """
 
     batch_id: bytes
@@ -71,6 +78,7 @@ class Batch:
     key_bytes: int
     key_ids: bytes
     links: tuple[LinkId, ...] = ()
+    threshold: int = 0
     secret_id: bytes = b""
     origin: KeyOrigin = KeyOrigin.QKD
 
@@ -81,13 +89,19 @@ class Batch:
 
     def same_keys(self, other: "Batch") -> bool:
         """Whether another share says it is of the very same keys."""
-        return (self.app_id, self.key_bytes, self.key_ids, self.links, self.secret_id) == (
+        return (self.app_id, self.key_bytes, self.key_ids, self.links, self.threshold, self.secret_id) == (
             other.app_id,
             other.key_bytes,
             other.key_ids,
             other.links,
+            other.threshold,
             other.secret_id,
         )
+
+    @property
+    def needed(self) -> int:
+        """How many of the shares make the keys; 1 when they travel whole."""
+        return self.threshold or len(self.links) or 1
 
     @property
     def count(self) -> int:
@@ -97,10 +111,10 @@ class Batch:
     @property
     def payload_bytes(self) -> int:
         """Size of all keys together."""
-        return self.count * self.key_bytes
+        return len(self.key_ids) // 16 * self.key_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Ack:
     """The destination holds the batch. `keeper`: 16 bytes that change when it restarts and forgets."""
 
@@ -109,15 +123,23 @@ class Ack:
     keeper: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Sealed:
-    """A tagged message: `body` is what the tag proves, `pad` what it spends, `ciphertext` of a batch only."""
+    """A message that proves itself: `proved` are the bytes that `tag` proves, `pad` the bits that it spends.
 
-    body: bytes
+    `content` is a batch or acknowledgements, `written` the same as it stands in `proved`, to be passed on
+    as it is. `ciphertext` of a batch only. `counter` of AES-256-GCM only, where `proved` ends before the
+    ciphertext (which the tag proves as well).
+    """
+
+    proved: Raw
     tag: bytes
     pad: tuple[PadRange, ...]
-    content: Batch | Ack
-    ciphertext: bytes = b""
+    content: Batch | tuple[Ack, ...]
+    written: bytes
+    ciphertext: Raw = b""
+    method: RelayMethod = RelayMethod.OTP
+    counter: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,3 +209,15 @@ def uuid_text(raw: bytes) -> str:
     """The canonical text of 16 bytes."""
     digits = raw.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@lru_cache(maxsize=4096)
+def known_text(raw: bytes) -> str:
+    """`uuid_text` of what comes again and again (a link, an application)."""
+    return uuid_text(raw)
+
+
+@lru_cache(maxsize=4096)
+def known_bytes(text: str) -> bytes:
+    """`uuid_bytes` of what comes again and again."""
+    return uuid_bytes(text)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.ledger import Ledger
+from keyweave_agents.keys.pad import Raw
 from keyweave_core.model.ids import LinkId
 
 Answer = Callable[[LedgerFailed | None], None]
 """Called once: with None when everything is durable, else with why nothing may leave."""
 
-Frames = list[tuple[LinkId, int, bytes]]
+Frames = list[tuple[LinkId, int, Raw]]
 """Physical link, number of its connection, frame."""
 
 

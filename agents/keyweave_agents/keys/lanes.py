@@ -20,8 +20,8 @@ from keyweave_core.model.ids import LinkId, SaeId
 FIRST_BATCH_KEYS = 8
 """Size of the batch that opens an empty lane: small, so that a first request is answered soon."""
 
-MOST_BATCH_BYTES = 65_536
-MOST_BATCH_KEYS = 512
+MOST_BATCH_BYTES = 131_072
+MOST_BATCH_KEYS = 4096
 
 FORMER_LINKS_S = 30.0
 """How long a destination still takes keys over the links that backed an association before: those under way,
@@ -76,8 +76,8 @@ class Request:
 class Flight:
     """A batch under way: its keys stay here until the destination holds them.
 
-    `shares` of split keys: what is under way over each link and not acknowledged yet; `keeper` is then who
-    acknowledged the others.
+    `shares` of split keys: what is under way over each link and not acknowledged yet; `acks` and `keeper`
+    are then how many were acknowledged, and by whom.
     """
 
     batch: Batch
@@ -88,6 +88,7 @@ class Flight:
     given: bool = False  # keys of another network: they are its applications', nobody here gets them
     shares: dict[LinkId, Secret] = field(default_factory=dict)
     keeper: bytes = b""
+    acks: int = 0
 
     def wipe(self) -> None:
         """Overwrite the keys."""
@@ -98,8 +99,11 @@ class Flight:
             share.wipe()
 
 
-def _fits(batch: Batch, links: tuple[LinkId, ...]) -> bool:
-    return batch.links == links if len(links) > 1 else not batch.links
+def _fits(batch: Batch, backing: tuple[tuple[LinkId, ...], int]) -> bool:
+    links, threshold = backing
+    if len(links) > 1:
+        return batch.links == links and batch.threshold == threshold
+    return not batch.links
 
 
 class Lane:
@@ -247,6 +251,7 @@ class Association:
     doubted_s: float | None = None
     most_keys: int = MOST_BATCH_KEYS  # in a batch; lower while a pool on the way cannot give so much at once
     former: tuple[LinkId, ...] = ()
+    former_partial: int = 0
     former_until_s: float = 0.0
     given: bool = False  # its master is abroad: keys are given to it, never made
     watch: QuantumWatch | None = None  # in mode pqc-fallback: whether the quantum layer serves it
@@ -270,20 +275,23 @@ class Association:
 
     def replan(self, plan: AssociationPlan, now_s: float) -> None:
         """Take over a plan; remember the links of the one before."""
-        if plan.links != self.plan.links:
-            self.former, self.former_until_s = self.plan.links, now_s + FORMER_LINKS_S
+        if (plan.links, plan.partial) != (self.plan.links, self.plan.partial):
+            self.former, self.former_partial = self.plan.links, self.plan.partial
+            self.former_until_s = now_s + FORMER_LINKS_S
             self.most_keys = MOST_BATCH_KEYS
         self.plan = plan
 
     def takes(self, batch: Batch, now_s: float) -> bool:
         """Whether keys may come to this destination the way they did.
 
-        Split keys: over the very links that back the association, or did a moment ago. Whole keys of an
+        Split keys: over the very links that back the association, or did a moment ago, and for as many of
+        the shares as it says: a lower threshold would let fewer paths make keys. Whole keys of an
         association backed by several: never, or a node on one path could hand in keys of its own making.
         """
-        if _fits(batch, self.plan.links):
+        if _fits(batch, (self.plan.links, self.plan.partial)):
             return True
-        return bool(self.former) and now_s < self.former_until_s and _fits(batch, self.former)
+        former = (self.former, self.former_partial)
+        return bool(self.former) and now_s < self.former_until_s and _fits(batch, former)
 
     def doubt(self, now_s: float) -> None:
         """The destination may have restarted."""

@@ -14,7 +14,7 @@ the blinding cipher of that paper replaced by fresh key), whatever computer he o
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from keyweave_agents.material import xor
+Raw = bytes | bytearray | memoryview
 
 TAG_KEY_BYTES = 32
 TAG_BYTES = 16
@@ -25,25 +25,15 @@ def forgery_bound(length: int) -> float:
     return float(8 * -(-length // 16) / 2**106)
 
 
-def hide(payload: bytes | bytearray | memoryview, pad: bytearray) -> bytes:
-    """The payload under the bytes of `pad` before the last 32; ValueError when they do not fit."""
-    return bytes(xor(payload, memoryview(pad)[:-TAG_KEY_BYTES]))
+def tag(proved: Raw, key: Raw) -> bytes:
+    """The 16-byte tag of `proved` under a key of 32 bytes."""
+    return Poly1305.generate_tag(key, proved)
 
 
-def reveal(ciphertext: bytes, pad: bytearray) -> bytearray:
-    """The payload again; ValueError when the pad does not fit."""
-    return xor(ciphertext, memoryview(pad)[:-TAG_KEY_BYTES])
-
-
-def tag(body: bytes, pad: bytearray) -> bytes:
-    """The 16-byte tag of `body` under the last 32 bytes of `pad`."""
-    return Poly1305.generate_tag(bytes(pad[-TAG_KEY_BYTES:]), body)
-
-
-def proves(body: bytes, claimed: bytes, pad: bytearray) -> bool:
-    """Whether `claimed` is the tag of `body` (compared in constant time)."""
+def proves(proved: Raw, claimed: bytes, key: Raw) -> bool:
+    """Whether `claimed` is the tag of `proved` (compared in constant time)."""
     try:
-        Poly1305.verify_tag(bytes(pad[-TAG_KEY_BYTES:]), body, claimed)
+        Poly1305.verify_tag(key, proved, claimed)
     except InvalidSignature:
         return False
     return True

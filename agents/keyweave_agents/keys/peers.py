@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 from keyweave_agents.keys.frames import Frame, Hello
+from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.settings import Neighbour
 from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_core.errors import MalformedMessage, PeerUnreachable
@@ -119,7 +120,7 @@ class _Wire(asyncio.Protocol):
         self.close()
         return False
 
-    def write(self, frames: list[bytes]) -> None:
+    def write(self, frames: list[Raw]) -> None:
         """Send frames, or give up a neighbour that does not read."""
         if self._transport is None or self._transport.is_closing():
             return
@@ -205,9 +206,9 @@ class Peers:
             self.after_input()
             self.log.info("relay_disconnected", link_id=link_id, node_id=wire.neighbour.node_id)
 
-    def send(self, outbox: list[tuple[LinkId, bytes]]) -> None:
+    def send(self, outbox: list[tuple[LinkId, Raw]]) -> None:
         """Send frames; those of a link without connection are dropped (the agreement makes up for them)."""
-        by_link: dict[LinkId, list[bytes]] = {}
+        by_link: dict[LinkId, list[Raw]] = {}
         for link_id, frame in outbox:
             by_link.setdefault(link_id, []).append(frame)
         for link_id, frames in by_link.items():

@@ -77,6 +77,12 @@ class AssociationPlan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "links", tuple(sorted(self.links)))  # both ends must mean the same
 
+    @property
+    def partial(self) -> int:
+        """How many shares make a key where not all are needed; 0: all are, or there are none."""
+        threshold = self.threshold or 0
+        return threshold if threshold < len(self.links) else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPlan:

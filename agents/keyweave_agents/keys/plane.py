@@ -12,6 +12,7 @@ from keyweave_agents.keys.border.door import Border
 from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
 from keyweave_agents.keys.pool_memory import pool_memories
 from keyweave_agents.keys.pqc_identity import PqcIdentity
@@ -22,6 +23,7 @@ from keyweave_agents.keys.store import LinkPool
 from keyweave_agents.keys.supply import Supply
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import InvalidInput
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.model.link import KeyPool
 from keyweave_core.runtime.clock import Clock
@@ -73,7 +75,7 @@ class KeyPlane:
     ) -> None:
         self._clock = clock
         self._emit = emit
-        self._outbox: list[tuple[LinkId, bytes]] = []
+        self._outbox: list[tuple[LinkId, Raw]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity)
         self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond or Beyond())
@@ -97,11 +99,12 @@ class KeyPlane:
             self._gauges[link_id] = _Gauge()
             self.relay.routes.add_session(session)
 
-    def _sender(self, link_id: LinkId) -> Callable[[bytes], None]:
+    def _sender(self, link_id: LinkId) -> Callable[[Raw], None]:
         return lambda frame: self._outbox.append((link_id, frame))
 
-    def take_outbox(self) -> list[tuple[LinkId, bytes]]:
+    def take_outbox(self) -> list[tuple[LinkId, Raw]]:
         """Frames for the wire (with their length), by physical link, in order; they are the caller's now."""
+        self.relay.flush()
         frames, self._outbox[:] = list(self._outbox), []
         return frames
 
@@ -208,6 +211,11 @@ def _check(plan: KeyPlan) -> None:
             raise InvalidInput(f"virtual link {route.link_id} goes twice to one next hop")
         if route.branches and route.next_hop is None:
             raise InvalidInput(f"virtual link {route.link_id} has branches and no next hop")
+        if route.method is RelayMethod.XOR_ANNOUNCE and route.branches:
+            raise InvalidInput(
+                f"virtual link {route.link_id} forks, and its keys are announced: a node keeps nothing that "
+                "it could send over a second branch; use the one-time pad"
+            )
         if route.ends_here and None in (route.prev_hop, route.next_hop):
             raise InvalidInput(f"virtual link {route.link_id} ends besides where it does not pass through")
     apps = set()
@@ -223,4 +231,14 @@ def _check(plan: KeyPlan) -> None:
             raise InvalidInput(
                 f"application {association.app_id} is backed by {len(association.links)} virtual links; "
                 f"keys are split over at most {MOST_SHARES}"
+            )
+        threshold = association.threshold
+        if threshold is not None and not 1 <= threshold <= max(1, len(association.links)):
+            raise InvalidInput(
+                f"application {association.app_id} wants {threshold} of {len(association.links)} shares"
+            )
+        if threshold == 1 and len(association.links) > 1:
+            raise InvalidInput(
+                f"application {association.app_id} wants one of {len(association.links)} shares: each would "
+                "be the key itself, and every path would know it"
             )

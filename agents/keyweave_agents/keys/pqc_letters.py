@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from keyweave_agents.keys.frames import Batch, uuid_bytes, uuid_text
 from keyweave_agents.keys.pqc_kem import CIPHERTEXT_BYTES, PUBLIC_BYTES
 from keyweave_agents.keys.pqc_settings import Kem
+from keyweave_agents.keys.sealed import MOST_KEYS
 from keyweave_agents.keys.split import MOST_SHARES
-from keyweave_agents.keys.wire import MOST_KEYS
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, SaeId

@@ -3,13 +3,16 @@
 Rule of this file: values and counting; what is done about them stands in `relay`.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from keyweave_agents.keys.frames import Batch, Letter, Reason
+from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.material import Secret
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 
 RECORD_LIFE_S = 30.0
@@ -49,8 +52,11 @@ class Endpoint(Protocol):
         """The destination of a virtual link that begins here says who it is (unproved)."""
         ...
 
-    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
-        """A batch that was submitted here did not get through yet; `too_large`: for the pool of some hop."""
+    def setback(self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId) -> None:
+        """A batch that was submitted here did not get through yet over a virtual link.
+
+        `too_large`: for the pool of some hop.
+        """
         ...
 
     def letter(self, letter: Letter) -> None:
@@ -72,7 +78,8 @@ class Sent:
 
     session: LinkSession
     number: int
-    frame: bytes
+    frame: Raw
+    method: RelayMethod = RelayMethod.OTP
 
     @property
     def fresh(self) -> bool:
@@ -82,13 +89,18 @@ class Sent:
 
 @dataclass(slots=True)
 class Record:
-    """One batch on one virtual link. `came_over` None: submitted at this node."""
+    """One batch on one virtual link. `came_over` None: submitted at this node.
+
+    `written` is the batch as it stands in messages. Nodes between keep nothing of announced keys: no payload.
+    """
 
     batch: Batch
+    written: bytes
     payload: Secret | None
     came_over: LinkSession | None
     came_tag: bytes
     expires_s: float
+    method: RelayMethod = RelayMethod.OTP
     retry_s: float = 0.0
     delay_s: float = RETRY_FIRST_S
     sent: dict[NodeId, Sent] = field(default_factory=dict)  # by next hop
@@ -99,15 +111,15 @@ class Record:
     ack_repeats: int = 0
     keeper: bytes = b""  # what the acknowledgement says
     there: bool = False  # said by the destination since the last repetition: it waits for other shares
+    key: BatchKey = field(init=False)  # what names it here
 
-    @property
-    def key(self) -> BatchKey:
-        """What names it here."""
-        return (self.batch.batch_id, self.batch.link_id)
+    def __post_init__(self) -> None:
+        self.key = (self.batch.batch_id, self.batch.link_id)
 
     def acknowledged(self, hops: tuple[NodeId, ...]) -> bool:
         """Whether acknowledgements came back over all these next hops."""
-        return all(hop in self.keepers for hop in hops)
+        keepers = self.keepers
+        return len(keepers) >= len(hops) and all(hop in keepers for hop in hops)
 
     def back_off(self, now_s: float, least_s: float = 0.0) -> None:
         """Set the time of the next attempt, each wait twice the one before."""
@@ -118,7 +130,15 @@ class Record:
         """Only answers are still to be given: keep no keys, no ids and no message."""
         self.wipe()
         self.sent.clear()
-        self.batch = replace(self.batch, key_ids=b"")
+        batch = self.batch
+        self.batch = Batch(
+            batch_id=batch.batch_id,
+            app_id=batch.app_id,
+            link_id=batch.link_id,
+            key_bytes=batch.key_bytes,
+            key_ids=b"",
+        )
+        self.written = b""
         self.expires_s = now_s + RECORD_LIFE_S
 
     def wipe(self) -> None:
@@ -126,6 +146,51 @@ class Record:
         if self.came_over is not None and self.payload is not None:
             self.payload.wipe()
         self.payload = None
+
+
+class UnderWay:
+    """Every batch that this node knows of, open or done, and which of the open ones wait for something."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.open: dict[BatchKey, Record] = {}
+        self.done: OrderedDict[BatchKey, Record] = OrderedDict()
+        self.stuck: dict[BatchKey, None] = {}  # open ones that wait for pad, connection or association
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for one more."""
+        return len(self.open) >= self.most
+
+    def finish(self, record: Record, keeper: bytes, now_s: float) -> None:
+        """Acknowledged to us (or stored by us): only answers are still to be given."""
+        key = record.key
+        self.open.pop(key, None)
+        self.stuck.pop(key, None)
+        record.settle(now_s)
+        record.keeper = keeper
+        self.done[key] = record
+        while len(self.done) > self.most:
+            self.done.popitem(last=False)[1].wipe()
+
+    def forget(self, record: Record) -> None:
+        """Know nothing of it any more."""
+        for table in (self.open, self.done, self.stuck):
+            table.pop(record.key, None)
+        record.wipe()
+
+    def expire(self, now_s: float) -> None:
+        """Forget what is done long ago."""
+        while self.done:
+            record = next(iter(self.done.values()))
+            if record.expires_s > now_s:
+                break
+            self.forget(record)
+
+    def over(self, link_id: LinkId, *, done: bool = False) -> list[Record]:
+        """The open (or done) batches of a virtual link."""
+        table = self.done if done else self.open
+        return [record for record in table.values() if record.batch.link_id == link_id]
 
 
 class Complaints:

@@ -20,7 +20,7 @@ from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import split
 from keyweave_agents.material import Secret
-from keyweave_core.model.application import KeyMode, KeyOrigin
+from keyweave_core.model.application import KeyMode, KeyOrigin, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
 
@@ -96,14 +96,25 @@ class Refill:
             if lane.demand > len(lane.ready) + lane.flying:
                 association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
-        batch, payload = self._fresh(association, lane, number, association.plan.links)
+        batch = self._named(association, lane.key_bytes, number, association.plan.links)
+        if secret is not None:
+            batch = replace(batch, secret_id=secret.name, origin=KeyOrigin.HYBRID)
+        payload = self._payload(batch, now_s)
+        if payload is None:
+            return False
         flight = Flight(batch, payload, now_s, association.doubts)
         if secret is not None and self.pqc is not None:
-            flight.batch = replace(batch, secret_id=secret.name, origin=KeyOrigin.HYBRID)
-            flight.combined = secret.combined(flight.batch, payload)
+            flight.combined = secret.combined(batch, payload)
             self.pqc.count(batch.app_id, number)
         self._launch(association, lane, flight)
         return True
+
+    def _payload(self, batch: Batch, now_s: float) -> Secret | None:
+        """What goes out as the keys of a batch: announced whole, they lie in the pool of the first hop."""
+        relay = self._relay
+        if not batch.links and relay.routes[batch.link_id].method is RelayMethod.XOR_ANNOUNCE:
+            return relay.draw(batch, now_s)
+        return Secret.taking(bytearray(self._random(batch.payload_bytes)))
 
     def _make_spare(self, association: Association, lane: Lane, now_s: float) -> bool:
         """Keys of ML-KEM alone, in a fallback: both ends make them, none travels."""
@@ -136,10 +147,15 @@ class Refill:
         """Send a batch on its way, split where the association has several links."""
         batch, payload, now_s = flight.batch, flight.payload, flight.made_s
         if batch.links:
-            flight.shares = split(payload, batch.links, self._random)
+            shares = split(payload, batch.links, self._random, batch.threshold)
+            for link_id, share in shares.items():
+                if self._relay.routes.leads_on(link_id):  # with a threshold not all need to
+                    flight.shares[link_id] = share
+                else:
+                    share.wipe()
         lane.launch(flight)
         self._flights[batch.batch_id] = (association, lane)
-        if not batch.links:
+        if not batch.links and not self._relay.carries(batch.batch_id, batch.link_id):
             self._relay.submit(batch, payload, now_s)
         for link_id, share in list(flight.shares.items()):
             if batch.batch_id in self._flights:  # not given up over the link before
@@ -205,6 +221,7 @@ class Refill:
             key_bytes=key_bytes,
             key_ids=key_ids,
             links=links if len(links) > 1 else (),
+            threshold=plan.partial if links else 0,
         )
         lane = association.lane(8 * key_bytes)
         flight = Flight(batch, payload.slice(0, len(payload)), now_s, association.doubts, given=True)
@@ -224,21 +241,32 @@ class Refill:
             self._give_up(lane, batch_id)
 
     def _spendable(self, association: Association) -> int | None:
-        """Bytes that a batch and its tag may take on each of the links; None when one leads nowhere."""
-        links = association.plan.links
-        if not links or not all(self._relay.routes.leads_on(link_id) for link_id in links):
+        """Bytes that a batch and its tag may take on each link that it needs; None: they lead nowhere.
+
+        With a threshold the links that give least, or nothing now, do not count while enough are left.
+        """
+        routes, links = self._relay.routes, association.plan.links
+        over = {link_id: routes.next_sessions(link_id) for link_id in links if routes.leads_on(link_id)}
+        ways = {link_id: sessions for link_id, sessions in over.items() if sessions}
+        needed = association.plan.partial or len(links)
+        if not links or len(over) < needed:
             association.blocked = "no path is configured"
             return None
-        sessions = []
-        for link_id in links:
-            over = self._relay.routes.next_sessions(link_id)
-            if not over:
-                which = f" of virtual link {link_id}" if len(links) > 1 else ""
-                association.blocked = Reason.NEXT_HOP_DOWN.value + which
-                return None
-            sessions += over
+        if len(ways) < needed:
+            down = next(link_id for link_id in over if link_id not in ways)
+            which = f" of virtual link {down}" if len(links) > 1 else ""
+            association.blocked = Reason.NEXT_HOP_DOWN.value + which
+            return None
+        if len(ways) == 1:
+            ((link_id, sessions),) = ways.items()
+            return min(session.room(routes[link_id].method) for session in sessions)
         # Links that begin over one fibre share its pool.
-        return min(session.spendable // sessions.count(session) for session in sessions)
+        used = [session for sessions in ways.values() for session in sessions]
+        rooms = [
+            min(session.room(routes[link_id].method) // used.count(session) for session in sessions)
+            for link_id, sessions in ways.items()
+        ]
+        return sorted(rooms, reverse=True)[needed - 1]
 
     def _fresh(
         self, association: Association, lane: Lane, number: int, links: tuple[LinkId, ...]
@@ -259,6 +287,7 @@ class Refill:
             key_bytes=key_bytes,
             key_ids=bytes(ids[16:]),
             links=links if len(links) > 1 else (),
+            threshold=association.plan.partial if links else 0,
         )
 
     def _make_here(self, association: Association, lane: Lane, number: int, now_s: float) -> bool:
@@ -282,16 +311,20 @@ class Refill:
         flight = lane.flights[batch_id]
         if flight.batch.origin is KeyOrigin.PQC:
             return  # it was never relayed
-        if flight.shares:
+        if flight.batch.links:
             share = flight.shares.pop(link_id, None)
-            if share is not None:
-                share.wipe()
+            if share is None:
+                return
+            share.wipe()
             if flight.keeper not in (b"", keeper):  # it restarted in between
                 self._give_up(lane, batch_id)
                 return
             flight.keeper = keeper
-            if flight.shares:
+            flight.acks += 1
+            if flight.acks < flight.batch.needed:
                 return
+            for left in list(flight.shares):
+                self._drop_share(flight, left)
         if association.watch is not None:
             association.watch.acknowledged(self._clock.monotonic())
         self._land(association, lane, flight, keeper)
@@ -325,16 +358,32 @@ class Refill:
                 if flight.keeper not in (b"", keeper):
                     self._give_up(lane, batch_id)
 
-    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
-        """A batch did not get through yet; one that was too large is made anew, and smaller."""
+    def setback(
+        self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId | None = None
+    ) -> None:
+        """A batch did not get through yet; one that was too large is made anew, and smaller.
+
+        Unless it is one share of more than are needed: then the others go on without it.
+        """
         pair = self._flights.get(batch_id)
         if pair is not None:
             association, lane = pair
             association.blocked = reason
-            if too_large:
-                half = max(1, lane.flights[batch_id].batch.count // 2)
+            flight = lane.flights[batch_id]
+            spare = flight.acks + len(flight.shares) > flight.batch.needed
+            if too_large and spare and link_id is not None:
+                self._drop_share(flight, link_id)
+            elif too_large:
+                half = max(1, flight.batch.count // 2)
                 association.most_keys = min(association.most_keys, half)
                 self._give_up(lane, batch_id)
+
+    def _drop_share(self, flight: Flight, link_id: LinkId) -> None:
+        """The batch gets through without this one."""
+        self._relay.withdraw(flight.batch.batch_id, link_id)
+        share = flight.shares.pop(link_id, None)
+        if share is not None:
+            share.wipe()
 
     def _give_up(self, lane: Lane, batch_id: bytes) -> None:
         """Forget a batch under way; its keys were never supplied to anybody."""
@@ -366,7 +415,8 @@ class Refill:
                     continue
                 if batch.links or len(links) > 1:
                     carried = all(self._relay.carries(batch.batch_id, one) for one in flight.shares)
-                    if batch.links != links or not carried:
+                    other = batch.links != links or batch.threshold != association.plan.partial
+                    if other or not carried:
                         self._give_up(lane, batch.batch_id)
                     continue
                 if batch.link_id == link_id and self._relay.carries(batch.batch_id, link_id):

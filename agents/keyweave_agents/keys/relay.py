@@ -4,28 +4,33 @@ Rule of this file: a batch is taken up once per virtual link and answered as oft
 leave through the sessions; what concerns this node's own associations goes through `Endpoint`.
 
     role      what comes            what happens                                    record
-    source    submit                seal towards the next hop                       open
+    source    submit, draw          seal towards the next hop                       open
     transit   batch                 prove, strip pad, seal towards the next hop     open, payload kept
-    egress    batch                 prove, strip pad, hand over, seal an ack        done
-    transit   ack from next hop     prove, wipe payload, seal an ack backwards      done
+    transit   announced batch       prove, add the xor of both link keys            open, nothing kept
+    egress    batch                 prove, strip pad, hand over, owe an ack         done
+    transit   ack from next hop     prove, wipe payload, owe an ack backwards       done
     source    ack                   prove, keys are confirmed                       gone
-    egress    share of a batch      keep it; with the last one: combine, hand over, ack    open until then
+    egress    share of a batch      keep it; with enough: combine, hand over, ack   open until then
     fork      batch                 as transit towards every next hop, as egress if keys end here too
-    fork      ack                   keep it; with the last one: as transit                 open until then
+    fork      ack                   keep it; with the last one: as transit          open until then
     any       batch again           done: ack again; open: forward again
     any open  nack                  seal again (pad lost), or tell the one before; the source tries later
     any open  new pad, connection, route or association: forward what waited
 
 A message sealed on this connection is repeated byte by byte. One sealed on an earlier connection, or whose
 pad the other end does not hold, is sealed again with fresh bits: an eavesdropper then knows P^K1 and P^K2,
-and as K1 and K2 are independent, uniform and never used elsewhere, the two together tell nothing of P.
+and as K1 and K2 are independent, uniform and never used elsewhere, the two together tell nothing of P. What
+is announced by a node between cannot be sealed again there, it goes back to the source. A message under a
+link key is never repeated, always enciphered again.
+
+A virtual link has one method, and what comes over it by another is refused: nobody on the way can make the
+nodes use a weaker one.
 
 The shares of split keys are batches of one id on several virtual links, each with a record of its own. An
-acknowledgement of any of them means that all arrived and the keys are stored.
+acknowledgement of any of them means that enough arrived and the keys are stored.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import assert_never
 
 from keyweave_agents.keys.frames import (
@@ -44,29 +49,37 @@ from keyweave_agents.keys.frames import (
     Sealed,
 )
 from keyweave_agents.keys.hints import Hints
-from keyweave_agents.keys.pad import TAG_KEY_BYTES, proves, reveal, wipe
+from keyweave_agents.keys.landing import Landing
+from keyweave_agents.keys.pad import wipe
 from keyweave_agents.keys.plan import Route
+from keyweave_agents.keys.receipts import Receipts, ack_method
 from keyweave_agents.keys.records import (
     ACK_WAIT_S,
     RECORD_LIFE_S,
     RETRY_MOST_S,
-    BatchKey,
     Complaints,
     Endpoint,
     Record,
     Sent,
+    UnderWay,
 )
 from keyweave_agents.keys.routes import RouteTable
+from keyweave_agents.keys.sealed import write_batch
 from keyweave_agents.keys.session import LinkSession
-from keyweave_agents.keys.split import combine
 from keyweave_agents.keys.wire import encode
-from keyweave_agents.material import Secret
+from keyweave_agents.material import Secret, xor_into
 from keyweave_core.errors import MalformedMessage
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
+
+_SEAL_AGAIN = (Reason.PAD_GONE, Reason.BAD_TAG, Reason.KEYS_GONE)
+"""With other bits it may get through at once."""
 
 
 def _together(keepers: list[bytes]) -> bytes:
     """One keeper for several destinations: another one as soon as any of them is."""
+    if len(keepers) == 1:
+        return keepers[0]
     together = 0
     for keeper in keepers:
         together ^= int.from_bytes(keeper, "big")
@@ -79,44 +92,72 @@ class Relay:
     def __init__(self, node_id: NodeId, endpoint: Endpoint, *, most_records: int) -> None:
         self._node_id = node_id
         self._endpoint = endpoint
-        self._most = most_records
         self.routes = RouteTable()
         self.hints = Hints(self.routes, endpoint)
-        self._open: dict[BatchKey, Record] = {}
-        self._done: OrderedDict[BatchKey, Record] = OrderedDict()
-        self._stuck: dict[BatchKey, None] = {}  # open ones that wait for pad, connection or association
-        self._unacked: dict[BatchKey, None] = {}  # done ones whose ack waits for pad
+        self._under_way = UnderWay(most_records)
+        self._landing = Landing(endpoint, self._under_way, self.routes)
+        self._receipts = Receipts()
         self._complaints = Complaints(endpoint)
 
     @property
     def open_batches(self) -> int:
         """Batches not yet acknowledged."""
-        return len(self._open)
+        return len(self._under_way.open)
 
     def carries(self, batch_id: bytes, link_id: LinkId) -> bool:
         """Whether a batch is under way here over that virtual link."""
-        return (batch_id, link_id) in self._open
+        return (batch_id, link_id) in self._under_way.open
+
+    # --- orders of this node ---------------------------------------------------------------------
 
     def set_routes(self, routes: Iterable[Route], now_s: float) -> None:
-        """Hold exactly these; what was under way over others is forgotten."""
+        """Hold exactly these; what was under way over others (or by another method) is forgotten."""
         self.routes.set(routes)
-        for record in [*self._open.values(), *self._done.values()]:
-            if record.batch.link_id not in self.routes:
-                self._forget(record)
+        for record in [*self._under_way.open.values(), *self._under_way.done.values()]:
+            route = self.routes.get(record.batch.link_id)
+            if route is None or route.method is not record.method:
+                self._under_way.forget(record)
         self._complaints.keep_only(self.routes)
         self.resume(now_s)
 
     def submit(self, batch: Batch, payload: Secret, now_s: float) -> None:
         """Send keys of ours on their way; the payload stays ours until `confirmed`. Repeats by itself."""
-        record = Record(batch, payload, None, b"", float("inf"))
-        self._open[record.key] = record
+        method = self.routes[batch.link_id].method
+        record = Record(batch, write_batch(batch), payload, None, b"", float("inf"), method)
+        self._under_way.open[record.key] = record
         self._forward(record, now_s)
+
+    def draw(self, batch: Batch, now_s: float) -> Secret | None:
+        """Take the keys of a batch out of the pool of the first hop and announce them; None: not now.
+
+        From then on as `submit`: should the announcement get lost, what goes out is the xor of these keys and
+        of fresh bits.
+        """
+        route = self.routes[batch.link_id]
+        session = self.routes.session_to(route.next_hops[0])
+        size = batch.payload_bytes
+        if session is None or not session.affords(size, route.method):
+            return None
+        written = write_batch(batch)
+        frame, keys = session.draw(written, size)
+        payload = Secret.taking(keys)
+        record = Record(batch, written, payload, None, b"", float("inf"), route.method)
+        record.retry_s = now_s + ACK_WAIT_S
+        record.sent[session.remote] = Sent(session, session.number, frame, route.method)
+        self._under_way.open[record.key] = record
+        return payload
 
     def withdraw(self, batch_id: bytes, link_id: LinkId) -> None:
         """Stop repeating a batch of ours."""
-        record = self._open.get((batch_id, link_id))
+        record = self._under_way.open.get((batch_id, link_id))
         if record is not None and record.came_over is None:
-            self._forget(record)
+            self._under_way.forget(record)
+
+    def flush(self) -> None:
+        """Send the acknowledgements that were gathered: at the end of each turn."""
+        self._receipts.flush()
+
+    # --- what neighbours say ---------------------------------------------------------------------
 
     def handle(self, session: LinkSession, frame: Frame, now_s: float) -> None:
         """Act on a message of a neighbour. MalformedMessage: close its connection; nothing was changed."""
@@ -127,7 +168,7 @@ class Relay:
                 if isinstance(frame.content, Batch):
                     self._on_batch(session, frame, frame.content, now_s)
                 else:
-                    self._on_ack(session, frame, frame.content, now_s)
+                    self._on_acks(session, frame, frame.content, now_s)
             case Nack():
                 self._on_nack(session, frame, now_s)
             case Held():
@@ -159,18 +200,17 @@ class Relay:
 
     def resume(self, now_s: float) -> None:
         """Something came that batches may have waited for: pad, a connection, a route, an association."""
-        for key in list(self._unacked):
-            self._acknowledge(self._done[key])
-        for key in list(self._stuck):
-            record = self._open.get(key)
+        under_way = self._under_way
+        for key in list(under_way.stuck):
+            record = under_way.open.get(key)
             if record is not None:
                 self._forward(record, now_s, quiet=True)
 
     def tick(self, now_s: float) -> None:
         """Repeat and expire."""
-        for record in list(self._open.values()):
+        for record in list(self._under_way.open.values()):
             if record.expires_s <= now_s:
-                self._forget(record)
+                self._under_way.forget(record)
             elif record.came_over is None and record.retry_s <= now_s:
                 if record.sent and all(one.fresh for one in record.sent.values()):
                     record.back_off(now_s)
@@ -178,111 +218,127 @@ class Relay:
                         late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
                         self._setback(record, "no acknowledgement from the destination", now_s, tell=late)
                     record.there = False
-                self._forward(record, now_s)
-        while self._done:
-            record = next(iter(self._done.values()))
-            if record.expires_s > now_s:
-                break
-            self._forget(record)
+                if record.key in self._under_way.open:
+                    self._forward(record, now_s)
+        self._under_way.expire(now_s)
+        self._landing.expire(now_s)
 
     # --- batches ---------------------------------------------------------------------------------
 
     def _on_batch(self, session: LinkSession, sealed: Sealed, batch: Batch, now_s: float) -> None:
         key = (batch.batch_id, batch.link_id)
-        record = self._open.get(key) or self._done.get(key)
-        if record is not None and record.came_over is None:
-            raise MalformedMessage("a batch came back to its source")
-        if record is not None and record.came_tag == sealed.tag and record.came_over is session:
-            self._again(record, now_s)
-            return
-        pad = session.claim(sealed.pad)
-        if pad is None:
-            self._nack(session, batch, Reason.PAD_GONE, kept=False)
-            return
-        try:
-            if not proves(sealed.body, sealed.tag, pad):
-                self._distrust(session, batch.link_id, now_s)
-                self._nack(session, batch, Reason.BAD_TAG, kept=False)
-                return
-            if self.routes.facing(batch.link_id, session.remote) is None:
-                self._nack(session, batch, Reason.UNKNOWN_ROUTE, kept=False)
-                return
-            if record is not None:
-                record.came_over, record.came_tag, record.ack = session, sealed.tag, None
+        under_way = self._under_way
+        record = under_way.open.get(key) or under_way.done.get(key)
+        if record is not None:
+            if record.came_over is None:
+                raise MalformedMessage("a batch came back to its source")
+            if record.came_tag == sealed.tag and record.came_over is session:
                 self._again(record, now_s)
                 return
-            if len(self._open) >= self._most:
-                self._nack(session, batch, Reason.FULL, kept=False)
-                return
-            bits = reveal(sealed.ciphertext, pad)
-        finally:
-            wipe(pad)
-        record = Record(batch, Secret(bits), session, sealed.tag, now_s + RECORD_LIFE_S)
-        wipe(bits)
-        self._open[key] = record
+        opened = session.open(sealed)
+        if isinstance(opened, Reason):
+            if opened is Reason.BAD_TAG:
+                self._distrust(session, batch.link_id, now_s)
+            self._nack(session, batch, opened, kept=False)
+            return
+        route = self.routes.facing(batch.link_id, session.remote)
+        reason = None
+        if route is None:
+            reason = Reason.UNKNOWN_ROUTE
+        elif route.method is not sealed.method:
+            reason = Reason.OTHER_METHOD
+            self._complaints.count(batch.link_id, f"{reason.value} (by node {session.remote})", now_s)
+        elif record is None and under_way.full:
+            reason = Reason.FULL
+        if route is None or reason is not None:
+            wipe(opened)
+            self._nack(session, batch, reason or Reason.UNKNOWN_ROUTE, kept=False)
+            return
+        if record is not None:
+            wipe(opened)
+            record.came_over, record.came_tag, record.ack = session, sealed.tag, None
+            self._again(record, now_s)
+            return
+        record = Record(
+            batch, sealed.written, None, session, sealed.tag, now_s + RECORD_LIFE_S, sealed.method
+        )
+        if sealed.method is RelayMethod.XOR_ANNOUNCE and not self._announce(record, route, sealed, opened):
+            return
+        if record.sent:
+            return
+        record.payload = Secret.taking(opened)
+        under_way.open[key] = record
         self._forward(record, now_s)
 
+    def _announce(self, record: Record, route: Route, sealed: Sealed, link_key: bytearray) -> bool:
+        """Announced keys came: make them whole where they end, or pass on what is announced of them.
+
+        Whether the batch is taken up. Nothing secret stays here; what cannot go on now never will.
+        """
+        if route.next_hop is None:
+            if sealed.ciphertext:
+                xor_into(link_key, sealed.ciphertext)
+            return True
+        try:
+            session = self.routes.session_to(route.next_hop)
+            if session is None or not session.affords(len(link_key), sealed.method):
+                reason = Reason.NEXT_HOP_DOWN if session is None else Reason.NO_PAD
+                if record.came_over is not None:
+                    self._nack(record.came_over, record.batch, reason, kept=False)
+                return False
+            frame = session.announce(sealed.written, link_key, sealed.ciphertext)
+        finally:
+            wipe(link_key)
+        record.sent[session.remote] = Sent(session, session.number, frame, sealed.method)
+        self._under_way.open[record.key] = record
+        return True
+
     def _again(self, record: Record, now_s: float) -> None:
-        if record.key in self._done:
-            self._acknowledge(record, repeat=True)
+        if record.key in self._under_way.done:
+            self._receipts.again(record)
         else:
             self._forward(record, now_s)
 
     def _forward(self, record: Record, now_s: float, *, quiet: bool = False) -> None:
         """Towards the next hop, or into our own store. `quiet`: a setback was told before."""
-        self._stuck.pop(record.key, None)
+        self._under_way.stuck.pop(record.key, None)
         if record.came_over is None:
             record.retry_s = now_s + max(ACK_WAIT_S, record.delay_s)
-        payload = record.payload
-        if payload is None:
-            return
         route, reason = self.routes[record.batch.link_id], None
         for hop in route.next_hops:
             if hop not in record.keepers:
-                reason = self._send_on(record, payload, hop) or reason
-        if route.delivers and not record.stored:
-            here = self._hand_over(record, payload, now_s)
+                reason = self._send_on(record, hop) or reason
+        payload = record.payload
+        if route.delivers and not record.stored and payload is not None:
+            here, stored = self._landing.hand_over(record, payload, now_s)
+            if here is None:
+                for part in stored:
+                    part.stored = True
+                    self._settle(part, now_s)
             reason = reason or here
         if reason is None:
             return
         if reason is not Reason.SHARES_MISSING:  # the last share itself will make them keys
-            self._stuck[record.key] = None
-        if not quiet:
+            self._under_way.stuck[record.key] = None
+        if not quiet or reason is Reason.KEYS_GONE:
             self._fail(record, reason, self._node_id, now_s)
 
-    def _send_on(self, record: Record, payload: Secret, hop: NodeId) -> Reason | None:
+    def _send_on(self, record: Record, hop: NodeId) -> Reason | None:
         """Send or repeat a batch towards a next hop; why that cannot be done now."""
-        sent = record.sent.get(hop)
-        if sent is not None and sent.fresh:
+        sent, payload, method = record.sent.get(hop), record.payload, record.method
+        if sent is not None and sent.fresh and method is not RelayMethod.AES_256_GCM:
             sent.session.send(sent.frame)
             return None
-        session = self.routes.session_to(hop)
+        if payload is None:
+            return Reason.KEYS_GONE
+        session = self.routes.session_to(hop, method)
         if session is None:
             return Reason.NEXT_HOP_DOWN
-        if session.spendable < len(payload) + TAG_KEY_BYTES:
+        if not session.affords(len(payload), method):
             return Reason.NO_PAD
-        record.sent[hop] = Sent(session, session.number, session.seal(record.batch, payload.reveal()))
+        frame = session.seal(record.written, payload.reveal(), method)
+        record.sent[hop] = Sent(session, session.number, frame, method)
         return None
-
-    def _hand_over(self, record: Record, payload: Secret, now_s: float) -> Reason | None:
-        """Give keys that end here to their association; None when they are stored."""
-        batch, parts = record.batch, [record]
-        if not batch.links:
-            reason = self._endpoint.arrived(batch, payload)
-        elif len(parts := self._shares_here(batch)) < len(batch.links):
-            parts = [record]
-            reason = self._endpoint.arrived(batch, None)
-        elif not all(part.batch.same_keys(batch) for part in parts):
-            reason = Reason.CONTRADICTION
-        else:
-            whole = combine(part.payload for part in parts if part.payload is not None)
-            reason = self._endpoint.arrived(batch, whole)
-            whole.wipe()
-        if reason is None:
-            for part in parts:
-                part.stored = True
-                self._settle(part, now_s)
-        return reason
 
     def _settle(self, record: Record, now_s: float) -> None:
         """Acknowledge a batch when it is stored wherever it goes from here."""
@@ -292,64 +348,69 @@ class Relay:
         keepers = [record.keepers[hop] for hop in route.next_hops]
         if route.delivers:
             keepers.append(self._endpoint.keeper)
-        self._finish(record, _together(keepers), now_s)
-        self._acknowledge(record)
+            self._complaints.clear(record.batch.link_id)
+        self._under_way.finish(record, _together(keepers), now_s)
+        self._receipts.owe(record)
 
-    def _shares_here(self, batch: Batch) -> list[Record]:
-        """The shares of a batch that arrived and end here."""
-        found = (self._open.get((batch.batch_id, link_id)) for link_id in batch.links)
-        return [
-            record
-            for record in found
-            if record is not None
-            and record.came_over is not None
-            and record.payload is not None
-            and self.routes[record.batch.link_id].delivers
-        ]
-
-    def _fail(self, record: Record, reason: Reason, at_node: NodeId, now_s: float) -> None:
+    def _fail(
+        self, record: Record, reason: Reason, at_node: NodeId, now_s: float, *, kept: bool = False
+    ) -> None:
         """Tell the one before; at the source: try later.
 
         A batch too large for the pool of a hop would wait there until that much key has gathered, on a slow
-        link for minutes. It is given up everywhere, and the source makes a smaller one.
+        link for minutes. It is given up everywhere, and the source makes a smaller one. What was announced
+        and is `kept` nowhere further on is given up likewise.
         """
         too_large = reason is Reason.NO_PAD and record.batch.count > 1
+        gone = record.payload is None and not kept
+        link_id = record.batch.link_id
+        if reason is Reason.CONTRADICTION and record.came_over is not None and at_node == self._node_id:
+            self._complaints.count(link_id, f"{reason.value} (batch over this link)", now_s)
         if record.came_over is not None:
-            self._nack(record.came_over, record.batch, reason, kept=not too_large, at_node=at_node)
-            if too_large:
-                self._forget(record)
+            given_up = too_large or gone
+            self._nack(record.came_over, record.batch, reason, kept=not given_up, at_node=at_node)
+            if given_up:
+                self._under_way.forget(record)
             return
         if reason is Reason.SHARES_MISSING:  # it got through: if anything is wrong, then with another link
             record.there = True
-            self._complaints.clear(record.batch.link_id)
+            self._complaints.clear(link_id)
             return
         record.back_off(now_s)
         # A pool that gives little for a while is no trouble; one that gives nothing for so long is. And the
         # two ends of an association are not given other links at the same instant.
         patient = reason in (
             Reason.BORDER_PENDING,
+            Reason.KEYS_GONE,
             Reason.NO_PAD,
             Reason.OTHER_LINKS,
             Reason.OTHER_MODE,
             Reason.UNAGREED,
         )
         tell = not patient or record.delay_s >= RETRY_MOST_S
-        self._setback(record, f"{reason.value} (at node {at_node})", now_s, too_large=too_large, tell=tell)
+        text = f"{reason.value} (at node {at_node})"
+        self._setback(record, text, now_s, too_large=too_large, tell=tell)
 
     # --- acknowledgements ------------------------------------------------------------------------
 
-    def _on_ack(self, session: LinkSession, sealed: Sealed, ack: Ack, now_s: float) -> None:
-        pad = session.claim(sealed.pad)
-        if pad is None:
-            return  # the repeated batch will bring another one
-        proved = proves(sealed.body, sealed.tag, pad)
-        wipe(pad)
-        if not proved:
-            self._distrust(session, ack.link_id, now_s)
+    def _on_acks(self, session: LinkSession, sealed: Sealed, acks: tuple[Ack, ...], now_s: float) -> None:
+        opened = session.open(sealed)
+        if isinstance(opened, Reason):  # the repeated batch will bring another one
+            if opened is Reason.BAD_TAG:
+                self._distrust(session, acks[0].link_id, now_s)
             return
-        record = self._open.get((ack.batch_id, ack.link_id))
+        for ack in acks:
+            self._on_ack(session, ack, sealed.method, now_s)
+
+    def _on_ack(self, session: LinkSession, ack: Ack, method: RelayMethod, now_s: float) -> None:
+        record = self._under_way.open.get((ack.batch_id, ack.link_id))
         route = self.routes.get(ack.link_id)
         if record is None or route is None or session.remote not in route.next_hops:
+            return
+        if ack_method(route.method) is not method:
+            self._complaints.count(
+                ack.link_id, f"acknowledged by another method (by node {session.remote})", now_s
+            )
             return
         self._complaints.clear(ack.link_id)
         record.keepers[session.remote] = ack.keeper
@@ -357,44 +418,30 @@ class Relay:
         if record.came_over is not None:
             self._settle(record, now_s)
         elif record.acknowledged(route.next_hops):
-            self._forget(record)
+            self._under_way.forget(record)
             keeper = _together([record.keepers[hop] for hop in route.next_hops])
             self._endpoint.confirmed(ack.batch_id, ack.link_id, keeper)
 
-    def _acknowledge(self, record: Record, *, repeat: bool = False) -> None:
-        self._unacked.pop(record.key, None)
-        session = record.came_over
-        if session is None or not session.ready:
-            return  # the one before repeats the batch when the connection stands again
-        if repeat and record.ack is not None and record.ack.fresh:
-            record.ack_repeats += 1
-            if record.ack_repeats % 2:
-                session.send(record.ack.frame)
-                return
-        if session.spendable < TAG_KEY_BYTES:
-            self._unacked[record.key] = None
-            return
-        ack = Ack(batch_id=record.batch.batch_id, link_id=record.batch.link_id, keeper=record.keeper)
-        record.ack = Sent(session, session.number, session.seal(ack))
-
     def _on_nack(self, session: LinkSession, nack: Nack, now_s: float) -> None:
-        record = self._open.get((nack.batch_id, nack.link_id))
+        record = self._under_way.open.get((nack.batch_id, nack.link_id))
         sent = record.sent.get(session.remote) if record is not None else None
         if record is None or sent is None or sent.session is not session:
             return
         if not nack.kept:
             del record.sent[session.remote]
-            if nack.reason in (Reason.PAD_GONE, Reason.BAD_TAG) and record.reseals < 2:
+            if nack.reason in _SEAL_AGAIN and record.payload is not None and record.reseals < 2:
                 record.reseals += 1
+                if record.method is RelayMethod.AES_256_GCM:
+                    session.another_key()
                 self._forward(record, now_s)
                 return
-        self._fail(record, nack.reason, nack.at_node, now_s)
+        self._fail(record, nack.reason, nack.at_node, now_s, kept=nack.kept)
 
     # --- the rest --------------------------------------------------------------------------------
 
     def _reopen(self, session: LinkSession, now_s: float) -> None:
         """A connection stands: whatever was under way over its predecessor goes again, sealed anew."""
-        for record in list(self._open.values()):
+        for record in list(self._under_way.open.values()):
             hop = session.remote
             sent = record.sent.get(hop)
             waits = hop in self.routes[record.batch.link_id].next_hops and hop not in record.keepers
@@ -416,42 +463,30 @@ class Relay:
             session.send(encode(nack))
 
     def _distrust(self, session: LinkSession, link_id: LinkId, now_s: float) -> None:
-        session.bad_tags += 1
         if link_id in self.routes:
             reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
             self._complaints.count(link_id, reason, now_s)
 
     def _setback(
-        self, record: Record, reason: str, now_s: float, *, too_large: bool = False, tell: bool = True
+        self,
+        record: Record,
+        reason: str,
+        now_s: float,
+        *,
+        too_large: bool = False,
+        tell: bool = True,
     ) -> None:
-        self._endpoint.setback(record.batch.batch_id, reason, too_large=too_large)
+        batch_id, link_id = record.key
+        self._endpoint.setback(batch_id, reason, too_large=too_large, link_id=link_id)
         if tell and not too_large:
-            self._complaints.count(record.batch.link_id, reason, now_s)
+            self._complaints.count(link_id, reason, now_s)
 
     def _doubt(self, routes: list[Route], hop: NodeId) -> None:
         """What is behind a next hop may have restarted: what it acknowledged before counts no more."""
         for route in routes:
-            for record in self._of(route.link_id, self._open):
+            for record in self._under_way.over(route.link_id):
                 record.keepers.pop(hop, None)
             if route.prev_hop is not None:
-                for record in self._of(route.link_id, self._done):
-                    self._forget(record)
+                for record in self._under_way.over(route.link_id, done=True):
+                    self._under_way.forget(record)
             self.hints.doubt(route)
-
-    def _of(self, link_id: LinkId, table: Mapping[BatchKey, Record]) -> list[Record]:
-        return [record for record in table.values() if record.batch.link_id == link_id]
-
-    def _finish(self, record: Record, keeper: bytes, now_s: float) -> None:
-        """Acknowledged to us (or stored by us): only answers are still to be given."""
-        self._open.pop(record.key, None)
-        self._stuck.pop(record.key, None)
-        record.settle(now_s)
-        record.keeper = keeper
-        self._done[record.key] = record
-        while len(self._done) > self._most:
-            self._forget(next(iter(self._done.values())))
-
-    def _forget(self, record: Record) -> None:
-        for table in (self._open, self._done, self._stuck, self._unacked):
-            table.pop(record.key, None)
-        record.wipe()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.session import LinkSession
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 
 
@@ -72,13 +73,18 @@ class RouteTable:
         """The connected physical links to a neighbour."""
         return [session for session in self._sessions.get(hop, ()) if session.ready]
 
-    def session_to(self, hop: NodeId) -> LinkSession | None:
-        """The connected physical link with the most key towards a neighbour."""
-        return max(self.ready(hop), key=lambda session: session.spendable, default=None)
+    def session_to(self, hop: NodeId, method: RelayMethod = RelayMethod.OTP) -> LinkSession | None:
+        """The connected physical link that gives most towards a neighbour, by that method."""
+        ready = self.ready(hop)
+        if len(ready) < 2:
+            return ready[0] if ready else None
+        return max(ready, key=lambda session: session.room(method))
 
     def next_sessions(self, link_id: LinkId) -> list[LinkSession]:
         """The physical links that a batch takes from here; none unless all next hops are connected."""
         route = self._routes.get(link_id)
-        found = [self.session_to(hop) for hop in route.next_hops] if route is not None else []
+        if route is None:
+            return []
+        found = [self.session_to(hop, route.method) for hop in route.next_hops]
         sessions = [session for session in found if session is not None]
         return sessions if len(sessions) == len(found) else []

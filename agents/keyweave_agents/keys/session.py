@@ -3,19 +3,35 @@
 Rule of this file: nothing is spent before both ends have said Hello on this connection. State: down -> (our
 Hello sent) greeting -> (their Hello came) ready -> down. `number` counts the connections; a message sealed
 on an earlier one names pad bits that the agreement has passed, so it must be sealed again.
+
+What protects a message is put on and taken off here, by relay method:
+
+    one-time pad   payload under fresh bits, Poly1305 under 32 fresh bytes
+    AES-256-GCM    payload and proof under a link key of this connection and direction (`link_keys`)
+    xor-announce   fresh bits are added to what is announced, Poly1305 under 32 fresh bytes; the key itself
+                   is never laid out here but at the two ends and at the first node between
 """
 
 from collections.abc import Callable
 from enum import Enum
 
-from keyweave_agents.keys.frames import Ack, Batch, Held, Hello, Missing
-from keyweave_agents.keys.pad import TAG_KEY_BYTES, hide, tag, wipe
+from keyweave_agents.keys.frames import Held, Hello, Missing, Reason, Sealed
+from keyweave_agents.keys.link_keys import LINK_KEY_BYTES, ReceivingKey, SendingKey
+from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES, Raw, proves, tag, wipe
+from keyweave_agents.keys.sealed import TAIL_BYTES, lay
 from keyweave_agents.keys.store import LinkPool, PadRange
-from keyweave_agents.keys.wire import encode, encode_body, encode_sealed
+from keyweave_agents.keys.wire import encode
+from keyweave_agents.material import xor_into
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
+from keyweave_core.model.application import RelayMethod
 
-Send = Callable[[bytes], None]
+Send = Callable[[Raw], None]
+
+PLENTY_BYTES = 1 << 40
+"""What a link gives that needs no bits for its next message."""
+
+_NO_KEY = bytes(TAG_KEY_BYTES)
 
 
 class Phase(Enum):
@@ -38,6 +54,8 @@ class LinkSession:
         self.bad_tags = 0
         self._send = send
         self._dials = pool.local < pool.remote
+        self._sending: SendingKey | None = None
+        self._receiving: ReceivingKey | None = None
 
     @property
     def ready(self) -> bool:
@@ -49,9 +67,26 @@ class LinkSession:
         """Bytes that we may spend towards the other end now."""
         return self.pool.own.shared_bytes if self.phase is Phase.READY else 0
 
+    def room(self, method: RelayMethod) -> int:
+        """Bytes of keys and tags that may go to the other end now, by that method."""
+        spendable = self.spendable
+        if method is not RelayMethod.AES_256_GCM:
+            return spendable
+        enough = self._sending is not None or spendable >= LINK_KEY_BYTES
+        return PLENTY_BYTES if enough and self.ready else 0
+
+    def affords(self, size: int, method: RelayMethod) -> bool:
+        """Whether a message with so many bytes of keys can go to the other end now, by that method."""
+        if method is RelayMethod.AES_256_GCM:
+            if self._sending is not None and self._sending.lasts(size):
+                return self.ready
+            return self.spendable >= LINK_KEY_BYTES
+        return self.spendable >= size + TAG_KEY_BYTES
+
     def connected(self) -> None:
         """A new connection stands: say Hello."""
         self.number += 1
+        self._sending = self._receiving = None
         self.phase = Phase.GREETING
         self.pool.separate()
         own, their = self.pool.stocks()
@@ -69,6 +104,7 @@ class LinkSession:
     def disconnected(self) -> None:
         """The connection is gone."""
         agreed, self.phase = self.ready, Phase.DOWN
+        self._sending = self._receiving = None
         if agreed:
             self.pool.parted()
         else:
@@ -110,16 +146,113 @@ class LinkSession:
             self._send(encode(Held(block_ids=(block.block_id,))))
         return kept
 
-    def seal(self, content: Batch | Ack, payload: memoryview | bytes = b"") -> bytes:
-        """Spend pad and tag on a message, give it to the wire and return it. Exhausted: too little pad."""
-        ranges, pad = self.pool.spend(len(payload) + TAG_KEY_BYTES)
-        body = encode_body(content, ranges, hide(payload, pad) if len(payload) else b"")
-        frame = encode_sealed(body, tag(body, pad))
+    # --- what goes out ---------------------------------------------------------------------------
+
+    def seal(self, written: bytes, payload: Raw = b"", method: RelayMethod = RelayMethod.OTP) -> Raw:
+        """Protect a message (its content as `sealed` writes it), give it to the wire and return it.
+
+        As the source of announced keys that are no pool bits: announce their xor with fresh ones. Exhausted:
+        too little pad.
+        """
+        size = len(payload)
+        if method is RelayMethod.AES_256_GCM:
+            return self._encipher(written, payload)
+        ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
+        frame, proved, _ = lay(ranges, written, payload, method)
+        view, bits = memoryview(frame), memoryview(pad)
+        if size:
+            xor_into(view[-TAIL_BYTES - size : -TAIL_BYTES], bits[:size])
+        return self._finish(frame, view, proved, pad)
+
+    def draw(self, written: bytes, size: int) -> tuple[Raw, bytearray]:
+        """As the source of announced keys: the next `size` bytes of the pool are the keys. Tell of them.
+
+        The message, and the keys. Exhausted: too little in the pool.
+        """
+        ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
+        frame, proved, _ = lay(ranges, written, b"", RelayMethod.XOR_ANNOUNCE)
+        keys = pad[:size]
+        return self._finish(frame, memoryview(frame), proved, pad), keys
+
+    def announce(self, written: bytes, link_key: bytearray, so_far: Raw) -> Raw:
+        """As a node between: add the xor of both link keys to what was announced so far (or nothing was).
+
+        `link_key` are the bits that the message from before spent. Exhausted: too little in the pool.
+        """
+        size = len(link_key)
+        ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
+        bits = memoryview(pad)
+        xor_into(bits[:size], link_key)
+        frame, proved, _ = lay(ranges, written, so_far or bits[:size], RelayMethod.XOR_ANNOUNCE)
+        view = memoryview(frame)
+        if so_far:
+            xor_into(view[-TAIL_BYTES - size : -TAIL_BYTES], bits[:size])
+        return self._finish(frame, view, proved, pad)
+
+    def _finish(self, frame: bytearray, view: memoryview, proved: int, pad: bytearray) -> Raw:
+        view[-TAG_BYTES:] = tag(view[proved:-TAIL_BYTES], memoryview(pad)[-TAG_KEY_BYTES:])
         wipe(pad)
         self._send(frame)
         return frame
 
-    def send(self, frame: bytes) -> None:
+    def _encipher(self, written: bytes, payload: Raw) -> Raw:
+        size, key = len(payload), self._sending
+        if key is None or not key.lasts(size):
+            ranges, bits = self.pool.spend(LINK_KEY_BYTES)
+            key = self._sending = SendingKey(ranges, bits)
+            wipe(bits)
+        counter = key.next_counter(size)
+        frame, proved, until = lay(key.ranges, written, payload, RelayMethod.AES_256_GCM, counter)
+        view = memoryview(frame)
+        protected = memoryview(key.seal(counter, payload, view[proved:until]))
+        view[-TAG_BYTES:] = protected[size:]
+        view[len(frame) - TAIL_BYTES - size : -TAIL_BYTES] = protected[:size]
+        self._send(frame)
+        return frame
+
+    def another_key(self) -> None:
+        """The other end does not take what is under our link key: make another for the next message."""
+        self._sending = None
+
+    # --- what comes in ---------------------------------------------------------------------------
+
+    def open(self, sealed: Sealed) -> bytearray | Reason:
+        """The payload of a message (announced: the bits that it spent); Reason: why it is refused."""
+        if sealed.method is RelayMethod.AES_256_GCM:
+            return self._decipher(sealed)
+        pad = self.claim(sealed.pad)
+        if pad is None:
+            return Reason.PAD_GONE
+        bits = memoryview(pad)
+        if not proves(sealed.proved, sealed.tag, bits[-TAG_KEY_BYTES:]):
+            self.bad_tags += 1
+            bits.release()
+            wipe(pad)
+            return Reason.BAD_TAG
+        size = len(pad) - TAG_KEY_BYTES
+        if size and sealed.method is RelayMethod.OTP:
+            xor_into(bits[:size], sealed.ciphertext)
+        bits[size:] = _NO_KEY
+        bits.release()
+        del pad[size:]
+        return pad
+
+    def _decipher(self, sealed: Sealed) -> bytearray | Reason:
+        key = self._receiving
+        if key is None or key.ranges != sealed.pad:
+            bits = self.claim(sealed.pad)
+            if bits is None:
+                return Reason.PAD_GONE
+            key = ReceivingKey(sealed.pad, bits)
+            wipe(bits)
+        payload = key.open(sealed.counter, sealed.ciphertext, sealed.tag, sealed.proved)
+        if payload is None:
+            self.bad_tags += 1
+            return Reason.BAD_TAG
+        self._receiving = key
+        return payload
+
+    def send(self, frame: Raw) -> None:
         """Give a frame to the wire as it is."""
         self._send(frame)
 
@@ -127,3 +260,5 @@ class LinkSession:
         """Forget blocks that only this end holds."""
         if self.phase is Phase.READY:
             self.pool.forget_unshared(now_s)
+        if self._sending is not None and self._sending.old(now_s):
+            self._sending = None

@@ -53,7 +53,7 @@ class KeyLimits:
         _within("max_key_bits", self.max_key_bits, self.min_key_bits, 65536)
         if self.min_key_bits % 8 or self.max_key_bits % 8:
             raise ValueError("min_key_bits and max_key_bits must be multiples of 8")
-        _within("keys_per_batch", self.keys_per_batch, 1, 512)
+        _within("keys_per_batch", self.keys_per_batch, 1, 4096)
         _within("stored_keys", self.stored_keys, 1, 10_000_000)
         _within("waiting_requests", self.waiting_requests, 1, 1_000_000)
         _within("relay_records", self.relay_records, 1, 1_000_000)

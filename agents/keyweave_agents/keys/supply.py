@@ -409,9 +409,9 @@ class Supply:
         since_s = association.doubted_s
         return since_s is not None and self._clock.monotonic() < since_s + DOUBT_S
 
-    def setback(self, batch_id: bytes, reason: str, *, too_large: bool) -> None:
+    def setback(self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId) -> None:
         """See `records.Endpoint`."""
-        self._refill.setback(batch_id, reason, too_large=too_large)
+        self._refill.setback(batch_id, reason, too_large=too_large, link_id=link_id)
 
     # --- the border to other networks (`abroad.Home`) ----------------------------------------------
 

@@ -2,18 +2,15 @@
 
 Rule of this file: what comes in is checked completely before anybody acts on it; a frame that is not exactly
 as it should be is MalformedMessage, and the connection it came on is closed. The length has four bytes, big
-endian. Schema: proto/keyweave_proto/v1/relay.proto.
+endian. Schema: proto/keyweave_proto/v1/relay.proto. Messages that prove themselves stand in `sealed`.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
 
 from keyweave_agents.keys.frames import (
-    Ack,
     Ask,
-    Batch,
     Doubt,
     Frame,
     Held,
@@ -24,25 +21,20 @@ from keyweave_agents.keys.frames import (
     Missing,
     Nack,
     Reason,
-    Sealed,
     uuid_bytes,
     uuid_text,
 )
-from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES
-from keyweave_agents.keys.split import MOST_SHARES
-from keyweave_agents.keys.store import MOST_BLOCKS, PadRange, Position, Stock
+from keyweave_agents.keys.sealed import MOST_BLOCK_ID, MOST_FRAME_BYTES, SEALED_FIELD, bound, read_sealed
+from keyweave_agents.keys.sealed import uuid_field as _uuid
+from keyweave_agents.keys.store import MOST_BLOCKS, Position, Stock
 from keyweave_core.errors import MalformedMessage
-from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_proto.v1 import relay_pb2 as pb
 
 VERSION = 3
 """2 since keys can travel in shares, which a key manager of version 1 would take for keys; 3 with letters."""
 
-MOST_FRAME_BYTES = 1 << 20
-MOST_KEYS = 512
 MOST_LETTER_BYTES = 65_536
-_MOST_BLOCK_ID = 2**63 - 1
 
 _ENUM = {
     Reason.NO_PAD: pb.Nack.NO_PAD,
@@ -55,6 +47,8 @@ _ENUM = {
     Reason.SHARES_MISSING: pb.Nack.SHARES_MISSING,
     Reason.OTHER_LINKS: pb.Nack.OTHER_LINKS,
     Reason.CONTRADICTION: pb.Nack.CONTRADICTION,
+    Reason.OTHER_METHOD: pb.Nack.OTHER_METHOD,
+    Reason.KEYS_GONE: pb.Nack.KEYS_GONE,
     Reason.OTHER_MODE: pb.Nack.OTHER_MODE,
     Reason.UNAGREED: pb.Nack.UNAGREED,
     Reason.BORDER_PENDING: pb.Nack.BORDER_PENDING,
@@ -68,34 +62,6 @@ _LETTER_KINDS = {
 }
 _KINDS = {number: kind for kind, number in _LETTER_KINDS.items()}
 _REASONS = {number: reason for reason, number in _ENUM.items()}
-
-
-def encode_body(content: Batch | Ack, pad: tuple[PadRange, ...], ciphertext: bytes = b"") -> bytes:
-    """The bytes that the tag shall prove."""
-    body = pb.Body()
-    for item in pad:
-        body.pad.add(block_id=item.block_id, offset=item.offset, length=item.length)
-    if isinstance(content, Batch):
-        batch = body.batch
-        batch.batch_id = content.batch_id
-        batch.app_id = uuid_bytes(content.app_id)
-        batch.link_id = uuid_bytes(content.link_id)
-        batch.key_bytes = content.key_bytes
-        batch.key_ids = content.key_ids
-        batch.ciphertext = ciphertext
-        batch.secret_id = content.secret_id
-        if content.links:
-            batch.link_ids.extend(uuid_bytes(link_id) for link_id in content.links)
-    else:
-        body.ack.batch_id = content.batch_id
-        body.ack.link_id = uuid_bytes(content.link_id)
-        body.ack.keeper = content.keeper
-    return body.SerializeToString()
-
-
-def encode_sealed(body: bytes, tag: bytes) -> bytes:
-    """A tagged message, ready for the wire."""
-    return _framed(pb.Frame(sealed=pb.Sealed(body=body, tag=tag)))
 
 
 def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper | Letter) -> bytes:
@@ -145,18 +111,18 @@ def encode(frame: Hello | Held | Missing | Nack | Doubt | Ask | Keeper | Letter)
 
 def decode(raw: bytes) -> Frame:
     """The message in `raw` (without its length). MalformedMessage says what is wrong with it."""
+    if raw and raw[0] == SEALED_FIELD:
+        return read_sealed(raw)
     try:
         frame = pb.Frame.FromString(raw)
     except DecodeError as error:
         raise MalformedMessage("not a relay frame") from error
     match frame.WhichOneof("kind"):
-        case "sealed":
-            return _sealed(frame.sealed.body, frame.sealed.tag)
         case "held":
-            _bound("block ids", len(frame.held.block_ids), MOST_BLOCKS)
+            bound("block ids", len(frame.held.block_ids), MOST_BLOCKS)
             return Held(block_ids=tuple(_block_id(number) for number in frame.held.block_ids))
         case "missing":
-            _bound("block ids", len(frame.missing.block_ids), MOST_BLOCKS, 1)
+            bound("block ids", len(frame.missing.block_ids), MOST_BLOCKS, 1)
             return Missing(block_ids=tuple(_block_id(number) for number in frame.missing.block_ids))
         case "nack":
             return _nack(frame.nack)
@@ -174,7 +140,7 @@ def decode(raw: bytes) -> Frame:
         case "hello":
             return _hello(frame.hello)
         case _:
-            raise MalformedMessage("a relay frame without content")
+            raise MalformedMessage("a relay frame without content, or with more than one")
 
 
 class Splitter:
@@ -208,81 +174,15 @@ def _framed(frame: pb.Frame) -> bytes:
     return len(raw).to_bytes(4, "big") + raw
 
 
-def _uuid(raw: bytes, name: str) -> bytes:
-    if len(raw) != 16:
-        raise MalformedMessage(f"{name} has {len(raw)} bytes, not 16")
-    return raw
-
-
-def _bound(name: str, value: int, most: int, least: int = 0) -> int:
-    if not least <= value <= most:
-        raise MalformedMessage(f"{name}: {value} is not within {least}..{most}")
-    return value
-
-
 def _block_id(number: int) -> int:
-    return _bound("block id", number, _MOST_BLOCK_ID)
-
-
-def _sealed(raw: bytes, tag: bytes) -> Sealed:
-    _bound("tag bytes", len(tag), TAG_BYTES, TAG_BYTES)
-    try:
-        body = pb.Body.FromString(raw)
-    except DecodeError as error:
-        raise MalformedMessage("not a relay body") from error
-    pad = tuple(PadRange(_block_id(item.block_id), item.offset, item.length) for item in body.pad)
-    content: Batch | Ack
-    match body.WhichOneof("content"):
-        case "batch":
-            batch = body.batch
-            content = Batch(
-                batch_id=_uuid(batch.batch_id, "batch id"),
-                app_id=AppId(uuid_text(_uuid(batch.app_id, "app id"))),
-                link_id=LinkId(uuid_text(_uuid(batch.link_id, "link id"))),
-                key_bytes=_bound("key bytes", batch.key_bytes, 8192, 1),
-                key_ids=batch.key_ids,
-                links=_share_links(batch.link_ids, batch.link_id),
-                secret_id=_uuid(batch.secret_id, "secret id") if batch.secret_id else b"",
-                origin=KeyOrigin.HYBRID if batch.secret_id else KeyOrigin.QKD,
-            )
-            if len(batch.key_ids) % 16:
-                raise MalformedMessage("key ids are not 16 bytes each")
-            _bound("keys", content.count, MOST_KEYS, 1)
-            ciphertext = batch.ciphertext
-            wanted = content.payload_bytes
-            _bound("ciphertext bytes", len(ciphertext), wanted, wanted)
-        case "ack":
-            content = Ack(
-                batch_id=_uuid(body.ack.batch_id, "batch id"),
-                link_id=LinkId(uuid_text(_uuid(body.ack.link_id, "link id"))),
-                keeper=_uuid(body.ack.keeper, "keeper"),
-            )
-            ciphertext = b""
-        case _:
-            raise MalformedMessage("a relay body without content")
-    needed = len(ciphertext) + TAG_KEY_BYTES
-    _bound("pad bytes", sum(item.length for item in pad), needed, needed)
-    return Sealed(body=raw, tag=tag, pad=pad, content=content, ciphertext=ciphertext)
-
-
-def _share_links(raw: Sequence[bytes], own: bytes) -> tuple[LinkId, ...]:
-    """The virtual links of all shares; none when the keys travel whole."""
-    if not raw:
-        return ()
-    _bound("shares", len(raw), MOST_SHARES, 2)
-    links = tuple(LinkId(uuid_text(_uuid(one, "link id"))) for one in raw)
-    if any(one >= other for one, other in pairwise(links)):
-        raise MalformedMessage("the links of the shares do not rise")
-    if own not in raw:
-        raise MalformedMessage("a share over a link that is none of its links")
-    return links
+    return bound("block id", number, MOST_BLOCK_ID)
 
 
 def _letter(letter: pb.Letter) -> Letter:
     kind = _KINDS.get(letter.kind)
     if kind is None:
         raise MalformedMessage(f"unknown kind {letter.kind} of a letter")
-    _bound("letter bytes", len(letter.body), MOST_LETTER_BYTES)
+    bound("letter bytes", len(letter.body), MOST_LETTER_BYTES)
     return Letter(
         link_id=LinkId(uuid_text(_uuid(letter.link_id, "link id"))),
         app_id=AppId(uuid_text(_uuid(letter.app_id, "app id"))),
@@ -317,7 +217,7 @@ def _hello(hello: pb.Hello) -> Hello:
 
 
 def _stock(stock: pb.Stock) -> Stock:
-    _bound("held blocks", len(stock.held_deltas), 2 * MOST_BLOCKS)
+    bound("held blocks", len(stock.held_deltas), 2 * MOST_BLOCKS)
     spent = Position(_block_id(stock.spent.block_id), stock.spent.offset) if stock.HasField("spent") else None
     held: list[int] = []
     number = 0

@@ -7,6 +7,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ONE_TIME_PAD: _ClassVar[Method]
+    AES_256_GCM: _ClassVar[Method]
+    XOR_ANNOUNCE: _ClassVar[Method]
+ONE_TIME_PAD: Method
+AES_256_GCM: Method
+XOR_ANNOUNCE: Method
+
 class Frame(_message.Message):
     __slots__ = ("hello", "held", "sealed", "nack", "doubt", "missing", "ask", "keeper", "letter")
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -72,22 +81,22 @@ class Missing(_message.Message):
     def __init__(self, block_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Sealed(_message.Message):
-    __slots__ = ("body", "tag")
-    BODY_FIELD_NUMBER: _ClassVar[int]
-    TAG_FIELD_NUMBER: _ClassVar[int]
-    body: bytes
-    tag: bytes
-    def __init__(self, body: _Optional[bytes] = ..., tag: _Optional[bytes] = ...) -> None: ...
-
-class Body(_message.Message):
-    __slots__ = ("pad", "batch", "ack")
+    __slots__ = ("pad", "method", "counter", "batch", "acks", "ciphertext", "tag")
     PAD_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
-    ACK_FIELD_NUMBER: _ClassVar[int]
+    ACKS_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     pad: _containers.RepeatedCompositeFieldContainer[PadRange]
+    method: Method
+    counter: int
     batch: Batch
-    ack: Ack
-    def __init__(self, pad: _Optional[_Iterable[_Union[PadRange, _Mapping]]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ...) -> None: ...
+    acks: _containers.RepeatedCompositeFieldContainer[Ack]
+    ciphertext: bytes
+    tag: bytes
+    def __init__(self, pad: _Optional[_Iterable[_Union[PadRange, _Mapping]]] = ..., method: _Optional[_Union[Method, str]] = ..., counter: _Optional[int] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., acks: _Optional[_Iterable[_Union[Ack, _Mapping]]] = ..., ciphertext: _Optional[bytes] = ..., tag: _Optional[bytes] = ...) -> None: ...
 
 class PadRange(_message.Message):
     __slots__ = ("block_id", "offset", "length")
@@ -100,24 +109,24 @@ class PadRange(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "ciphertext", "link_ids", "secret_id")
+    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "link_ids", "threshold", "secret_id")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     KEY_BYTES_FIELD_NUMBER: _ClassVar[int]
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
-    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     LINK_IDS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SECRET_ID_FIELD_NUMBER: _ClassVar[int]
     batch_id: bytes
     app_id: bytes
     link_id: bytes
     key_bytes: int
     key_ids: bytes
-    ciphertext: bytes
     link_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    threshold: int
     secret_id: bytes
-    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ..., secret_id: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., secret_id: _Optional[bytes] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("batch_id", "link_id", "keeper")
@@ -188,6 +197,8 @@ class Nack(_message.Message):
         SHARES_MISSING: _ClassVar[Nack.Reason]
         OTHER_LINKS: _ClassVar[Nack.Reason]
         CONTRADICTION: _ClassVar[Nack.Reason]
+        OTHER_METHOD: _ClassVar[Nack.Reason]
+        KEYS_GONE: _ClassVar[Nack.Reason]
         OTHER_MODE: _ClassVar[Nack.Reason]
         UNAGREED: _ClassVar[Nack.Reason]
         BORDER_PENDING: _ClassVar[Nack.Reason]
@@ -204,6 +215,8 @@ class Nack(_message.Message):
     SHARES_MISSING: Nack.Reason
     OTHER_LINKS: Nack.Reason
     CONTRADICTION: Nack.Reason
+    OTHER_METHOD: Nack.Reason
+    KEYS_GONE: Nack.Reason
     OTHER_MODE: Nack.Reason
     UNAGREED: Nack.Reason
     BORDER_PENDING: Nack.Reason

@@ -8,17 +8,19 @@ messages name the same bit.
 import random
 from collections import defaultdict, deque
 
-from keyweave_agents.keys.frames import Sealed
+from keyweave_agents.keys.frames import Ack, Batch, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.pqc_identity import PqcIdentity
+from keyweave_agents.keys.sealed import lay, write_acks, write_batch
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour
+from keyweave_agents.keys.store import PadRange
 from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
-from keyweave_core.model.application import AppQos, KeyMode
+from keyweave_core.model.application import AppQos, KeyMode, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
 
 MASTER, SLAVE = SaeId("sae-master"), SaeId("sae-slave")
@@ -30,6 +32,22 @@ def uid(number: int) -> str:
 
 
 APP = AppId(uid(0xA00))
+
+
+def message(
+    content: Batch | Ack,
+    pad: tuple[PadRange, ...],
+    ciphertext: bytes = b"",
+    tag: bytes = bytes(16),
+    *,
+    method: RelayMethod = RelayMethod.OTP,
+    counter: int = 0,
+) -> bytes:
+    """A frame with a sealed message, its length in front, that somebody made up."""
+    written = write_batch(content) if isinstance(content, Batch) else write_acks([content])
+    frame, _, _ = lay(pad, written, ciphertext, method, counter)
+    frame[-16:] = tag
+    return bytes(frame)
 
 
 class HandClock:
@@ -62,7 +80,9 @@ class Network:
         self.events: dict[int, list[KeyEvent]] = defaultdict(list)
         self.plans: dict[int, KeyPlan] = {number: KeyPlan() for number in self.numbers}
         self.spent: dict[tuple[LinkId, int], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-        self.bodies: set[bytes] = set()
+        self.messages: set[bytes] = set()
+        self.counters: set[tuple[LinkId, int, tuple[PadRange, ...], int]] = set()
+        self.link_keys: dict[tuple[LinkId, int], set[tuple[PadRange, ...]]] = defaultdict(set)
         self.bad: list[str] = []
         self._settings = settings
         self._block = 0
@@ -221,9 +241,16 @@ class Network:
 
     def _watch(self, link_id: LinkId, sender: int, raw: bytes) -> None:
         frame = decode(raw)
-        if not isinstance(frame, Sealed) or frame.body in self.bodies:
+        if not isinstance(frame, Sealed) or raw in self.messages:
             return
-        self.bodies.add(frame.body)
+        self.messages.add(raw)
+        if frame.method is RelayMethod.AES_256_GCM:
+            nonce = (link_id, sender, frame.pad, frame.counter)
+            assert nonce not in self.counters, "a nonce was used twice"
+            self.counters.add(nonce)
+            if frame.pad in self.link_keys[link_id, sender]:
+                return
+            self.link_keys[link_id, sender].add(frame.pad)
         for item in frame.pad:
             bits = set(range(item.offset, item.offset + item.length))
             used = self.spent[link_id, sender][item.block_id]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.agents.keys.network import APP, MASTER, SLAVE, uid
+from tests.agents.keys.network import APP, MASTER, SLAVE, message, uid
 from tests.agents.keys.running import Chain, free_port, running
 
 from keyweave_agents.keys.failures import KeysNotFound
@@ -17,9 +17,10 @@ from keyweave_agents.keys.frames import Ack, Hello
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.peers import certified_node
 from keyweave_agents.keys.plan import AssociationWanted, PoolFilled
+from keyweave_agents.keys.sealed import MOST_FRAME_BYTES
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.store import PadRange, Stock
-from keyweave_agents.keys.wire import MOST_FRAME_BYTES, encode, encode_body, encode_sealed
+from keyweave_agents.keys.wire import encode
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, PeerUnreachable, Refused
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import LinkId, NodeId
@@ -284,10 +285,7 @@ def test_a_certificate_names_one_node_or_none() -> None:
 
 # --- hostile and broken neighbours --------------------------------------------------------------
 
-ACK = encode_sealed(
-    encode_body(Ack(batch_id=bytes(16), link_id=LinkId(uid(1)), keeper=bytes(16)), (PadRange(1, 0, 32),)),
-    bytes(16),
-)
+ACK = message(Ack(batch_id=bytes(16), link_id=LinkId(uid(1)), keeper=bytes(16)), (PadRange(1, 0, 32),))
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_a_corrupt_message_on_one_branch_is_sent_again_there() -> None:
     assert isinstance(frame, Sealed)
     assert isinstance(frame.content, Batch)
     raw = bytearray(wire[0])
-    raw[raw.index(frame.ciphertext)] ^= 1
+    raw[raw.index(bytes(frame.ciphertext))] ^= 1
     wire[0] = bytes(raw)
     network.settle()
     assert network.planes[3].sessions[network.link(2, 3)].bad_tags == 1

@@ -1,12 +1,13 @@
 """Relay from hop to hop: what goes wrong on the way, and what it costs."""
 
 import pytest
-from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, uid
+from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, message, uid
 
 from keyweave_agents.keys.frames import Ack, Ask, Batch, Doubt, Held, Keeper, Nack, Reason, Sealed
 from keyweave_agents.keys.plan import KeyPlan, RelayRestored, RelayTrouble
+from keyweave_agents.keys.sealed import write_batch
 from keyweave_agents.keys.store import PadRange
-from keyweave_agents.keys.wire import decode, encode_body, encode_sealed
+from keyweave_agents.keys.wire import decode
 from keyweave_core.model.ids import AppId, LinkId
 
 
@@ -183,8 +184,8 @@ def test_a_header_is_proved_like_the_keys() -> None:
         key_bytes=batch.key_bytes,
         key_ids=batch.key_ids,
     )
-    body = encode_body(forged, frame.pad, frame.ciphertext)
-    network.planes[2].handle(link_id, decode(encode_sealed(body, frame.tag)[4:]))
+    raw = message(forged, frame.pad, bytes(frame.ciphertext), frame.tag)
+    network.planes[2].handle(link_id, decode(raw[4:]))
     assert network.planes[2].sessions[link_id].bad_tags == 1
 
 
@@ -199,8 +200,8 @@ def test_wrong_tags_again_and_again_are_reported_once_in_a_while() -> None:
     )
     for index in range(6):
         ack = Ack(batch_id=bytes(16), link_id=LinkId(uid(0x500)), keeper=bytes(16))
-        body = encode_body(ack, (PadRange(block, offset + 32 * index, 32),))
-        network.planes[2].handle(link_id, decode(encode_sealed(body, bytes(16))[4:]))
+        raw = message(ack, (PadRange(block, offset + 32 * index, 32),))
+        network.planes[2].handle(link_id, decode(raw[4:]))
     troubles = [event for event in network.events[2] if isinstance(event, RelayTrouble)]
     assert len(troubles) == 1
     assert "do not prove themselves" in troubles[0].reason
@@ -215,8 +216,7 @@ def test_a_forged_acknowledgement_supplies_nothing() -> None:
     batch = sealed_on(network, link_id, 1)[0].content
     block = network.planes[1].sessions[link_id].pool.their.stock().held[0]
     ack = Ack(batch_id=batch.batch_id, link_id=batch.link_id, keeper=bytes(16))
-    body = encode_body(ack, (PadRange(block, 0, 32),))
-    network.planes[1].handle(link_id, decode(encode_sealed(body, bytes(16))[4:]))
+    network.planes[1].handle(link_id, decode(message(ack, (PadRange(block, 0, 32),))[4:]))
     assert stored(network) == 0
 
 
@@ -325,7 +325,7 @@ def test_a_batch_from_a_neighbour_that_is_not_on_the_path_goes_nowhere() -> None
     batch = Batch(
         batch_id=b"\x01" * 16, app_id=APP, link_id=LinkId(uid(0x500)), key_bytes=32, key_ids=b"\x02" * 16
     )
-    session.seal(batch, bytes(32))
+    session.seal(write_batch(batch), bytes(32))
     network.gather()
     raw = network.wires[network.link(4, 2), 4]
     assert len(raw) == 1
@@ -453,10 +453,8 @@ def test_relay_messages_before_hello_close_the_connection() -> None:
     link_id = network.link(1, 2)
     network.connect(link_id)
     network.gather()
-    body = encode_body(
-        Ack(batch_id=bytes(16), link_id=LinkId(uid(1)), keeper=bytes(16)), (PadRange(1, 0, 32),)
-    )
-    network.wires[link_id, 1].appendleft(encode_sealed(body, bytes(16))[4:])
+    ack = Ack(batch_id=bytes(16), link_id=LinkId(uid(1)), keeper=bytes(16))
+    network.wires[link_id, 1].appendleft(message(ack, (PadRange(1, 0, 32),))[4:])
     network.deliver(link_id, 1)
     assert network.bad == ["a relay message before Hello"]
     network.connect(link_id)

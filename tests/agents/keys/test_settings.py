@@ -37,7 +37,7 @@ def test_a_whole_table_is_read() -> None:
         ("statistics_period_s = 0", "statistics_period_s must be"),
         ("listen_port = 70000", "listen_port must be 0"),
         ("limits.max_key_bits = 12", "max_key_bits must be 64"),
-        ("limits.keys_per_batch = 1000", "keys_per_batch must be 1"),
+        ("limits.keys_per_batch = 5000", "keys_per_batch must be 1"),
         ("bufer_keys = 3", "unknown key bufer_keys"),
     ],
 )

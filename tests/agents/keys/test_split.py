@@ -26,13 +26,16 @@ from tests.agents.keys.protected import (
     virtual,
 )
 
-from keyweave_agents.keys.frames import Ack, Batch, Nack, Reason, Sealed
+from keyweave_agents.keys.frames import Batch, Nack, Reason, Sealed
+from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, RelayRestored, RelayTrouble
+from keyweave_agents.keys.sealed import write_batch
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.split import combine, split
 from keyweave_agents.keys.wire import decode
 from keyweave_agents.material import Secret
 from keyweave_core.errors import InvalidInput
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import AppId, LinkId
 
 LINKS = tuple(virtual(0x501 + index) for index in range(8))
@@ -112,10 +115,12 @@ def test_no_node_between_ever_has_a_key_and_all_paths_together_do(monkeypatch: p
     seen: dict[str, dict[bytes, bytes]] = defaultdict(dict)
     seal = LinkSession.seal
 
-    def listen(self: LinkSession, content: Batch | Ack, payload: memoryview | bytes = b"") -> bytes:
-        if isinstance(content, Batch):
-            seen[self.pool.local][content.batch_id] = bytes(payload)
-        return seal(self, content, payload)
+    def listen(
+        self: LinkSession, written: bytes, payload: Raw = b"", method: RelayMethod = RelayMethod.OTP
+    ) -> Raw:
+        if len(payload):
+            seen[self.pool.local][written[5:21]] = bytes(payload)
+        return seal(self, written, payload, method)
 
     monkeypatch.setattr(LinkSession, "seal", listen)
     network = protected()
@@ -175,7 +180,7 @@ def test_with_one_share_nothing_is_stored_nor_supplied() -> None:
     assert (ready(network), stored(network)) == (0, 0)
     relay = network.planes[DESTINATION].relay
     assert relay.open_batches == 2
-    assert not relay._stuck, "no new pool bits help it, so none make it try"
+    assert not relay._under_way.stuck, "no new pool bits help it, so none make it try"
     through(network, UPPER)
     through(network, LOWER)
     assert stored(network) == 16
@@ -262,7 +267,7 @@ def test_shares_that_stay_alone_are_wiped_after_a_while() -> None:
     network.disconnect(network.link(3, 4))
     network.settle()
     relay = network.planes[DESTINATION].relay
-    alone = [record.payload for record in relay._open.values() if record.payload is not None]
+    alone = [record.payload for record in relay._under_way.open.values() if record.payload is not None]
     assert alone
     back(network, 0x501, 0x502, at=(DESTINATION,))
     network.planes[SOURCE].configure(KeyPlan())
@@ -343,7 +348,7 @@ def test_links_over_one_fibre_share_what_its_pool_gives() -> None:
 def hand_in(network: Network, node: int, batch: Batch, payload: bytes) -> list[Reason]:
     """What the destination answers when a node before it says that these keys came."""
     link_id = network.link(node, DESTINATION)
-    network.planes[node].sessions[link_id].seal(batch, payload)
+    network.planes[node].sessions[link_id].seal(write_batch(batch), payload)
     network.gather()
     while network.wires[link_id, node]:
         network.deliver(link_id, node)
@@ -403,7 +408,7 @@ def test_the_first_share_of_a_link_counts_whatever_comes_after_it() -> None:
     hand_in(network, 2, share(0x501), b"\x01" * 32)
     hand_in(network, 2, share(0x501, key_ids=b"\x09" * 16), b"\x02" * 32)
     link_id = network.link(3, DESTINATION)
-    network.planes[3].sessions[link_id].seal(share(0x502), b"\x10" * 32)
+    network.planes[3].sessions[link_id].seal(write_batch(share(0x502)), b"\x10" * 32)
     network.gather()
     network.settle()
     (key,) = network.planes[DESTINATION].supply.fetch(
@@ -419,7 +424,7 @@ def test_shares_over_a_link_that_does_not_end_here_do_not_count() -> None:
     lay(network, [3, 4, 5], 0x502)
     assert hand_in(network, 2, share(0x501), bytes(32)) == [Reason.SHARES_MISSING]
     link_id = network.link(3, DESTINATION)
-    network.planes[3].sessions[link_id].seal(share(0x502), bytes(32))
+    network.planes[3].sessions[link_id].seal(write_batch(share(0x502)), bytes(32))
     network.settle()
     assert stored(network) == 16
 

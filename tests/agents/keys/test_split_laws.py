@@ -136,7 +136,7 @@ class Switched(RuleBasedStateMachine):
         if not hasattr(self, "network"):
             return
         for node in BETWEEN:
-            for record in self.network.planes[node].relay._open.values():
+            for record in self.network.planes[node].relay._under_way.open.values():
                 if record.payload is not None:
                     size, raw = record.batch.key_bytes, bytes(record.payload.reveal())
                     self.between.update(raw[at : at + size] for at in range(0, len(raw), size))
