@@ -1,6 +1,7 @@
-"""The ceiling of key delivery: the same HTTPS server with an application that answers constant bytes.
+"""The ceiling of key delivery: the same HTTPS server, which answers constant bytes.
 
-`python -m benchmarks.bare AGENT_TOML` serves on a free port and prints it.
+`python -m benchmarks.bare AGENT_TOML quick` serves on a free port and prints it; requests take the quick way of
+the server, as those of key delivery do. With `asgi` instead they go to an application, as every other service.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.networks import pin
-from keyweave_agents.service.https import HttpsServer
+from keyweave_agents.service.https import Exchange, HttpsServer
 from keyweave_agents.settings import read_agent_settings
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_lab.inventory import LabInventory
@@ -28,19 +29,26 @@ async def constant(scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": ANSWER, "more_body": False})
 
 
-async def _serve(config: Path) -> None:
+def constant_at_once(exchange: Exchange) -> bool:
+    """A quick handler that always says the same."""
+    exchange.reply(200, ANSWER)
+    return True
+
+
+async def _serve(config: Path, way: str) -> None:
     settings = replace(read_agent_settings(config).service, listen_port=0)
-    server = HttpsServer(constant, settings, SystemClock())
+    quick = constant_at_once if way == "quick" else None
+    server = HttpsServer(constant, settings, SystemClock(), quick)
     print(await server.start(), flush=True)
     await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def bare_server(lab: LabInventory, node: str) -> AsyncIterator[int]:
+async def bare_server(lab: LabInventory, node: str, way: str = "quick") -> AsyncIterator[int]:
     """The port of a bare server with the TLS settings of one agent, on the network's core."""
     config = next(each.config for each in lab.programs if each.name == node)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.bare", str(config), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "benchmarks.bare", str(config), way, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -55,4 +63,4 @@ async def bare_server(lab: LabInventory, node: str) -> AsyncIterator[int]:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(_serve(Path(sys.argv[1])))
+    uvloop.run(_serve(Path(sys.argv[1]), sys.argv[2]))

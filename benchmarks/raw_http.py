@@ -1,6 +1,7 @@
 """A lean HTTP/1.1 client over kept-alive mutual TLS, so that the client is not what is measured."""
 
 import asyncio
+import json
 import ssl
 from types import TracebackType
 
@@ -69,3 +70,10 @@ async def connect(port: int, tls: TlsSettings, context: ssl.SSLContext | None = 
 def get(path: str) -> bytes:
     """The bytes of a GET."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def post(path: str, content: object) -> bytes:
+    """The bytes of a POST of JSON."""
+    body = json.dumps(content).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

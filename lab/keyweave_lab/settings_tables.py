@@ -39,10 +39,10 @@ class Tuning:
     """How a laboratory differs from a network in the field: it is in a hurry. Seconds, keys.
 
     `buffer_keys` an association keeps ready, `stored_keys` at most wait for its slave;
-    `statistics_period_s` of usage; `poll_interval_s` and `audit_interval_s` of the controller; `wait_to_restore_s` before a repaired link is trusted;
-    `hold_off_s` before a dark fibre counts as down. `gnmi`: agents serve gNMI beside NETCONF.
-    `southbound`: how the controller reaches the agents, or they it. `fibres`: the fibre plant that the
-    controller reckons with, and which wavelengths modules can be told.
+    `statistics_period_s` of usage; `poll_interval_s` and `audit_interval_s` of the controller;
+    `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre counts as down.
+    `gnmi`: agents serve gNMI beside NETCONF. `southbound`: how the controller reaches the agents, or they it.
+    `fibres`: the fibre plant that the controller reckons with, and which wavelengths modules can be told.
     """
 
     buffer_keys: int = 64
