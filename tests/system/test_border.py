@@ -1,0 +1,75 @@
+"""Two networks, each with its own controller and authority, hand a key from end to end at a border."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from keyweave_core.model.ids import SaeId
+from keyweave_core.runtime.clock import SystemClock
+from keyweave_lab.apps import App, AppAddress
+from keyweave_lab.borders import join, side_of
+from keyweave_lab.deploy import deploy, destroy, start_program, stop_program
+from keyweave_lab.inventory import LabInventory
+from keyweave_lab.topology import (
+    Topology,
+    TopologyApplication,
+    TopologyLink,
+    TopologyNode,
+    link_id_of,
+    node_id_of,
+)
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("system")]
+
+X, Y = ("X1", "X2", "network-x"), ("Y1", "Y2", "network-y")
+ALICE, CAROL = "sae-alice", "urn:sae:carol"
+
+
+def network(far: str, border: str, name: str, sae_id: str) -> Topology:
+    return Topology(
+        name=name,
+        source="made up",
+        nodes=tuple(
+            TopologyNode(name=node, node_id=node_id_of(name, node), location=node) for node in (far, border)
+        ),
+        links=(TopologyLink(link_id=link_id_of(name, far, border), a=far, b=border, length_km=5, loss_db=1),),
+        applications=(TopologyApplication(sae_id=SaeId(sae_id), node=far),),
+    )
+
+
+@asynccontextmanager
+async def two_networks(directory: Path) -> AsyncIterator[tuple[LabInventory, LabInventory]]:
+    clock = SystemClock()
+    x, y = directory / "x", directory / "y"
+    try:
+        labs = await deploy(network(*X, ALICE), x, clock), await deploy(network(*Y, CAROL), y, clock)
+        await join(side_of(x, "X2"), side_of(y, "Y2"), clock)
+        yield labs
+    finally:
+        await asyncio.gather(destroy(x, clock), destroy(y, clock))
+
+
+def app_of(lab: LabInventory, sae_id: str) -> App:
+    application = lab.application(sae_id)
+    return App(AppAddress(sae_id=sae_id, base_url=application.base_url, tls=application.tls))
+
+
+async def asked(app: App, other: str, number: int) -> list[object]:
+    """Keys as soon as there are any: the first request may meet a border that is still being made."""
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                return list(await app.enc_keys(other, number=number))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told when time is over
+                print(error)
+                await asyncio.sleep(0.3)
+
+
+async def test_a_key_crosses_the_border(tmp_path: Path) -> None:
+    async with two_networks(tmp_path) as (x, y), app_of(x, ALICE) as alice, app_of(y, CAROL) as carol:
+        made = await asked(alice, CAROL, 3)
+        fetched = await carol.dec_keys(ALICE, [key.key_id for key in made])
+        assert [(key.key_id, key.digest) for key in made] == [(key.key_id, key.digest) for key in fetched]
