@@ -55,6 +55,10 @@ TICK_S = 0.2
 DRAW_WAIT_S = 5.0
 """How long one draw waits for key; then fewer chunks are tried."""
 
+LEADER_S, FOLLOWER_S = 0.1, 0.5
+"""How long a stream with a known id waits for word of its peer before an association is asked for: where this
+side would make the keys if both have the same claim, and where it would not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -209,6 +213,8 @@ class StreamDesk:
                     refused, associated, asking = asking.result(), True, None
                     if refused is not None:
                         return refused
+                    stream.say_again(self._clock.monotonic())
+                    self._stir(stream)
                 if stream.phase is Phase.OVER:
                     return Outcome.PEER_NOT_CONNECTED
                 if stream.phase is not Phase.WAITING or (alone and associated):
@@ -224,8 +230,13 @@ class StreamDesk:
     async def _associate(self, stream: Stream, wait_s: float) -> Outcome | None:
         """Have the network join the two applications; what stands against it.
 
-        The keys that show it are the proof keys of the first offer.
+        The keys that show it are the proof keys of the first offer. Of two that could ask one is slower, so
+        that it hears of the other before it asks for a second association.
         """
+        if not stream.claim & CREATOR:
+            await self._clock.sleep(LEADER_S if stream.makes(stream.claim) else FOLLOWER_S)
+            if stream.defers:
+                return None
         try:
             self._proofs[stream] = await self._draw_keys(stream, PROOF_KEYS, PROOF_BITS, wait_s)
         except DeadlineExceeded:

@@ -101,6 +101,7 @@ class Stream:
         self.maker: Maker | None = None
         self.taker: Taker | None = None
         self.told = False  # the application has been told `qos`
+        self.defers = False  # the other side has been heard of, and is to make the keys
         self.proposal = False  # ... as a proposal that it has not taken up yet
         self._peer = UNKNOWN
         self._say_s = now_s
@@ -156,7 +157,7 @@ class Stream:
         effects: list[Effect] = [] if ours else refusals(letter)
         if effects and letter.joined:
             return effects  # it has joined an opening of ours that is gone
-        self._peer = peer
+        self._peer, self.defers = peer, not self.makes(letter.claim)
         if ours and self._join(letter, now_s):
             return [self._say(), *self.due(now_s)] if not letter.joined else self.due(now_s)
         return [*effects, self._say()]
@@ -225,6 +226,10 @@ class Stream:
             if wanted is not None:
                 effects.append(Write(letter=wanted))
         return effects
+
+    def say_again(self, now_s: float) -> None:
+        """There may be a way to the other side only now: tell it at once that this one is open."""
+        self._say_s = min(self._say_s, now_s)
 
     def idle(self, now_s: float) -> bool:
         """Whether its application has not used it for the life of a key."""

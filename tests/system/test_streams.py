@@ -1,0 +1,92 @@
+"""Key streams (ETSI GS QKD 004) in a whole network of real processes."""
+
+import asyncio
+
+from tests.system.conftest import RING, Network, RunNetwork
+from tests.system.test_kill import all_connected
+
+from keyweave_agents.service.streams.values import Opening, Outcome, StreamQos
+from keyweave_core.runtime.clock import SystemClock
+from keyweave_core.runtime.tls import client_context
+from keyweave_lab.demo_wait import until
+from keyweave_lab.deploy import start, stop_program
+from keyweave_lab.plant_control import PlantClient
+from keyweave_lab.stream_client import StreamClient, connect
+from keyweave_proto.v1 import keyweave_pb2 as pb
+
+CLOCK = SystemClock()
+A, C = "qkd://sae-a", "qkd://sae-c"
+ASKED = StreamQos(chunk_bytes=64, max_bps=100_000, min_bps=4096, timeout_ms=15_000, ttl_s=600)
+
+
+async def dial(network: Network, sae_id: str) -> StreamClient:
+    application = network.lab.application(sae_id)
+    port = network.lab.node(application.node).streams_port
+    return await connect("localhost", port, client_context(application.tls))
+
+
+async def both_open(alice: StreamClient, charlie: StreamClient) -> Opening:
+    """A asks, tells C the key stream id, and C joins with it."""
+    opened = await alice.open(A, C, ASKED)
+    assert opened.outcome is Outcome.SUCCESS
+    joined = await charlie.open(C, A, ksid=opened.ksid)
+    assert (joined.outcome, joined.qos.chunk_bytes) == (Outcome.SUCCESS, 64)
+    return opened
+
+
+async def read_equal(alice: StreamClient, charlie: StreamClient, ksid: bytes, indexes: range) -> None:
+    for index in indexes:
+        near, far = await alice.get(ksid, index), await charlie.get(ksid, index)
+        assert (near.outcome, far.outcome) == (Outcome.SUCCESS, Outcome.SUCCESS), index
+        assert near.key is not None
+        assert far.key is not None
+        assert near.key.same_as(far.key)
+
+
+async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_network: RunNetwork) -> None:
+    async with (
+        run_network(RING) as network,
+        await dial(network, "sae-a") as alice,
+        await dial(network, "sae-c") as charlie,
+    ):
+        opened = await both_open(alice, charlie)
+        await read_equal(alice, charlie, opened.ksid, range(20))
+        (association,) = network.associations()
+        assert association.qos.min_bandwidth_bps == 4096
+
+        first, second = association.path.node_names[:2]
+        await PlantClient(network.lab.plant_socket).cut(network.lab.link(f"{first}-{second}").name)
+
+        async def moved() -> bool | None:
+            (now,) = network.associations()
+            active = now.state == pb.ASSOCIATION_STATE_ACTIVE
+            return True if active and now.path.node_names[1] != second else None
+
+        await read_equal(alice, charlie, opened.ksid, range(20, 60))
+        await until(moved, CLOCK, 20, "the association on the other side of the ring")
+        await read_equal(alice, charlie, opened.ksid, range(60, 200))
+        assert await alice.close_stream(opened.ksid) is Outcome.SUCCESS
+        assert await charlie.close_stream(opened.ksid) is Outcome.SUCCESS
+
+
+async def test_a_stream_ends_with_the_process_that_served_a_side_of_it(run_network: RunNetwork) -> None:
+    async with run_network(RING) as network, await dial(network, "sae-a") as alice:
+        async with await dial(network, "sae-c") as charlie:
+            opened = await both_open(alice, charlie)
+            await read_equal(alice, charlie, opened.ksid, range(10))
+        await stop_program(network.lab.directory, "C", CLOCK, kill=True)
+        await start(network.lab.directory, CLOCK)
+        await until(lambda: all_connected(network), CLOCK, 20, "the restarted agent")
+        async with await dial(network, "sae-c") as charlie:
+            assert (await charlie.get(opened.ksid, 10)).outcome is Outcome.PEER_NOT_CONNECTED
+            while True:  # what both held before is still there; then A hears that its peer is gone
+                left = await alice.get(opened.ksid)
+                if left.outcome is not Outcome.SUCCESS:
+                    break
+                assert left.index >= 10
+            assert left.outcome is Outcome.PEER_NOT_CONNECTED
+            assert await alice.close_stream(opened.ksid) is Outcome.SUCCESS
+            reopening = asyncio.create_task(alice.open(A, C, ASKED, opened.ksid))
+            joined = await charlie.open(C, A, ASKED, opened.ksid)
+            assert (joined.outcome, (await reopening).outcome) == (Outcome.SUCCESS, Outcome.SUCCESS)
+            await read_equal(alice, charlie, opened.ksid, range(30))
