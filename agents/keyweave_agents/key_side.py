@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import KeyPlan
+from keyweave_agents.keys.pqc_files import read_identity
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.quantum.module_settings import ModuleSettings
@@ -55,6 +56,7 @@ class KeySide:
             # A key manager knows its neighbours by node id, not by the name of a host.
             tls_client=client_context(keys_tls, check_hostname=False),
             beyond=None if etsi020 is None else etsi020.beyond,
+            identity=None if keys.pqc is None else read_identity(keys.pqc, node_id, clock.now()),
         )
         self.modules: dict[LinkId, QuantumModule] = {
             module.link_id: QuantumModule(

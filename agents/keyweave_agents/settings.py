@@ -78,6 +78,7 @@ class AgentSettings:
             self,
             node=replace(self.node, state_dir=folder / self.node.state_dir),
             netconf=self.netconf and self.netconf.anchored(folder),
+            keys=self.keys.anchored(folder, folder / self.node.state_dir),
             keys_tls=self.keys_tls.relative_to(folder),
             service=self.service.anchored(folder, folder / self.node.state_dir),
             gnmi=self.gnmi and self.gnmi.anchored(folder),

@@ -126,3 +126,11 @@ class KeySettings:
         links = [neighbour.link_id for neighbour in self.neighbours]
         if len(set(links)) != len(links):
             raise ValueError("neighbours name one link twice")
+
+    def anchored(self, folder: Path, state_dir: Path) -> "KeySettings":
+        """The same with relative paths taken from `folder`; `state_dir` is that of the node."""
+        return replace(
+            self,
+            storage=self.storage and self.storage.anchored(folder, state_dir),
+            pqc=self.pqc and self.pqc.anchored(folder),
+        )
