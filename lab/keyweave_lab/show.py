@@ -104,7 +104,7 @@ def links(answer: pb.ListLinksResponse) -> Table:
         [
             (
                 f"{item.a_name} - {item.b_name}",
-                word(pb.LinkStatus.Name(item.status))
+                ("quarantine" if item.quarantine else word(pb.LinkStatus.Name(item.status)))
                 + (f" ({'; '.join(item.faults)})" if item.faults else ""),
                 _number(item, "distance_km", "{:.1f}"),
                 _number(item, "loss_db", "{:.1f}"),

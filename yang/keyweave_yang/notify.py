@@ -18,6 +18,7 @@ from keyweave_core.model.notifications import (
     ApplicationNew,
     ApplicationQosUpdate,
     ApplicationReport,
+    Concern,
     Event,
     InterfaceDown,
     InterfaceNew,
@@ -120,6 +121,7 @@ def _report(name: str, report: Alarm | Event) -> _Element:
         text(holder, etsi("qkdl_id"), link.link_id)
         identity(holder, etsi("qkdl_status"), link.status)
         _message(holder, link.message, link.severity)
+        text(holder, kwq("concern"), link.concern)
     if (interface := report.interface) is not None:
         holder = grow(top, etsi("interface"))
         number(holder, etsi("qkdi_id"), interface.interface_id)
@@ -234,6 +236,7 @@ def _read_report(name: str, fields: Fields) -> Alarm | Event:
             status=link.identity(etsi("qkdl_status"), LinkStatus),
             message=link.text(etsi("message")),
             severity=link.identity(etsi("severity"), Severity),
+            concern=link.word(kwq("concern"), Concern),
         ),
         interface=None
         if interface is None

@@ -26,6 +26,7 @@ from keyweave_core.model.link import (
     LinkStatus,
     LinkType,
     PhysicalSpec,
+    Quarantine,
     Role,
     Technology,
     VirtualSpec,
@@ -218,6 +219,7 @@ def read_link(fields: Fields, *, configuration: bool) -> Link | None:
         performance=read_performance(fields.inner(etsi("qkdl_performance"))),
         pool=_pool(fields),
         relay_method=fields.identity(kwq("relay-method"), RelayMethod, KEYWEAVE) if virtual else None,
+        quarantine=_quarantine(fields),
     )
 
 
@@ -256,6 +258,17 @@ def _physical(fields: Fields) -> PhysicalSpec:
         wavelength=channel,
         role=fields.identity(etsi("phys_qkd_role"), Role),
         distance_km=distance,
+    )
+
+
+def _quarantine(fields: Fields) -> Quarantine | None:
+    inner = fields.inner(kwq("quarantine"))
+    if inner is None:
+        return None
+    return Quarantine(
+        reason=inner.text(kwq("reason")) or "",
+        discarded_bits=inner.uint64(kwq("discarded-bits")) or 0,
+        spent_bits=inner.uint64(kwq("spent-bits")) or 0,
     )
 
 

@@ -12,7 +12,7 @@ from lxml.etree import _Element
 from keyweave_core.model.application import Application, AppQos, AppStatistics, KeyMode
 from keyweave_core.model.link import Endpoint, Interface, Link, LinkPerformance, PhysicalSpec, VirtualSpec
 from keyweave_yang.namespaces import etsi, kwq
-from keyweave_yang.writing import boolean, decimal3, gauge, grow, identity, number, own_identity, text
+from keyweave_yang.writing import boolean, decimal3, gauge, grow, identity, number, own_identity, prose, text
 
 _UINT64_MAX = 2**64 - 1
 
@@ -190,6 +190,11 @@ def write_link(parent: _Element, link: Link, part: Part) -> _Element | None:
         number(pool, kwq("stored-bits"), link.pool.stored_bits, _UINT64_MAX)
         number(pool, kwq("capacity-bits"), link.pool.capacity_bits, _UINT64_MAX)
         number(pool, kwq("oldest-key-age"), link.pool.oldest_age_s)
+    if state and link.quarantine is not None:
+        holder = grow(entry, kwq("quarantine"))
+        prose(holder, kwq("reason"), link.quarantine.reason)
+        number(holder, kwq("discarded-bits"), link.quarantine.discarded_bits, _UINT64_MAX)
+        number(holder, kwq("spent-bits"), link.quarantine.spent_bits, _UINT64_MAX)
     return entry
 
 

@@ -20,6 +20,7 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from keyweave_agents.keys.plan import (
@@ -233,8 +234,9 @@ def _removed(event: AssociationRemoved) -> told.Event:
 def _relay_trouble(event: RelayTrouble, node: Node, direct: Mapping[LinkId, LinkId]) -> told.Alarm:
     link_id = direct.get(event.link_id, event.link_id)
     fed = next((entry for entry in node.applications if link_id in entry.backing_link_ids), None)
+    concern = told.Concern.AUTHENTICATION if event.unproven else None
     return told.Alarm(
-        link=_report(link_id, _link(node, link_id), event.reason, severity=told.Severity.MINOR),
+        link=replace(_report(link_id, _link(node, link_id), event.reason), concern=concern),
         application=None
         if fed is None
         else told.ApplicationReport(
@@ -257,7 +259,7 @@ def _relay_restored(event: RelayRestored, node: Node, direct: Mapping[LinkId, Li
 
 def _of_every_fibre(node: Node, message: str, severity: told.Severity) -> tuple[told.LinkReport, ...]:
     return tuple(
-        _report(link.link_id, link, message, severity=severity)
+        replace(_report(link.link_id, link, message, severity=severity), concern=told.Concern.KEY_STORE)
         for link in node.links
         if link.type is LinkType.PHYS
     )

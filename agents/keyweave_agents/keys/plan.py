@@ -248,12 +248,21 @@ class AssociationExpired:
     app_id: AppId
 
 
+WRONG_TAG = "(wrong tag)"
+"""How the reason of trouble with proofs ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayTrouble:
     """Relay over a virtual link keeps failing (wrong tags, no pad at a hop); `reason` for the operator."""
 
     link_id: LinkId
     reason: str
+
+    @property
+    def unproven(self) -> bool:
+        """Messages fail their proof: somebody may be forging them."""
+        return self.reason.endswith(WRONG_TAG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from keyweave_controller.control import (
     admission,
     branching,
     changes,
+    fallback,
     granting,
     placement,
     planning,
@@ -226,7 +227,10 @@ def open_between(
         turn.demanded(rate_bps)
     placed = granting.grant(turn, wanted)
     if not isinstance(placed, Placement):
-        return Refusal(reasons=placed, wanted=wanted)
+        route = fallback.route_without_key(turn, wanted)
+        if route is None:
+            return Refusal(reasons=placed, wanted=wanted)
+        placed = Placement(routes=(route,), without_key=True)
     state.serial += 1
     association = Association(
         app_id=app_id or planning.application_id(source, destination, state.serial),
@@ -281,7 +285,14 @@ def _go(turn: Turn, association: Association, placed: Placement) -> None:
     if placed.moves:
         waiting.wait(turn, association, placed.routes, placed.moves, association.qos, association.priority)
     else:
-        changes.begin(turn, association, placed.routes, association.qos, association.priority)
+        changes.begin(
+            turn,
+            association,
+            placed.routes,
+            association.qos,
+            association.priority,
+            promised=not placed.without_key,
+        )
 
 
 def review_displaced(turn: Turn) -> None:

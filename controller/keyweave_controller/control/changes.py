@@ -36,15 +36,22 @@ def begin(
     qos: AppQos,
     priority: int,
     service: Service | None = None,
+    *,
+    promised: bool = True,
 ) -> None:
     """Start towards `routes` (the working one first; none: keep the paths, or need none) and a grant.
 
-    The caller saw that it fits. `service`: another kind of service; None: as it is.
+    The caller saw that it fits. `service`: another kind of service; None: as it is. `promised` False: it does
+    not fit; its first paths take what there is, and it is degraded (`readmission`).
     """
     plan(turn, association, routes, qos, priority, service)
     if association.next_paths:
         fresh = _fresh(association)
-        admission.reserve(turn.state, fresh, _going(association))
+        if promised:
+            admission.reserve(turn.state, fresh, _going(association))
+        else:
+            whole = [admission.claim(turn.state, path) for path in fresh]
+            association.degraded_bps = None if all(whole) else 0
         for path in fresh:
             turn.touch_promises(*path.links)
     prepare(turn, association)
@@ -188,6 +195,8 @@ def _complete(turn: Turn, association: Association) -> None:
         turn.cancel_timer(f"trouble:{association.app_id}")
     association.qos = association.next_qos or association.qos
     association.service = association.next_service or association.service
+    if not association.service.falls_back:
+        association.fallback, association.fallback_since = "", None
     if association.next_priority not in (None, association.priority):
         association.priority = association.next_priority or 0
         _repeat_reservations(turn, association)

@@ -5,8 +5,9 @@ Rule of this file: looks and changes nothing; `recovery` acts on what it says.
 
 from keyweave_controller.control import routing, shape, topology
 from keyweave_controller.control.service import Constraints, Protection
-from keyweave_controller.control.state import Association, PathRecord
+from keyweave_controller.control.state import Association, NetworkState, PathRecord
 from keyweave_controller.control.turn import Turn
+from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkStatus
 
 PLAIN = Constraints()
@@ -18,14 +19,20 @@ def broken(turn: Turn, association: Association) -> bool:
     if association.source_node == association.destination_node:
         return False
     paths = needed(association)
-    return not paths or any(topology.broken_links(turn.state, path) for path in paths)
+    whole = sum(not topology.broken_links(turn.state, path) for path in paths)
+    return not paths or whole < least(association)
 
 
 def needed(association: Association) -> tuple[PathRecord, ...]:
-    """The paths that must all be whole for keys to flow."""
+    """The paths that keys take: all at once where they are split."""
     if association.service.protection is Protection.ONE_PLUS_ONE:
         return association.paths
     return (association.path,) if association.path else ()
+
+
+def least(association: Association) -> int:
+    """So many of `needed` must be whole for keys to flow: all, but for a share threshold."""
+    return association.service.share_threshold or len(needed(association))
 
 
 def wants(turn: Turn, association: Association) -> tuple[str, ...]:
@@ -33,6 +40,8 @@ def wants(turn: Turn, association: Association) -> tuple[str, ...]:
     found = [reason for path in association.paths for reason in _unfit(turn, association, path)]
     if association.degraded_bps is not None:
         found.extend(_short(turn, association))
+    if association.service.share_threshold is not None:
+        found.extend(_lost_shares(turn, association))
     if association.service.protection is Protection.ONE_TO_ONE and association.path is not None:
         standby = association.others[0] if association.others else None
         if standby is None or topology.broken_links(turn.state, standby):
@@ -41,10 +50,15 @@ def wants(turn: Turn, association: Association) -> tuple[str, ...]:
 
 
 def dry(turn: Turn, association: Association) -> bool:
-    """A broken link has no key left, or there is no path at all."""
-    paths = needed(association)
-    links = [turn.state.links.get(one) for path in paths for one in topology.broken_links(turn.state, path)]
-    return not paths or any(link is None or link.status is LinkStatus.OFF for link in links)
+    """So many paths have a broken link without any key left that no keys can be had."""
+    paths, state = needed(association), turn.state
+    wet = sum(not any(_empty(state, one) for one in topology.broken_links(state, path)) for path in paths)
+    return not paths or wet < least(association)
+
+
+def _empty(state: NetworkState, link_id: LinkId) -> bool:
+    link = state.links.get(link_id)
+    return link is None or link.status is LinkStatus.OFF
 
 
 def in_brief(turn: Turn, association: Association) -> tuple[str, ...]:
@@ -78,6 +92,16 @@ def _unfit(turn: Turn, association: Association, path: PathRecord) -> list[str]:
         if bounds != PLAIN and node_id not in association.destination_nodes:
             found.extend(f"node {name} {reason}" for reason in routing.node_refusals(state, node_id, bounds))
     return found
+
+
+def _lost_shares(turn: Turn, association: Association) -> list[str]:
+    """Links of a path that carries no shares, while the others are enough."""
+    state = turn.state
+    return [
+        f"link {state.link_name(link_id)} carries no shares"
+        for path in association.paths
+        for link_id in topology.broken_links(state, path)
+    ]
 
 
 def _short(turn: Turn, association: Association) -> list[str]:

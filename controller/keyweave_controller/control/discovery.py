@@ -7,7 +7,15 @@ noted at the one who came later.
 
 from collections.abc import Iterable, Sequence
 
-from keyweave_controller.control import associations, averaging, channels, entries, intents, recovery
+from keyweave_controller.control import (
+    associations,
+    averaging,
+    channels,
+    entries,
+    fallback,
+    intents,
+    recovery,
+)
 from keyweave_controller.control.events import ControllerStarted, NodeLost, NodeRead, NodeRejected
 from keyweave_controller.control.judging import judge_links, judge_lone
 from keyweave_controller.control.lookups import all_heard, served
@@ -93,6 +101,7 @@ def node_read(turn: Turn, event: NodeRead) -> None:
     name_faults(turn)
     for link_id in news:
         _hear_far_end(turn, state.links[link_id], node.node_id)
+    fallback.read(turn, node)
     take_up_steps(turn, node.node_id)
     reconcile(turn, node)
     if back:
@@ -269,6 +278,7 @@ def _end(link: Link, at: float) -> LinkEnd:
         enable=link.enable,
         loss_db=physical.channel_att_db if physical else None,
         distance_km=physical.distance_km if physical else None,
+        quarantine=link.quarantine.reason or "no reason given" if link.quarantine else "",
     )
 
 

@@ -49,6 +49,7 @@ class Placement:
     routes: tuple[Route, ...]
     moves: tuple[Move, ...] = ()
     evicted: tuple[AppId, ...] = ()
+    without_key: bool = False  # its links make none now, so they promise what they have (`fallback`)
 
 
 def place(turn: Turn, wanted: Wanted, *, beside: Sequence[PathRecord] = ()) -> Placement | tuple[str, ...]:

@@ -137,7 +137,7 @@ def _left(turn: Turn, association: Association) -> int:
 def _reckon(turn: Turn, association: Association) -> None:
     """One that was cut looks different now: is it whole?"""
     app_id, timer_id = association.app_id, f"degraded:{association.app_id}"
-    if not association.live or not association.paths:
+    if not association.live or not (association.paths or association.next_paths):
         association.degraded_bps = None
         turn.cancel_timer(timer_id)
         return

@@ -10,7 +10,8 @@ Rule of this file: an association that wants something better than it has is `st
 The stranded are looked at by priority (a higher number goes first, then the older). Each either is whole
 again, or moves (another path fits; the new one is written before the old goes), or waits: ACTIVE with reasons
 while every broken link still has key in its pool, SUSPENDED once one has none. Waiting keeps the old path and
-its reservation, so keys in the pools still serve and a repair restores service at once.
+its reservation, so keys in the pools still serve and a repair restores service at once. One that may fall
+back to keys of ML-KEM stays ACTIVE with an empty pool, too.
 
 One that found no way is not looked at again until something changed that may help it: `blocked_by` are the
 links of which one must open or get room first (`reach`); without any it waits for whatever grows. When many
@@ -207,7 +208,9 @@ def _review_one(turn: Turn, association: Association, *, brief: bool) -> None:
 
 
 def _suspend_when_dry(turn: Turn, association: Association) -> None:
-    """Keys flow over a broken path as long as its pools last."""
+    """Keys flow over a broken path as long as its pools last, and of those that may fall back beyond that."""
+    if association.service.falls_back and association.paths:
+        return  # its agents go on, without quantum keys
     if association.state is AssociationState.ACTIVE and condition.dry(turn, association):
         association.state = AssociationState.SUSPENDED
         association.changed_at = turn.at

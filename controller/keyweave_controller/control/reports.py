@@ -7,7 +7,7 @@ nothing; one that repeats what is known changes nothing either.
 from dataclasses import replace
 from typing import assert_never
 
-from keyweave_controller.control import associations, closing, measures
+from keyweave_controller.control import associations, closing, fallback, measures, recovery
 from keyweave_controller.control.events import LinkMeasure, Notified
 from keyweave_controller.control.judging import judge_link
 from keyweave_controller.control.state import LinkRecord, NodeRecord
@@ -21,6 +21,7 @@ from keyweave_core.model.notifications import (
     ApplicationNew,
     ApplicationQosUpdate,
     ApplicationReport,
+    Concern,
     Event,
     InterfaceDown,
     InterfaceNew,
@@ -124,6 +125,8 @@ def _report(
     attention: bool,
 ) -> None:
     known = turn.state.links.get(link.link_id) if link and link.link_id else None
+    if link is not None and link.concern is not None:
+        _concern(turn, node, known, link.concern, (link.message or "no reason given") if attention else "")
     if link is not None and link.status is not None and known is not None and node.node_id in known.ends:
         _link_report(turn, node, known, link.status, link.message or "")
     if interface is not None and interface.interface_id is not None and interface.status is not None:
@@ -135,12 +138,17 @@ def _report(
             turn.touch_node(node.node_id)
     if application is None or application.app_id is None:
         return
-    if application.status is AppStatus.OUT_OF_TIME:
+    if application.origin is not None:
+        message = application.message or ""
+        fallback.told(turn, node.node_id, application.app_id, application.origin, message)
+    elif application.status is AppStatus.OUT_OF_TIME:
         closing.disconnected(turn, node.node_id, application.app_id)
     elif not attention and application.status is AppStatus.ON:
         _trouble_over(turn, application.app_id)
     elif attention:
-        _trouble(turn, node, application.app_id, application.message or "the agent asks for attention")
+        unproven = link is not None and link.concern is Concern.AUTHENTICATION
+        message = application.message or "the agent asks for attention"
+        _trouble(turn, node, application.app_id, message, unproven=unproven)
 
 
 def _link_report(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkStatus, message: str) -> None:
@@ -158,11 +166,24 @@ def _link_report(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkSta
     _set_status(turn, node, link, status, message)
 
 
-def _trouble(turn: Turn, node: NodeRecord, app_id: AppId, message: str) -> None:
+def _concern(turn: Turn, node: NodeRecord, link: LinkRecord | None, concern: Concern, message: str) -> None:
+    """What a node says of itself by way of its links; an empty message: it is over."""
+    if concern is Concern.INTRUSION:
+        if link is not None and node.node_id in link.ends:
+            link.ends[node.node_id] = replace(link.ends[node.node_id], quarantine=message)
+            turn.touch_link(link.link_id)
+            if not link.quarantine:
+                recovery.link_changed(turn, link.link_id)
+    elif concern is Concern.KEY_STORE and node.store_trouble != message:
+        node.store_trouble = message
+        turn.touch_node(node.node_id)
+
+
+def _trouble(turn: Turn, node: NodeRecord, app_id: AppId, message: str, *, unproven: bool) -> None:
     """Keys of an association do not get through, until an event says that they do or nobody repeats it."""
     association = turn.state.associations.get(app_id)
     if association is not None and association.live:
-        association.trouble = f"{node.name}: {message}"
+        association.trouble, association.unproven = f"{node.name}: {message}", unproven
         turn.touch_app(app_id)
         turn.set_timer(f"trouble:{app_id}", turn.at + TROUBLE_LASTS_S)
 
@@ -170,6 +191,6 @@ def _trouble(turn: Turn, node: NodeRecord, app_id: AppId, message: str) -> None:
 def _trouble_over(turn: Turn, app_id: AppId) -> None:
     association = turn.state.associations.get(app_id)
     if association is not None and association.trouble:
-        association.trouble = ""
+        association.trouble, association.unproven = "", False
         turn.cancel_timer(f"trouble:{app_id}")
         turn.touch_app(app_id)

@@ -49,6 +49,7 @@ class NodeRecord:
     changed_at: float = 0.0
     rejected: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    store_trouble: str = ""  # why it cannot write its key store; empty: it can
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class LinkEnd:
     loss_db: float | None = None
     distance_km: float | None = None
     overloaded: bool = False
+    quarantine: str = ""  # why it uses no key of the link: somebody may be listening; empty: it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,11 @@ class LinkRecord:
     overbooked_since: float | None = None
     bookings: dict[AppId, Booking] = field(default_factory=dict)  # promised for a time that has not come
     claims: dict[NodeId, LinkEnd] = field(default_factory=dict)
+
+    @property
+    def quarantine(self) -> str:
+        """Why no key of it is used, as its ends say; empty: it is used."""
+        return "; ".join(dict.fromkeys(end.quarantine for end in self.ends.values() if end.quarantine))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +225,7 @@ class Association:
     switching: bool = False  # MOVING: the new path is written, both ends change over
     move_attempts: int = 0  # refused or lost moves in a row
     trouble: str = ""  # what an agent last complained of
+    unproven: bool = False  # ... which was that messages fail their proof
     configured_as: str = ""  # name of its entry in the operator's configuration; that entry governs it
     tenant: str = ""  # on whose account it runs, when that is not the tenant of its source
     service: Service = field(default_factory=Service)

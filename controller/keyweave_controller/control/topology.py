@@ -41,6 +41,8 @@ def link_obstacles(link: LinkRecord) -> Iterator[str]:
     """Why a link carries no new path now, its rate aside."""
     if link.faults:
         yield f"is not believed: {'; '.join(link.faults)}"
+    elif link.quarantine:
+        yield f"is in quarantine ({link.quarantine})"
     elif link.status is not LinkStatus.ACTIVE:
         yield f"is {link.status}" + (f" ({link.down_reason})" if link.down_reason else "")
     elif not all(end.enable for end in link.ends.values()):

@@ -24,6 +24,10 @@ class AlarmType(StrEnum):
     LINK_FLAPPING = "link-flapping"
     ASSOCIATION_DEGRADED = "association-degraded"
     ASSOCIATION_PREEMPTED = "association-preempted"
+    FALLBACK_ACTIVE = "fallback-active"
+    EAVESDROPPING_SUSPECTED = "eavesdropping-suspected"
+    KEY_STORE_FAILED = "key-store-failed"
+    AUTHENTICATION_FAILED = "authentication-failed"
 
 
 class AlarmSeverity(StrEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from keyweave_controller.control import admission, damping
 from keyweave_controller.control.network import Network
-from keyweave_controller.control.state import AssociationState, NetworkState
+from keyweave_controller.control.state import Association, AssociationState, NetworkState
 from keyweave_controller.management.alarms import Alarm, AlarmChanged, AlarmSeverity, AlarmType, OperatorNote
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
@@ -203,6 +203,15 @@ def _node_troubles(network: Network, node_id: NodeId) -> Iterator[Trouble]:
             severity=AlarmSeverity.MINOR,
             text="; ".join(node.faults),
         )
+    if node.store_trouble:
+        yield Trouble(
+            resource=resource,
+            resource_name=node.name,
+            type=AlarmType.KEY_STORE_FAILED,
+            severity=AlarmSeverity.CRITICAL,
+            text=node.store_trouble,
+            affected=tuple(one.app_id for one in network.through_node(node_id)),
+        )
     for interface in node.interfaces.values():
         if interface.status is InterfaceStatus.FAILED:
             yield Trouble(
@@ -227,9 +236,19 @@ def _link_troubles(network: Network, link_id: LinkId, at: float) -> Iterator[Tro
     booked = link.overbooked_since is not None or (told and admission.overbooked(link, state.policy))
     flapping = damping.suppressed(link, at)
     short = state.plant_faults.get(link_id, "")
-    if not (link.down_since is not None or link.faults or drawn or booked or flapping or short):
+    watched = link.quarantine
+    if not (link.down_since is not None or link.faults or drawn or booked or flapping or short or watched):
         return
     affected = tuple(one.app_id for one in network.over_link(link_id))
+    if watched:
+        yield Trouble(
+            resource=resource,
+            resource_name=name,
+            type=AlarmType.EAVESDROPPING_SUSPECTED,
+            severity=AlarmSeverity.CRITICAL,
+            text=f"possible eavesdropping on link {name}: {watched}",
+            affected=affected,
+        )
     if flapping:
         yield Trouble(
             resource=resource,
@@ -288,10 +307,20 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
         yield Trouble(
             resource=f"association:{app_id}",
             resource_name=f"{association.source} -> {', '.join(association.destinations)}",
-            type=AlarmType.RELAY_FAILED,
-            severity=AlarmSeverity.MINOR,
+            type=AlarmType.AUTHENTICATION_FAILED if association.unproven else AlarmType.RELAY_FAILED,
+            severity=AlarmSeverity.MAJOR if association.unproven else AlarmSeverity.MINOR,
             text=association.trouble,
             affected=(app_id,),
+        )
+    if association.fallback:
+        yield Trouble(
+            resource=f"association:{app_id}",
+            resource_name=f"{association.source} -> {', '.join(association.destinations)}",
+            type=AlarmType.FALLBACK_ACTIVE,
+            severity=AlarmSeverity.MAJOR,
+            text=association.fallback,
+            affected=(app_id,),
+            cause_resource=_broken_link(state, association),
         )
     if association.degraded_bps is not None and association.state is AssociationState.ACTIVE:
         promised = association.path.bandwidth_bps if association.path else 0
@@ -305,8 +334,6 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
         )
     if association.state is not AssociationState.SUSPENDED:
         return
-    links = association.path.links if association.path else ()
-    broken = [one for one in links if one in state.links and state.links[one].down_since is not None]
     yield Trouble(
         resource=f"association:{app_id}",
         resource_name=f"{association.source} -> {', '.join(association.destinations)}",
@@ -314,8 +341,15 @@ def _association_troubles(state: NetworkState, app_id: AppId) -> Iterator[Troubl
         severity=AlarmSeverity.MAJOR if association.preempted_by else AlarmSeverity.CRITICAL,
         text="; ".join(association.reasons) or "no path",
         affected=(app_id,),
-        cause_resource=f"link:{broken[0]}" if broken else None,
+        cause_resource=_broken_link(state, association),
     )
+
+
+def _broken_link(state: NetworkState, association: Association) -> str | None:
+    """The first link of its path that makes no key, as a resource."""
+    links = association.path.links if association.path else ()
+    broken = [one for one in links if one in state.links and state.links[one].down_since is not None]
+    return f"link:{broken[0]}" if broken else None
 
 
 def _configured_troubles(state: NetworkState) -> Iterator[Trouble]:

@@ -34,6 +34,10 @@ _MEANINGS = {
     AlarmType.LINK_FLAPPING: "A link fails so often that it is used only when nothing else fits.",
     AlarmType.ASSOCIATION_DEGRADED: "An association runs on, with less than it was promised.",
     AlarmType.ASSOCIATION_PREEMPTED: "One of higher priority took the place of an association.",
+    AlarmType.FALLBACK_ACTIVE: "Keys of an association are made by ML-KEM: the quantum layer cannot serve.",
+    AlarmType.EAVESDROPPING_SUSPECTED: "Errors on a link look like somebody listening; its key is not used.",
+    AlarmType.KEY_STORE_FAILED: "A node cannot write its key store, and gives and relays no keys.",
+    AlarmType.AUTHENTICATION_FAILED: "Messages of relay fail their proof again and again.",
 }
 
 _SEVERITIES = {
@@ -48,6 +52,10 @@ _SEVERITIES = {
     AlarmType.LINK_FLAPPING: AlarmSeverity.WARNING,
     AlarmType.ASSOCIATION_DEGRADED: AlarmSeverity.MAJOR,
     AlarmType.ASSOCIATION_PREEMPTED: AlarmSeverity.MAJOR,
+    AlarmType.FALLBACK_ACTIVE: AlarmSeverity.MAJOR,
+    AlarmType.EAVESDROPPING_SUSPECTED: AlarmSeverity.CRITICAL,
+    AlarmType.KEY_STORE_FAILED: AlarmSeverity.CRITICAL,
+    AlarmType.AUTHENTICATION_FAILED: AlarmSeverity.MAJOR,
 }
 
 

@@ -151,6 +151,7 @@ def _direction(
     markup.texts(qkd, kwn("fault"), record.faults)
     markup.moment(qkd, kwn("down-since"), record.down_since)
     markup.text(qkd, kwn("down-reason"), record.down_reason)
+    markup.text(qkd, kwn("quarantine"), record.quarantine or None)
     if record.penalty:
         markup.decimal(qkd, kwn("penalty"), record.penalty)
     markup.moment(qkd, kwn("shy-until"), topology.shy_until(record, policy) or None)

@@ -111,6 +111,7 @@ def link(record: LinkRecord, names: Names, policy: Policy, known: KnownLink) -> 
             )
             for _, booking in sorted(record.bookings.items())
         ],
+        quarantine=record.quarantine,
     )
 
 

@@ -100,6 +100,19 @@ class KeyPool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """Why no key of a physical link is used although there may be some: somebody may be listening.
+
+    Of the key that was made under suspicion `discarded_bits` were destroyed unused, `spent_bits` had been
+    used before anybody knew. Augment of keyweave-qkd-node.
+    """
+
+    reason: str
+    discarded_bits: int = 0
+    spent_bits: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualSpec:
     """What only a VIRT link has: this node's place on the relay path, adjacent hops only.
 
@@ -157,3 +170,4 @@ class Link:
     performance: LinkPerformance = field(default_factory=LinkPerformance)
     pool: KeyPool | None = None  # augment
     relay_method: RelayMethod | None = None  # augment, VIRT only
+    quarantine: Quarantine | None = None  # augment, PHYS only, observed

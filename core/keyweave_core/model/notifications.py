@@ -98,14 +98,23 @@ class LinkOverloaded:
     performance: LinkPerformance = field(default_factory=LinkPerformance)
 
 
+class Concern(StrEnum):
+    """What a report about a link is about: an alarm begins it, an event ends it (augment of ours)."""
+
+    INTRUSION = "intrusion"  # somebody may be listening: no key of the link is used
+    KEY_STORE = "key-store"  # the node cannot write its key store
+    AUTHENTICATION = "authentication"  # messages of relay fail their proof
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkReport:
-    """The `link` container of `alarm` and `event`."""
+    """The `link` container of `alarm` and `event`. `concern`: an augment; None where nobody says."""
 
     link_id: LinkId | None = None
     status: LinkStatus | None = None
     message: str | None = None
     severity: Severity | None = None
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
