@@ -1,27 +1,53 @@
 """The destination side: keys that came by relay, stored for the applications they were made for.
 
 Rule of this file: a batch is stored once, however often and over however many paths it comes. The memory of
-batch ids outlives every copy under way: each node on a path drops a batch after `RECORD_LIFE_S`.
+batch ids outlives every copy under way: each node on a path drops a batch after `RECORD_LIFE_S`. It outlives
+the process too, where the ledger lasts, and so does `keeper`, which names what is stored here.
 """
 
 from collections import OrderedDict
 
-from keyweave_agents.keys.buffers import DestinationStore, StoredKey
-from keyweave_agents.keys.frames import Batch, Reason, uuid_text
+from keyweave_agents.keys.destination import DestinationStore, StoredBatch
+from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.key_batch import KeyBatch
+from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.material import Secret
+from keyweave_core.runtime.clock import Clock
 
 REMEMBERED_S = 900.0
 
+_KEEPER = b"keeper"
+
 
 class Arrivals:
-    """Keeps what arrives."""
+    """Keeps what arrives. `fresh_keeper` becomes the name of a store that has none yet."""
 
-    def __init__(self, store: DestinationStore, most_keys: int, keeper: bytes) -> None:
+    def __init__(
+        self,
+        store: DestinationStore,
+        most_keys: int,
+        fresh_keeper: bytes,
+        clock: Clock,
+        ledger: Ledger | None = None,
+    ) -> None:
+        ledger = ledger or MemoryLedger()
         self.store = store
-        self.keeper = keeper
+        self.keeper = fresh_keeper
         self._most_keys = most_keys
+        self._clock = clock
         self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self._arrived = ledger.shelf("arrived") if ledger.lasting else None
+        if self._arrived is not None:
+            names = ledger.shelf("names")
+            self.keeper = (
+                bytes(dict(names.items()).get(_KEEPER, b"") if ledger.intact else b"") or fresh_keeper
+            )
+            names.put(_KEEPER, self.keeper, lazy=True)
+            # When they came nobody knows for certain: all are remembered as if they came now.
+            until_s = clock.monotonic() + REMEMBERED_S
+            self._seen.update((batch_id, until_s) for batch_id, _ in self._arrived.items())
+            store.restore(wall_s=clock.now(), now_s=clock.monotonic())
 
     def has(self, batch_id: bytes) -> bool:
         """Whether the keys of a batch were stored before."""
@@ -35,25 +61,25 @@ class Arrivals:
             return None
         if self.store.count(plan.app_id) + batch.count > self._most_keys:
             return Reason.FULL
-        keys: dict[str, StoredKey] = {}
-        clients, links = frozenset(plan.clients), batch.over
-        for index in range(batch.count):
-            key_id = uuid_text(batch.key_ids[16 * index : 16 * index + 16])
-            if key_id in self.store or key_id in keys:
-                return Reason.FULL  # ids are random: only a faulty source makes one twice
-            secret = payload.slice(index * batch.key_bytes, batch.key_bytes)
-            keys[key_id] = StoredKey(
-                plan.app_id, plan.server, clients, set(plan.clients), secret, links, batch.origin
-            )
-        self.store.put(keys, now_s + ttl_s)
+        keys = KeyBatch.of(batch, payload, expires_s=now_s + ttl_s, lives_s=ttl_s)
+        if not self.store.takes(keys):
+            keys.wipe()
+            return Reason.FULL  # ids are random: only a faulty source makes one twice
+        stored = StoredBatch(batch.batch_id, keys, plan.app_id, plan.server, plan.clients)
+        self.store.put(stored, wall_s=self._clock.now(), now_s=now_s)
         self._seen[batch.batch_id] = now_s + REMEMBERED_S
+        if self._arrived is not None:
+            self._arrived.put(batch.batch_id, b"", lazy=True)  # with the keys, which are not lazy
         return None
 
-    def expire(self, now_s: float) -> None:
-        """Wipe and forget what is too old."""
-        self.store.expire(now_s)
+    def expire(self, now_s: float) -> int:
+        """Wipe and forget what is too old; how many keys."""
+        old = self.store.expire(now_s)
         while self._seen:
             batch_id, until_s = next(iter(self._seen.items()))
             if until_s > now_s:
                 break
             del self._seen[batch_id]
+            if self._arrived is not None:
+                self._arrived.delete(batch_id, lazy=True)
+        return old

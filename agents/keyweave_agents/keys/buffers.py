@@ -1,19 +1,20 @@
-"""Places where end-to-end keys wait: ready ones at the source, stored ones at the destination; and a rate.
+"""Where end-to-end keys wait at their source until an application asks; and a rate.
 
-Rule of this file: a key leaves a buffer once for each application that may have it, and is wiped when it is
-too old. Times are monotonic seconds given by the caller.
+Rule of this file: a key leaves a buffer once, and is wiped when it is too old. Times are monotonic seconds
+given by the caller.
 """
 
-import heapq
 from collections import deque
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.frames import uuid_text
+from keyweave_agents.keys.key_batch import KeyBatch
+from keyweave_agents.keys.plan import KeyBundle, SuppliedKey, bundles
+from keyweave_agents.keys.ready_memory import LaneName, ReadyBatch, ReadyMemory
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyOrigin
-from keyweave_core.model.ids import AppId, LinkId, SaeId
+from keyweave_core.model.ids import AppId
 
 
 class TokenBucket:
@@ -50,161 +51,220 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyKey:
-    """A key that both ends hold."""
+    """A key that both ends hold, on its way to an application."""
 
     supplied: SuppliedKey
     expires_s: float
 
 
+LEAST_AHEAD_KEYS = 8
+
+Origins = frozenset[KeyOrigin] | None
+
+Part = tuple[ReadyBatch, int, int]
+"""Keys of a batch: the first, and how many."""
+
+
 class ReadyBuffer:
-    """Confirmed keys of one size at the source, oldest first."""
+    """Confirmed keys of one size at the source, oldest first.
 
-    __slots__ = ("_keys",)
+    With a `ReadyMemory` they outlive the process, but for an eighth of the buffer at most, that counts as
+    drawn ahead of the draw.
+    """
 
-    def __init__(self) -> None:
-        self._keys: deque[ReadyKey] = deque()
+    __slots__ = ("_batches", "_given_back", "_left", "_mark", "_memory", "_name")
+
+    def __init__(self, memory: ReadyMemory | None = None, name: LaneName | None = None) -> None:
+        self._memory = None if name is None else memory
+        self._name = name or LaneName(AppId(""), 0, spare=False)
+        self._batches: deque[ReadyBatch] = deque()
+        self._given_back: deque[ReadyKey] = deque()
+        self._left = 0
+        self._mark = 0
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._left + len(self._given_back)
 
-    def put(self, keys: list[ReadyKey]) -> None:
-        """Append keys."""
-        self._keys.extend(keys)
+    def restore(self, batches: Iterable[ReadyBatch]) -> None:
+        """Take over what the last run left."""
+        for batch in batches:
+            self._batches.append(batch)
+            self._left += batch.left
+            self._mark = max(self._mark, batch.serial + batch.drawn)
+
+    def put(self, keys: KeyBatch, *, keeper: bytes = b"", now_s: float = 0.0) -> None:
+        """Append keys that `keeper` acknowledged."""
+        serial = 0 if self._memory is None else self._memory.next_serial(keys.count)
+        batch = ReadyBatch(serial, keys)
+        self._batches.append(batch)
+        self._left += keys.count
+        if self._memory is not None:
+            self._memory.put(self._name, batch, keeper, now_s)
+
+    # --- drawing -------------------------------------------------------------------------------------
+
+    def count(self, origins: Origins) -> int:
+        """How many there are of these origins (None: of any)."""
+        if origins is None:
+            return len(self)
+        back = sum(key.supplied.origin in origins for key in self._given_back)
+        return back + sum(batch.left for batch in self._batches if batch.keys.origin in origins)
+
+    def draw(self, number: int, origins: Origins = None) -> list[ReadyKey]:
+        """Take the oldest `number` keys of these origins (there must be as many)."""
+        drawn = self._draw_back(number, origins)
+        parts = self._take(number - len(drawn), origins)
+        for part in parts:
+            drawn += _as_keys(part)
+        self._note(parts)
+        return drawn
+
+    def draw_bundles(self, number: int, origins: Origins = None) -> list[KeyBundle]:
+        """The same, keys of one batch together."""
+        back = self._draw_back(number, origins)
+        drawn = list(bundles(key.supplied for key in back))
+        parts = self._take(number - len(back), origins)
+        for batch, first, count in parts:
+            keys = batch.keys
+            drawn.append(
+                KeyBundle(
+                    key_ids=keys.ids_of(first, count),
+                    keys=Secret(keys.keys_of(first, count)),
+                    links=keys.links,
+                    origin=keys.origin,
+                )
+            )
+        self._note(parts)
+        return drawn
+
+    def _draw_back(self, number: int, origins: Origins) -> list[ReadyKey]:
+        """Of those that were given back."""
+        drawn: list[ReadyKey] = []
+        if self._given_back:
+            left: deque[ReadyKey] = deque()
+            for key in self._given_back:
+                fits = len(drawn) < number and (origins is None or key.supplied.origin in origins)
+                (drawn if fits else left).append(key)
+            self._given_back = left
+        return drawn
+
+    def _take(self, number: int, origins: Origins) -> list[Part]:
+        parts: list[Part] = []
+        for batch in self._batches:
+            if number <= 0:
+                break
+            if origins is None or batch.keys.origin in origins:
+                count = min(number, batch.left)
+                parts.append((batch, batch.drawn, count))
+                batch.drawn += count
+                self._left -= count
+                number -= count
+        for batch, _, _ in parts:
+            if not batch.left:
+                if batch is self._batches[0]:
+                    self._batches.popleft()
+                else:
+                    self._batches.remove(batch)
+                self._forget(batch)
+        return parts
+
+    def _note(self, parts: list[Part]) -> None:
+        """They are drawn, and overwritten here, once that is durable."""
+        memory = self._memory
+        if memory is None or not parts:
+            _overwrite(parts)
+            return
+        upto = max(batch.serial + first + count for batch, first, count in parts)
+        if upto > self._mark:
+            self._mark = upto + max(LEAST_AHEAD_KEYS, self._left // 8)
+            memory.mark(self._name, self._mark)
+        memory.undecided.add(lambda: _overwrite(parts), lambda: self._undraw(parts))
+
+    def _undraw(self, parts: list[Part]) -> None:
+        self.give_back([key for part in parts for key in _as_keys(part)])
+        _overwrite(parts)
 
     def give_back(self, keys: list[ReadyKey]) -> None:
         """Keys that were drawn and reached nobody."""
-        self._keys.extendleft(reversed(keys))
+        self._given_back.extendleft(reversed(keys))
 
-    def count(self, origins: frozenset[KeyOrigin] | None) -> int:
-        """How many there are of these origins (None: of any)."""
-        if origins is None:
-            return len(self._keys)
-        return sum(key.supplied.origin in origins for key in self._keys)
-
-    def draw(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[ReadyKey]:
-        """Take the oldest `number` keys of these origins (there must be as many)."""
-        if origins is None:
-            return [self._keys.popleft() for _ in range(number)]
-        drawn: list[ReadyKey] = []
-        left: deque[ReadyKey] = deque()
-        for key in self._keys:
-            fits = len(drawn) < number and key.supplied.origin in origins
-            (drawn if fits else left).append(key)
-        self._keys = left
-        return drawn
+    # --- leaving -------------------------------------------------------------------------------------
 
     def withdraw(self, key_ids: Container[str]) -> list[str]:
         """Wipe those of these keys that are here; which."""
-        found = [one for one in self._keys if one.supplied.key_id in key_ids]
+        found = [one for one in self._given_back if one.supplied.key_id in key_ids]
         for one in found:
-            self._keys.remove(one)
+            self._given_back.remove(one)
             one.supplied.key.wipe()
-        return [one.supplied.key_id for one in found]
+        named = [one.supplied.key_id for one in found]
+        for place, batch in enumerate(self._batches):
+            ids = {
+                index: uuid_text(batch.keys.id_at(index)) for index in range(batch.drawn, batch.keys.count)
+            }
+            gone = frozenset(index for index, key_id in ids.items() if key_id in key_ids)
+            if gone:
+                named += [ids[index] for index in sorted(gone)]
+                self._left -= len(gone)
+                self._batches[place] = self._without(batch, gone)
+        self._batches = deque(batch for batch in self._batches if batch.left)
+        return named
+
+    def _without(self, batch: ReadyBatch, gone: frozenset[int]) -> ReadyBatch:
+        """What is left of a batch; from now on in memory alone, so that no crash brings the others back."""
+        if self._memory is not None:
+            self._memory.gone(self._name, batch.serial, lazy=False)
+        return ReadyBatch(batch.serial + batch.drawn, batch.keys.without(gone, batch.drawn))
 
     def expire(self, now_s: float) -> int:
         """Wipe what is too old; how many."""
         gone = 0
-        while self._keys and self._keys[0].expires_s <= now_s:
-            self._keys.popleft().supplied.key.wipe()
+        while self._given_back and self._given_back[0].expires_s <= now_s:
+            self._given_back.popleft().supplied.key.wipe()
             gone += 1
+        while self._batches and self._batches[0].keys.expires_s <= now_s:
+            batch = self._batches.popleft()
+            gone += batch.left
+            self._left -= batch.left
+            batch.keys.wipe_at(batch.drawn, batch.left)
+            self._forget(batch)
         return gone
 
-    def wipe(self) -> None:
-        """Wipe everything."""
-        for key in self._keys:
+    def wipe(self, *, keep: bool = False) -> None:
+        """Wipe everything; `keep`: in memory alone."""
+        for key in self._given_back:
             key.supplied.key.wipe()
-        self._keys.clear()
+        for batch in self._batches:
+            batch.keys.wipe_at(batch.drawn, batch.left)
+            if not keep:
+                self._forget(batch)
+        if self._memory is not None and not keep:
+            self._memory.unmark(self._name)
+        self._given_back.clear()
+        self._batches.clear()
+        self._left = 0
+
+    def _forget(self, batch: ReadyBatch) -> None:
+        if self._memory is not None:
+            self._memory.gone(self._name, batch.serial)
 
 
-@dataclass(slots=True)
-class StoredKey:
-    """A key at its destination and who may still fetch it."""
+def _as_keys(part: Part) -> list[ReadyKey]:
+    batch, first, count = part
+    keys = batch.keys
+    return [
+        ReadyKey(
+            supplied=SuppliedKey(
+                key_id=uuid_text(keys.id_at(index)),
+                key=keys.key_at(index),
+                links=keys.links,
+                origin=keys.origin,
+            ),
+            expires_s=keys.expires_s,
+        )
+        for index in range(first, first + count)
+    ]
 
-    app_id: AppId
-    server: SaeId
-    clients: frozenset[SaeId]
-    waiting: set[SaeId]
-    key: Secret
-    links: tuple[LinkId, ...]
-    origin: KeyOrigin = KeyOrigin.QKD
 
-
-@dataclass(slots=True)
-class DestinationStore:
-    """All keys that wait at this node for the applications they were made for, by id."""
-
-    _keys: dict[str, StoredKey] = field(default_factory=dict)
-    _counts: dict[AppId, int] = field(default_factory=dict)
-    _ages: list[tuple[float, int, tuple[str, ...]]] = field(default_factory=list)
-    _serial: int = 0
-
-    def count(self, app_id: AppId) -> int:
-        """Keys stored of one association."""
-        return self._counts.get(app_id, 0)
-
-    def __contains__(self, key_id: str) -> bool:
-        return key_id in self._keys
-
-    def put(self, keys: dict[str, StoredKey], expires_s: float) -> None:
-        """Store keys that arrived together; ids must be new."""
-        for key_id, stored in keys.items():
-            self._keys[key_id] = stored
-            self._counts[stored.app_id] = self._counts.get(stored.app_id, 0) + 1
-        self._serial += 1
-        heapq.heappush(self._ages, (expires_s, self._serial, tuple(keys)))
-
-    def fetch(
-        self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]
-    ) -> list[tuple[str, Secret, StoredKey]]:
-        """The keys for `caller`, all or none. Errors as `KeySupply.get_keys_by_id`."""
-        found: list[tuple[str, StoredKey]] = []
-        missing: list[str] = []
-        seen: set[str] = set()
-        for key_id in key_ids:
-            stored = self._keys.get(key_id)
-            if stored is None or key_id in seen:
-                missing.append(key_id)
-            elif caller not in stored.clients or stored.server != master:
-                raise NotEntitled(f"keys of {master} were asked for that were not made for {caller}")
-            elif caller not in stored.waiting:
-                missing.append(key_id)
-            else:
-                found.append((key_id, stored))
-            seen.add(key_id)
-        if missing:
-            raise KeysNotFound(tuple(missing))
-        supplied = []
-        for key_id, stored in found:
-            stored.waiting.discard(caller)
-            if stored.waiting:
-                supplied.append((key_id, Secret(stored.key.reveal()), stored))
-            else:
-                self._remove(key_id)
-                supplied.append((key_id, stored.key, stored))
-        return supplied
-
-    def withdraw(self, app_id: AppId, key_ids: Iterable[str]) -> list[str]:
-        """Wipe those of these keys of an association that are here and that nobody fetched; which."""
-        found = []
-        for key_id in key_ids:
-            stored = self._keys.get(key_id)
-            if stored is not None and stored.app_id == app_id and stored.waiting == stored.clients:
-                self._remove(key_id).key.wipe()
-                found.append(key_id)
-        return found
-
-    def expire(self, now_s: float) -> None:
-        """Wipe what is too old."""
-        while self._ages and self._ages[0][0] <= now_s:
-            for key_id in heapq.heappop(self._ages)[2]:
-                if key_id in self._keys:
-                    self._remove(key_id).key.wipe()
-
-    def _remove(self, key_id: str) -> StoredKey:
-        stored = self._keys.pop(key_id)
-        left = self._counts[stored.app_id] - 1
-        if left:
-            self._counts[stored.app_id] = left
-        else:
-            del self._counts[stored.app_id]
-        return stored
+def _overwrite(parts: list[Part]) -> None:
+    for batch, first, count in parts:
+        batch.keys.wipe_at(first, count)

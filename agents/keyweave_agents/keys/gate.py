@@ -25,15 +25,21 @@ class Gate:
     """The way out of one key manager.
 
     `send` gets frames that may leave. `failed` is told why commits begin to fail, and None when they work
-    again. A commit of a `slow` ledger (it waits for a disk) runs in a thread of its own.
+    again. `decided` hears after each commit whether it came through, before anybody else does. A commit of a
+    `slow` ledger (it waits for a disk) runs in a thread of its own.
     """
 
     def __init__(
-        self, ledger: Ledger, send: Callable[[Frames], None], failed: Callable[[str | None], None]
+        self,
+        ledger: Ledger,
+        send: Callable[[Frames], None],
+        failed: Callable[[str | None], None],
+        decided: Callable[[bool], None],
     ) -> None:
         self._ledger = ledger
         self._send = send
         self._failed = failed
+        self._decided = decided
         self._waiting: deque[tuple[int, Frames | Answer]] = deque()
         self._commit: asyncio.Task[None] | None = None
         self.broken: str | None = None
@@ -117,6 +123,7 @@ class Gate:
                 self._send(item)
 
     def _restored(self) -> None:
+        self._decided(True)
         if self.broken is not None:
             self.broken = None
             self._failed(None)
@@ -126,6 +133,7 @@ class Gate:
             self._failed(str(error))
         self.broken = str(error)
         self._release()
+        self._decided(False)
         waiting, self._waiting = self._waiting, deque()
         for need, item in waiting:
             if callable(item):

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from keyweave_agents.keys.buffers import ReadyBuffer, ReadyKey, TokenBucket
 from keyweave_agents.keys.frames import Batch
-from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.keys.key_batch import KeyBatch
+from keyweave_agents.keys.plan import AssociationPlan, KeyBundle
 from keyweave_agents.keys.pqc_watch import QuantumWatch
+from keyweave_agents.keys.ready_memory import LaneName, LeftReady, ReadyMemory
 from keyweave_agents.keys.usage import Usage
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin
-from keyweave_core.model.ids import LinkId, SaeId
+from keyweave_core.model.ids import AppId, LinkId, SaeId
 
 FIRST_BATCH_KEYS = 8
 """Size of the batch that opens an empty lane: small, so that a first request is answered soon."""
@@ -114,11 +116,14 @@ class Lane:
 
     __slots__ = ("flights", "flying", "ready", "size_bits", "spare", "spare_flying", "target", "waiting")
 
-    def __init__(self, size_bits: int, target: int) -> None:
+    def __init__(
+        self, size_bits: int, target: int, memory: ReadyMemory | None = None, app_id: AppId | None = None
+    ) -> None:
         self.size_bits = size_bits
         self.target = target
-        self.ready = ReadyBuffer()
-        self.spare = ReadyBuffer()
+        name = app_id and LaneName(app_id, size_bits // 8, spare=False)
+        self.ready = ReadyBuffer(memory, name or None)
+        self.spare = ReadyBuffer(memory, (name and name._replace(spare=True)) or None)
         self.waiting: deque[Request] = deque()
         self.flights: dict[bytes, Flight] = {}
         self.flying = 0
@@ -160,15 +165,21 @@ class Lane:
         first = min(number, self.ready.count(origins))
         return self.ready.draw(first, origins) + self.spare.draw(number - first)
 
+    def draw_bundles(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[KeyBundle]:
+        """The same, keys of one batch together."""
+        first = min(number, self.ready.count(origins))
+        return self.ready.draw_bundles(first, origins) + self.spare.draw_bundles(number - first)
+
     def give_back(self, keys: list[ReadyKey]) -> None:
         """Keys that were drawn and reached nobody."""
         spare = [key for key in keys if key.supplied.origin is KeyOrigin.PQC]
         self.spare.give_back(spare)
         self.ready.give_back([key for key in keys if key.supplied.origin is not KeyOrigin.PQC])
 
-    def put(self, keys: list[ReadyKey], origin: KeyOrigin) -> None:
-        """Keys of one batch are at both ends."""
-        (self.spare if origin is KeyOrigin.PQC else self.ready).put(keys)
+    def put(self, keys: KeyBatch, keeper: bytes, now_s: float) -> None:
+        """Keys of one batch are at both ends; `keeper` acknowledged them."""
+        buffer = self.spare if keys.origin is KeyOrigin.PQC else self.ready
+        buffer.put(keys, keeper=keeper, now_s=now_s)
 
     def expire(self, now_s: float) -> None:
         """Wipe what is too old."""
@@ -242,6 +253,7 @@ class Association:
 
     plan: AssociationPlan
     usage: Usage
+    memory: ReadyMemory | None = None
     bucket: TokenBucket | None = None
     lanes: dict[int, Lane] = field(default_factory=dict)
     expired: bool = False
@@ -325,8 +337,15 @@ class Association:
         """The lane of a key size; made when there is none."""
         lane = self.lanes.get(size_bits)
         if lane is None:
-            lane = self.lanes[size_bits] = Lane(size_bits, 0)
+            lane = self.lanes[size_bits] = Lane(size_bits, 0, self.memory, self.plan.app_id)
         return lane
+
+    def restore(self, left: LeftReady) -> None:
+        """Take over the ready keys that the last run left, and who acknowledged them."""
+        self.keeper = left.keeper
+        for name, batches in left.lanes.items():
+            lane = self.lane(8 * name.key_bytes)
+            (lane.spare if name.spare else lane.ready).restore(batches)
 
     def wipe(self) -> None:
         """Overwrite every key of the source side."""

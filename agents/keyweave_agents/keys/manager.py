@@ -9,8 +9,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 
 from keyweave_agents.keys.border.values import Beyond
-from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.frames import Held, LetterKind, uuid_text
+from keyweave_agents.keys.failures import KeysNotFound, LedgerFailed, NotEntitled
+from keyweave_agents.keys.frames import Held, LetterKind
 from keyweave_agents.keys.gate import Frames, Gate
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.ledger import Ledger
@@ -25,7 +25,6 @@ from keyweave_agents.keys.plan import (
     StoreStatus,
     StoreTrouble,
     SuppliedKey,
-    bundles,
 )
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.pqc_identity import PqcIdentity
@@ -76,7 +75,7 @@ class KeyManager:
         )
         self.border = self._plane.border
         self.ledger: Ledger = self._plane.ledger
-        self._gate = Gate(self.ledger, self._send, self._store_told)
+        self._gate = Gate(self.ledger, self._send, self._store_told, self._decided)
         self._peers = Peers(
             node_id,
             settings.neighbours,
@@ -156,6 +155,9 @@ class KeyManager:
         self._peers.send(
             [(link_id, frame) for link_id, number, frame in frames if sessions[link_id].number == number]
         )
+
+    def _decided(self, kept: bool) -> None:
+        self._plane.decided(kept=kept)
 
     def _store_told(self, reason: str | None) -> None:
         self._emit(StoreRestored() if reason is None else StoreTrouble(reason=reason))
@@ -238,6 +240,12 @@ class KeyManager:
             except asyncio.CancelledError:
                 supply.abandon(request)
                 raise
+        if request.keys is not None:
+            try:
+                await self._gate.durable()
+            except (LedgerFailed, asyncio.CancelledError):
+                supply.abandon(request)
+                raise
         if request.error is not None:
             raise request.error
         if request.keys is not None:
@@ -281,7 +289,14 @@ class KeyManager:
             raise InvalidInput(
                 f"number of key ids: {len(key_ids)} is not within 1..{limits.keys_per_request}"
             )
-        return self._plane.supply.fetch(caller, master, key_ids)
+        supplied = self._plane.supply.fetch(caller, master, key_ids)
+        try:
+            await self._gate.durable()
+        except LedgerFailed:  # the store has taken them back
+            for key in supplied:
+                key.key.wipe()
+            raise
+        return supplied
 
     def draw(
         self,
@@ -293,6 +308,8 @@ class KeyManager:
         origins: frozenset[KeyOrigin] | None = None,
     ) -> tuple[KeyBundle, ...] | None:
         """See `ports.KeyDraw`."""
+        if self._gate.broken is not None:
+            return None
         drawn = self._plane.supply.draw(caller, client, number, size_bits, origins)
         if drawn is not None:
             self._stir()
@@ -300,9 +317,10 @@ class KeyManager:
 
     def fetch(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...] | None:
         """See `ports.KeyDraw`."""
-        texts = tuple(uuid_text(key_ids[place : place + 16]) for place in range(0, len(key_ids), 16))
+        if self._gate.broken is not None:
+            return None
         try:
-            return bundles(self._plane.supply.fetch(caller, master, texts))
+            return self._plane.supply.fetch_bundles(caller, master, key_ids)
         except (NotEntitled, KeysNotFound):
             return None
 

@@ -77,7 +77,7 @@ class KeyPlane:
         self._emit = emit
         self._outbox: list[tuple[LinkId, Raw]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
-        self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity)
+        self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity, self.ledger)
         self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond or Beyond())
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
@@ -101,6 +101,13 @@ class KeyPlane:
 
     def _sender(self, link_id: LinkId) -> Callable[[Raw], None]:
         return lambda frame: self._outbox.append((link_id, frame))
+
+    def decided(self, *, kept: bool) -> None:
+        """What was noted is durable, or could not be made so: keys handed out are gone, or come back."""
+        if kept:
+            self.supply.undecided.settle()
+        else:
+            self.supply.undecided.undo()
 
     def take_outbox(self) -> list[tuple[LinkId, Raw]]:
         """Frames for the wire (with their length), by physical link, in order; they are the caller's now."""

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
-from keyweave_agents.keys.buffers import ReadyKey
-from keyweave_agents.keys.frames import Batch, Reason, uuid_text
+from keyweave_agents.keys.frames import Batch, Reason
+from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids
 from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Association, Flight, Lane
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
-from keyweave_agents.keys.plan import AssociationPlan, SuppliedKey
+from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.keys.pqc import Pqc
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
@@ -93,7 +93,7 @@ class Refill:
         if number == 0 and association.wants_proof and spendable >= lane.key_bytes + TAG_KEY_BYTES:
             number = 1
         if number == 0:
-            if lane.demand > len(lane.ready) + lane.flying:
+            if lane.demand > len(lane.ready) + lane.flying or (lane.lacking and not lane.flights):
                 association.blocked = f"{Reason.NO_PAD.value} (at node {self._node_id})"
             return False
         batch = self._named(association, lane.key_bytes, number, association.plan.links)
@@ -277,15 +277,12 @@ class Refill:
     def _named(
         self, association: Association, key_bytes: int, number: int, links: tuple[LinkId, ...]
     ) -> Batch:
-        ids = bytearray(self._random(16 * (number + 1)))
-        ids[6::16] = bytes(byte & 0x0F | 0x40 for byte in ids[6::16])  # version 4 (RFC 9562)
-        ids[8::16] = bytes(byte & 0x3F | 0x80 for byte in ids[8::16])
         return Batch(
-            batch_id=bytes(ids[:16]),
+            batch_id=fresh_ids(1, self._random),
             app_id=association.plan.app_id,
             link_id=links[0] if links else LinkId(""),
             key_bytes=key_bytes,
-            key_ids=bytes(ids[16:]),
+            key_ids=fresh_ids(number, self._random),
             links=links if len(links) > 1 else (),
             threshold=association.plan.partial if links else 0,
         )
@@ -448,24 +445,10 @@ class Refill:
                     self._give_up(lane, batch_id)
 
     def _ready(self, association: Association, lane: Lane, flight: Flight) -> None:
-        batch, size, links = flight.batch, lane.key_bytes, flight.batch.over
-        expires_s = flight.made_s + self.ttl_s(association.plan) / 2
         keys = flight.payload if flight.combined is None else flight.combined
-        lane.put(
-            [
-                ReadyKey(
-                    supplied=SuppliedKey(
-                        key_id=uuid_text(batch.key_ids[16 * index : 16 * index + 16]),
-                        key=keys.slice(index * size, size),
-                        links=links,
-                        origin=batch.origin,
-                    ),
-                    expires_s=expires_s,
-                )
-                for index in range(batch.count)
-            ],
-            batch.origin,
-        )
+        lives_s = self.ttl_s(association.plan) / 2
+        batch = KeyBatch.of(flight.batch, keys, expires_s=flight.made_s + lives_s, lives_s=lives_s)
+        lane.put(batch, association.keeper, self._clock.monotonic())
         flight.wipe()
         association.blocked = ""
         self._serve(association, lane)

@@ -9,14 +9,17 @@ that a slave has at least the other half to fetch what its master got.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
-from keyweave_agents.keys.buffers import DestinationStore, TokenBucket
-from keyweave_agents.keys.failures import RateExceeded
+from keyweave_agents.keys.buffers import TokenBucket
+from keyweave_agents.keys.destination import DestinationStore
+from keyweave_agents.keys.failures import LedgerFailed, RateExceeded
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.key_modes import KeyModes
 from keyweave_agents.keys.lanes import Association, Lane, Request
+from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import (
     MADE_IN,
     AssociationEnds,
@@ -31,13 +34,14 @@ from keyweave_agents.keys.plan import (
     RelayTrouble,
     StoreStatus,
     SuppliedKey,
-    bundles,
 )
 from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.pqc_ports import Party
+from keyweave_agents.keys.ready_memory import ReadyMemory
 from keyweave_agents.keys.refill import Refill
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.undecided import Undecided
 from keyweave_agents.keys.usage import Usage
 from keyweave_agents.keys.views import association_view, rank, store_status
 from keyweave_agents.keys.waiting import WaitingRoom
@@ -52,6 +56,9 @@ LetterHandler = Callable[[AppId, bytes], None]
 
 FLIGHT_LIFE_S = 60.0
 """A batch that nobody acknowledged for so long is given up, and its keys are made anew."""
+
+FORSAKEN_S = 60.0
+"""How long after the start ready keys of the last run wait for their association to be planned again."""
 
 DOUBT_S = 3.0
 """How long ready keys wait for the proof that the destination still holds them. After that the path is more
@@ -69,6 +76,7 @@ class Supply:
         random_bytes: Callable[[int], bytes],
         emit: Callable[[KeyEvent], None],
         identity: PqcIdentity | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -77,7 +85,13 @@ class Supply:
         self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
         self._associations: dict[AppId, Association] = {}
         self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
-        self._arrivals = Arrivals(DestinationStore(), settings.limits.stored_keys, random_bytes(16))
+        ledger = ledger or MemoryLedger()
+        self.undecided = Undecided(ledger)
+        store = DestinationStore(ledger, self.undecided)
+        self._arrivals = Arrivals(store, settings.limits.stored_keys, random_bytes(16), clock, ledger)
+        self._ready_memory = ReadyMemory(ledger, self.undecided, clock.now)
+        self._ready_memory.restore(intact=ledger.intact, now_s=clock.monotonic())
+        self._forsake_s = clock.monotonic() + FORSAKEN_S
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
         party = None
         if settings.pqc is not None and identity is not None:
@@ -114,7 +128,8 @@ class Supply:
             association = self._associations.get(app_id)
             if association is None:
                 usage = Usage(self._settings.statistics_period_s)
-                association = self._associations[app_id] = Association(plan, usage)
+                association = self._associations[app_id] = Association(plan, usage, self._ready_memory)
+                self._restore(association, now_s)
             self._update(association, plan, now_s)
         self._by_pair = {}
         for association in self._associations.values():
@@ -148,6 +163,14 @@ class Supply:
         self._refill.redirect(association)
         for lane in association.lanes.values():
             self._serve(association, lane)
+
+    def _restore(self, association: Association, now_s: float) -> None:
+        """Ready keys of the last run serve again, once the destination proved that it still has them."""
+        left = self._ready_memory.left(association.plan.app_id) if association.plan.source else None
+        if left is not None:
+            association.restore(left)
+            if association.plan.remote_node != self._node_id:
+                association.doubt(now_s)
 
     def _remove(self, association: Association, now_s: float) -> None:
         self._refill.drop(association)
@@ -224,11 +247,13 @@ class Supply:
         if lane.stock(fallback=association.in_fallback, origins=origins) < number:
             return None
         self._afford(association, number * size_bits)
-        drawn = lane.draw(number, origins)
+        drawn = lane.draw_bundles(number, origins)
         now_s = self._clock.now()
-        for key in drawn:
-            association.usage.count(key.supplied.link_id, size_bits, 1, now_s, key.supplied.origin)
-        return bundles(key.supplied for key in drawn)
+        for bundle in drawn:
+            link = bundle.links[0] if bundle.links else None
+            bits = bundle.count * size_bits
+            association.usage.count(link, bits, bundle.count, now_s, bundle.origin)
+        return tuple(drawn)
 
     def _afford(self, association: Association, bits: int) -> None:
         bucket = association.bucket
@@ -305,6 +330,17 @@ class Supply:
             supplied.append(key)
         return tuple(supplied)
 
+    def fetch_bundles(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...]:
+        """The same for ids of 16 bytes each, as bundles."""
+        now_s = self._clock.now()
+        supplied = self._arrivals.store.fetch_bundles(caller, master, key_ids)
+        for bundle, stored in supplied:
+            association = self._associations.get(stored.app_id)
+            if association is not None and not association.plan.source:
+                link = bundle.links[0] if bundle.links else None
+                association.usage.count(link, bundle.keys.bits, bundle.count, now_s, bundle.origin)
+        return tuple(bundle for bundle, _ in supplied)
+
     def _serve(self, association: Association, lane: Lane) -> None:
         if not association.open or self._doubtful(association):
             return
@@ -313,6 +349,7 @@ class Supply:
         while lane.waiting and lane.waiting[0].number <= lane.stock(fallback=fallback):
             request = lane.waiting.popleft()
             request.keys = lane.draw(request.number)
+            self.undecided.add(_nothing, partial(_undrawn, request))
             request.wake()
 
     # --- time, and what the relay tells ----------------------------------------------------------
@@ -327,6 +364,8 @@ class Supply:
         self._check_expiry()
         self._waiting.tick(now_s)
         self._arrivals.expire(now_s)
+        if now_s >= self._forsake_s:
+            self._ready_memory.forsake()
         self.modes.tick()
         wall_s = self._clock.now()
         for association in self._associations.values():
@@ -546,3 +585,15 @@ class Supply:
             app_id: association_view(association, size, self._arrivals.store.count(app_id), wall_s)
             for app_id, association in self._associations.items()
         }
+
+
+def _nothing() -> None:
+    """What was drawn for a request is durable; its keys leave with the answer."""
+
+
+def _undrawn(request: Request) -> None:
+    """What was drawn for a request cannot be made durable: it gets nothing."""
+    for key in request.keys or ():
+        key.supplied.key.wipe()
+    request.keys = None
+    request.fail(LedgerFailed("the key store cannot be written now: no key is supplied"))
