@@ -34,6 +34,7 @@ from keyweave_lab.inventory import (
 from keyweave_lab.optical_lab import check_fits
 from keyweave_lab.pki import LabPki, SshKey, file_name, make_private_directory, write_private_file
 from keyweave_lab.ports import free_ports
+from keyweave_lab.pqc_pki import LabPqcPki
 from keyweave_lab.settings_tables import (
     AUDITOR_USER,
     CONTROLLER_USER,
@@ -83,6 +84,7 @@ def lay_out(
     for name in ("agents", "controller", "log", "ready"):
         make_private_directory(directory / name)
     pki = LabPki(directory / "pki", now=dt.datetime.fromtimestamp(clock.now(), dt.UTC))
+    pqc = LabPqcPki(directory / "pki", now=dt.datetime.fromtimestamp(clock.now(), dt.UTC))
     plan = Plan(
         topology=topology,
         tuning=tuning,
@@ -108,7 +110,7 @@ def lay_out(
     )
     programs = (
         _program(directory, "plant", "plant", directory / "plant.toml", plant_table(plan, socket)),
-        *(_agent(directory, plan, node, pki, users) for node in topology.nodes),
+        *(_agent(directory, plan, node, pki, pqc, users) for node in topology.nodes),
         _controller(directory, plan, doors, pki, users[CONTROLLER_USER]),
     )
     inventory = LabInventory(
@@ -174,7 +176,12 @@ def _application(plan: Plan, application: TopologyApplication, pki: LabPki) -> L
 
 
 def _agent(
-    directory: Path, plan: Plan, node: TopologyNode, pki: LabPki, users: Mapping[str, SshKey]
+    directory: Path,
+    plan: Plan,
+    node: TopologyNode,
+    pki: LabPki,
+    pqc: LabPqcPki,
+    users: Mapping[str, SshKey],
 ) -> Program:
     folder = directory / "agents" / file_name(node.name)
     make_private_directory(folder)
@@ -182,6 +189,7 @@ def _agent(
         plan,
         node,
         tls=pki.node(node.name, node.node_id),
+        pqc=pqc.node(node.name, node.node_id),
         host_key=plan.nodes[node.name].host_key.with_suffix(""),
         users=_authorized(folder, users),
     )

@@ -18,6 +18,7 @@ from keyweave_core.runtime.tls import TlsSettings
 from keyweave_lab.inventory import HOST, LabLink, LabNode
 from keyweave_lab.optical_lab import module_light
 from keyweave_lab.pki import node_host_name
+from keyweave_lab.pqc_pki import PqcFiles
 from keyweave_lab.topology import Topology, TopologyNode
 
 CONTROLLER_USER, OPERATOR_USER, AUDITOR_USER = "controller", "operator", "auditor"
@@ -43,6 +44,7 @@ class Tuning:
     `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre counts as down.
     `gnmi`: agents serve gNMI beside NETCONF. `southbound`: how the controller reaches the agents, or they it.
     `fibres`: the fibre plant that the controller reckons with, and which wavelengths modules can be told.
+    `fallback_after_s`, `return_after_s`: to keys by ML-KEM and back.
     """
 
     buffer_keys: int = 64
@@ -52,6 +54,8 @@ class Tuning:
     audit_interval_s: float = 10.0
     wait_to_restore_s: float = 2.0
     hold_off_s: float = 0.1
+    fallback_after_s: float = 1.0
+    return_after_s: float = 3.0
     access_log: bool = True
     log_level: str = "info"
     gnmi: bool = False
@@ -100,7 +104,12 @@ def plant_table(plan: Plan, control_socket: Path) -> dict[str, Any]:
 
 
 def agent_table(
-    plan: Plan, node: TopologyNode, tls: TlsSettings, host_key: Path, users: Mapping[str, Path]
+    plan: Plan,
+    node: TopologyNode,
+    tls: TlsSettings,
+    pqc: PqcFiles,
+    host_key: Path,
+    users: Mapping[str, Path],
 ) -> dict[str, Any]:
     """The agent of one site; `users` are names and their files of authorized keys."""
     here = plan.nodes[node.name]
@@ -127,6 +136,13 @@ def agent_table(
             "limits": {"stored_keys": plan.tuning.stored_keys},
             "statistics_period_s": plan.tuning.statistics_period_s,
             "neighbours": _neighbours(plan, node),
+            "pqc": {
+                "certificate": pqc.certificate,
+                "private_key": pqc.private_key,
+                "ca": pqc.ca,
+                "fallback_after_s": plan.tuning.fallback_after_s,
+                "return_after_s": plan.tuning.return_after_s,
+            },
         },
         "keys_tls": tls_table,
         "service": {
