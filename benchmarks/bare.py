@@ -1,7 +1,7 @@
 """The ceiling of key delivery: the same HTTPS server, which answers constant bytes.
 
-`python -m benchmarks.bare AGENT_TOML quick` serves on a free port and prints it; requests take the quick way of
-the server, as those of key delivery do. With `asgi` instead they go to an application, as every other service.
+`python -m benchmarks.bare AGENT_TOML quick` serves on a free port and prints it; requests take the quick way
+of the server, as those of key delivery do. With `asgi` instead they go to an application.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ async def _serve(config: Path, way: str) -> None:
 
 
 @asynccontextmanager
-async def bare_server(lab: LabInventory, node: str, way: str = "quick") -> AsyncIterator[int]:
-    """The port of a bare server with the TLS settings of one agent, on the network's core."""
+async def bare_server(lab: LabInventory, node: str, way: str = "quick") -> AsyncIterator[tuple[int, int]]:
+    """The port and process id of a bare server with the TLS settings of one agent, on the network's core."""
     config = next(each.config for each in lab.programs if each.name == node)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.bare", str(config), way, stdout=asyncio.subprocess.PIPE
@@ -54,7 +54,7 @@ async def bare_server(lab: LabInventory, node: str, way: str = "quick") -> Async
     try:
         port = int(await process.stdout.readline())
         pin([process.pid])
-        yield port
+        yield port, process.pid
     finally:
         process.kill()
         await process.wait()

@@ -30,7 +30,7 @@ async def measure() -> str:
                 f"p50 {quantile(times, 0.5):.1f} ms, p99 {quantile(times, 0.99):.1f} ms a pair "
                 f"({WORKERS} at a time)"
             )
-        async with bare_server(lab, "A") as port:
+        async with bare_server(lab, "A") as (port, _):
             ceiling = await _ceiling(lab, port)
     rows.append(f"ceiling in the same run (two requests, constant answers): {ceiling:.0f} pairs/s")
     rows.append("goal: at least 500 pairs/s direct and 200 pairs/s over 2 hops")
