@@ -2,8 +2,8 @@
 
 Requests a second over kept-alive mutual TLS at one agent, 8 connections: status, and enc_keys with one key
 each (identity, relay, store and audit record on), against the same server with constant answers, client and
-load alike: by the quick way of the server, which key delivery takes, and by an ASGI application. Beside them
-the processor time of the serving process a request, which does not mind what else the machine does. Then matched
+load alike: by the quick way of the server, which key delivery takes, and by an ASGI application. Beside it
+the processor time of the serving process a request: it does not mind what else the machine does. Then matched
 pairs (enc_keys here, dec_keys there, keys compared) by 64 clients, how long each call took, and many keys in
 one request.
 """
