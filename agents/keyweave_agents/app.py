@@ -20,6 +20,7 @@ from typing import Protocol
 from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
 from keyweave_agents.keys.pqc_files import read_identity
+from keyweave_agents.keys.wrapping import read_master_key
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
@@ -94,6 +95,8 @@ def check(settings: AgentSettings) -> None:
         server_context(quicks.tls)
     if quicks is None or quicks.role == "key-manager":
         server_context(settings.keys_tls)
+        if settings.keys.storage is not None:
+            read_master_key(settings.keys.storage)
         if settings.keys.pqc is not None:
             read_identity(settings.keys.pqc, settings.node.node_id, SystemClock().now())
         server_context(settings.service.tls)

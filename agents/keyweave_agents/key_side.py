@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from keyweave_agents.keys.manager import KeyManager
-from keyweave_agents.keys.plan import KeyPlan
 from keyweave_agents.keys.pqc_files import read_identity
 from keyweave_agents.keys.settings import KeySettings
+from keyweave_agents.keys.vault import open_ledger
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleEvent
@@ -47,6 +47,7 @@ class KeySide:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._listener: Callable[[ModuleEvent], None] | None = None
+        ledger = open_ledger(keys.storage, node_id, clock)
         self.keys = KeyManager(
             keys,
             node_id=node_id,
@@ -57,6 +58,7 @@ class KeySide:
             tls_client=client_context(keys_tls, check_hostname=False),
             beyond=None if etsi020 is None else etsi020.beyond,
             identity=None if keys.pqc is None else read_identity(keys.pqc, node_id, clock.now()),
+            ledger=ledger,
         )
         self.modules: dict[LinkId, QuantumModule] = {
             module.link_id: QuantumModule(
@@ -114,5 +116,5 @@ class KeySide:
         await self._service.close()
 
     def end(self) -> None:
-        """After the tasks have ended: without associations the key manager wipes the keys it held."""
-        self.keys.configure(KeyPlan())
+        """After the tasks have ended: no key stays in memory; a key store on disk keeps what it has."""
+        self.keys.close()

@@ -229,6 +229,13 @@ class ReadyBuffer:
             self._forget(batch)
         return gone
 
+    def close(self) -> None:
+        """Wipe everything in memory; what was not drawn is there for the next run."""
+        batches = list(self._batches)
+        if self._memory is not None and batches and not any(batch.drawn for batch in batches[1:]):
+            self._memory.mark(self._name, batches[0].serial + batches[0].drawn)
+        self.wipe(keep=True)
+
     def wipe(self, *, keep: bool = False) -> None:
         """Wipe everything; `keep`: in memory alone."""
         for key in self._given_back:

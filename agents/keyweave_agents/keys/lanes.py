@@ -238,6 +238,10 @@ class Lane:
     def wipe(self) -> None:
         """Overwrite every key here."""
         self.wipe_ready()
+        self.wipe_flights()
+
+    def wipe_flights(self) -> None:
+        """Overwrite the keys that are under way."""
         for batch_id in list(self.flights):
             self.land(batch_id).wipe()
 
@@ -351,3 +355,10 @@ class Association:
         """Overwrite every key of the source side."""
         for lane in self.lanes.values():
             lane.wipe()
+
+    def close(self) -> None:
+        """Overwrite every key of the source side in memory; ready ones are there for the next run."""
+        for lane in self.lanes.values():
+            lane.ready.close()
+            lane.spare.close()
+            lane.wipe_flights()

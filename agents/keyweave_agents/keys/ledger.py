@@ -76,6 +76,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Commit, and let go of the disk: this run ends well. Raises LedgerFailed."""
+        ...
+
 
 class MemoryShelf:
     """A shelf without a disk."""
@@ -121,3 +125,6 @@ class MemoryLedger:
 
     def commit(self) -> None:
         """See `Ledger.commit`."""
+
+    def close(self) -> None:
+        """See `Ledger.close`."""

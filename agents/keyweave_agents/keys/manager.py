@@ -86,6 +86,7 @@ class KeyManager:
             after_input=self._stir,
         )
         self._stirred = False
+        self._closed = False
         self._address: asyncio.Future[tuple[str, int]] | None = None
 
     # --- running ---------------------------------------------------------------------------------
@@ -134,14 +135,27 @@ class KeyManager:
         """Somebody told the border something."""
         self._stir()
 
+    def close(self) -> None:
+        """Overwrite every key in memory and let go of the ledger, which keeps what it has."""
+        if self._closed:
+            return
+        self._closed = True
+        self._plane.close()
+        try:
+            self.ledger.close()
+        except LedgerFailed as error:
+            get_logger("keys").error("key_store_not_closed", reason=str(error))
+
     def _stir(self) -> None:
         """Something changed: do what follows from it at the end of this turn of the loop."""
-        if not self._stirred:
+        if not self._stirred and not self._closed:
             self._stirred = True
             asyncio.get_running_loop().call_soon(self._work)
 
     def _work(self) -> None:
         self._stirred = False
+        if self._closed:
+            return
         self._plane.supply.refill()
         sessions = self._plane.sessions
         self._gate.push(

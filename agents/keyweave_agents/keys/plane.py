@@ -102,6 +102,12 @@ class KeyPlane:
     def _sender(self, link_id: LinkId) -> Callable[[Raw], None]:
         return lambda frame: self._outbox.append((link_id, frame))
 
+    def close(self) -> None:
+        """Overwrite every key in memory, and note exactly how far everything is used. Nothing comes after."""
+        self.supply.close()
+        for session in self.sessions.values():
+            session.pool.close()
+
     def decided(self, *, kept: bool) -> None:
         """What was noted is durable, or could not be made so: keys handed out are gone, or come back."""
         if kept:

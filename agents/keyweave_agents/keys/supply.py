@@ -185,6 +185,12 @@ class Supply:
         if periods:  # nobody can read them here any more
             self._emit(AssociationRemoved(app_id=association.plan.app_id, statistics=periods))
 
+    def close(self) -> None:
+        """Overwrite every key in memory; what the ledger holds is there for the next run."""
+        for association in self._associations.values():
+            association.close()
+        self._arrivals.store.wipe()
+
     # --- requests --------------------------------------------------------------------------------
 
     def request(self, request: Request) -> None:

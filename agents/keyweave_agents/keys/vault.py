@@ -22,16 +22,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyweave_agents.keys import vault_file
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.ledger import Bytes
+from keyweave_agents.keys.ledger import Bytes, Ledger, MemoryLedger
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.wrapping import KEY_BYTES, NONCE_BYTES, TAG_BYTES, KeyWrap
+from keyweave_agents.keys.wrapping import KEY_BYTES, NONCE_BYTES, TAG_BYTES, KeyWrap, read_master_key
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import NodeId
+from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import get_logger
 
 MOST_GENERATIONS = 16
 """So many starts without a day in between, and records under older data keys are moved as well."""
 
 MOVED_AT_ONCE = 256
+TIDY_EVERY_S = 10.0
 
 Place = tuple[str, bytes]
 Sealed = tuple[int, bytes]
@@ -79,6 +82,8 @@ class Vault:
         self._wrap = wrap
         self._now = now
         self._lock = threading.Lock()  # between noting (the loop) and committing (a thread)
+        self._writing = threading.RLock()  # one commit at a time, and none while closing
+        self._tidied_s = 0.0
         self._pending: dict[Place, Sealed | None] = {}
         self._busy: dict[Place, Sealed | None] = {}
         self._begun = False
@@ -139,7 +144,14 @@ class Vault:
             self.noted += not lazy
 
     def commit(self) -> None:
-        """See `Ledger.commit`. From any thread, one at a time."""
+        """See `Ledger.commit`. From any thread."""
+        with self._writing:
+            self._commit()
+            if not 0 <= self._now() - self._tidied_s < TIDY_EVERY_S:
+                self._tidied_s = self._now()
+                self.tidy()
+
+    def _commit(self) -> None:
         with self._lock:
             upto, self._busy, self._pending = self.noted, self._pending, {}
         try:
@@ -202,15 +214,15 @@ class Vault:
     # --- data keys ---------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """A new data key when it is time, and away with those that nothing needs. Call now and then.
+        """A new data key when it is time, and away with those that nothing needs. Commits do so now and then.
 
-        Moves at most `MOVED_AT_ONCE` records. Raises LedgerFailed.
+        Moves at most `MOVED_AT_ONCE` records of each. Raises LedgerFailed.
         """
         now_s, every_s = self._now(), self._settings.rotate_data_key_s
         if not 0 <= now_s - self._made_s[self._newest] < every_s:
             with self._lock:
                 self._draw_key()
-            self.commit()
+            self._commit()
         database = self._database
         try:
             for generation in sorted(self._ciphers)[:-1]:  # all but the newest
@@ -241,7 +253,7 @@ class Vault:
                     self._pending[shelf, key] = self._seal((shelf, key), value)
             value[:] = bytes(len(value))
         if rows:
-            self.commit()
+            self._commit()
 
     def _draw_key(self) -> None:
         generation = self._newest + 1
@@ -290,8 +302,12 @@ class Vault:
 
     def close(self) -> None:
         """Write what was noted, say that this run ended well, and let the file go. Raises LedgerFailed."""
+        with self._writing:
+            self._close()
+
+    def _close(self) -> None:
         try:
-            self.commit()
+            self._commit()
             self._database.execute("PRAGMA synchronous = FULL")
             self._set_facts(ended=b"well")
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -328,6 +344,24 @@ def open_vault(settings: StorageSettings, node_id: NodeId, wrap: KeyWrap, now: C
     except (sqlite3.Error, KeyError) as error:
         database.close()
         raise SettingsError(f"{path}: the key store is damaged: {error}") from error
+
+
+def open_ledger(settings: StorageSettings | None, node_id: NodeId, clock: Clock) -> Ledger:
+    """What `[keys.storage]` asks for: a key store, or without that table a ledger in memory alone.
+
+    SettingsError as `open_vault`, or for a master key that cannot be had.
+    """
+    if settings is None:
+        get_logger("keys").info("keys_in_memory_only", reason="the settings have no table [keys.storage]")
+        return MemoryLedger()
+    vault = open_vault(settings, node_id, read_master_key(settings), clock.now)
+    if not vault.intact:
+        get_logger("keys").warning(
+            "key_store_not_intact",
+            reason="copied, put back, or without power since: pools and keys in it are not used",
+            path=str(vault.path),
+        )
+    return vault
 
 
 def _inode(path: Path) -> bytes:
