@@ -48,7 +48,7 @@ class KeyLimits:
     batches_in_flight: int = 8  # unacknowledged, of one association
 
     def __post_init__(self) -> None:
-        _within("keys_per_request", self.keys_per_request, 1, 1024)
+        _within("keys_per_request", self.keys_per_request, 1, 4096)
         _within("min_key_bits", self.min_key_bits, 8, 65536)
         _within("max_key_bits", self.max_key_bits, self.min_key_bits, 65536)
         if self.min_key_bits % 8 or self.max_key_bits % 8:
