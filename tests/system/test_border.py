@@ -11,7 +11,7 @@ from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_lab.apps import App, AppAddress
 from keyweave_lab.borders import join, side_of
-from keyweave_lab.deploy import deploy, destroy, start_program, stop_program
+from keyweave_lab.deploy import deploy, destroy
 from keyweave_lab.inventory import LabInventory
 from keyweave_lab.topology import (
     Topology,
