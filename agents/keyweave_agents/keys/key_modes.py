@@ -158,8 +158,8 @@ class KeyModes:
         plan = association.plan
         if self.takes(plan, batch) is not None:
             return Why.OTHER_MODE
-        same = set(clients) == set(plan.clients) and association.takes(batch, self._clock.monotonic())
-        if not same or self._arrivals.has(batch.batch_id):
+        backed = association.backed_by(batch.over, self._clock.monotonic())
+        if not backed or set(clients) != set(plan.clients) or self._arrivals.has(batch.batch_id):
             return Why.OTHER_ENDS
         keys = make()
         reason = self._keep(plan, batch, keys)

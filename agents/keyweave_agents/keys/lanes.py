@@ -309,6 +309,10 @@ class Association:
         former = (self.former, self.former_partial)
         return bool(self.former) and now_s < self.former_until_s and _fits(batch, former)
 
+    def backed_by(self, links: tuple[LinkId, ...], now_s: float) -> bool:
+        """Whether these links back the association, or did a moment ago."""
+        return links == self.plan.links or (links == self.former and now_s < self.former_until_s)
+
     def doubt(self, now_s: float) -> None:
         """The destination may have restarted."""
         self.doubts += 1

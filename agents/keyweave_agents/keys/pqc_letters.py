@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError
 from keyweave_agents.keys.frames import Batch, uuid_bytes, uuid_text
 from keyweave_agents.keys.pqc_kem import CIPHERTEXT_BYTES, PUBLIC_BYTES
 from keyweave_agents.keys.pqc_settings import Kem
-from keyweave_agents.keys.sealed import MOST_KEYS
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin
@@ -27,6 +26,7 @@ MOST_SIGNATURE_BYTES = 4_627  # of ML-DSA-87, FIPS 204 table 2
 MOST_HELD = 4
 MOST_KEY_BYTES = 8_192
 MOST_CLIENTS = 64
+MOST_OFFERED = 2_048  # keys in one offer: their ids must fit into a letter
 
 
 class Why(Enum):
@@ -274,7 +274,7 @@ def _declined(declined: pb.Declined) -> Declined:
 def _offer(offer: pb.Offer, app_id: AppId, secret_id: bytes) -> Offer:
     if not 1 <= offer.key_bytes <= MOST_KEY_BYTES:
         raise MalformedMessage(f"keys of {offer.key_bytes} bytes")
-    if len(offer.key_ids) % ID_BYTES or not 1 <= len(offer.key_ids) // ID_BYTES <= MOST_KEYS:
+    if len(offer.key_ids) % ID_BYTES or not 1 <= len(offer.key_ids) // ID_BYTES <= MOST_OFFERED:
         raise MalformedMessage(f"key ids of {len(offer.key_ids)} bytes")
     links = tuple(LinkId(uuid_text(_sized("link id", one, ID_BYTES))) for one in offer.link_ids)
     if not 1 <= len(links) <= MOST_SHARES or list(links) != sorted(set(links)):

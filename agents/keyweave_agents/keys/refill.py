@@ -16,6 +16,7 @@ from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Association, Flight, La
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.keys.pqc import Pqc
+from keyweave_agents.keys.pqc_letters import MOST_OFFERED
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import split
@@ -125,7 +126,7 @@ class Refill:
         if secret is None:
             association.blocked = self._why_unagreed(association)
             return False
-        number = lane.wanted_spare(limits.keys_per_batch)
+        number = lane.wanted_spare(min(limits.keys_per_batch, MOST_OFFERED))
         if number == 0 and association.wants_proof:
             number = 1
         if number == 0 or not association.plan.links:
