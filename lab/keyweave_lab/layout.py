@@ -3,13 +3,15 @@
     lab.json            the inventory          tariff.toml      prices
     plant.toml          the fibres             pki/             certificates and SSH keys
     optical.toml        the fibre plant that the controller reckons with, when there is one
-    agents/<name>/      agent.toml, state/     controller/      controller.toml, state/
+    agents/<name>/      agent.toml, state/, master.key (of the key store)
+    controller/         controller.toml, state/
     log/<program>.log   what programs say      ready/           appears when a program serves
 
 Rule of this file: files only, no process. Everything lies inside the directory, and is made anew each time.
 """
 
 import datetime as dt
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -185,9 +187,12 @@ def _agent(
 ) -> Program:
     folder = directory / "agents" / file_name(node.name)
     make_private_directory(folder)
+    master_key = folder / "master.key"
+    write_private_file(master_key, secrets.token_bytes(32))
     table = agent_table(
         plan,
         node,
+        master_key=master_key,
         tls=pki.node(node.name, node.node_id),
         pqc=pqc.node(node.name, node.node_id),
         host_key=plan.nodes[node.name].host_key.with_suffix(""),

@@ -109,9 +109,13 @@ def agent_table(
     tls: TlsSettings,
     pqc: PqcFiles,
     host_key: Path,
+    master_key: Path,
     users: Mapping[str, Path],
 ) -> dict[str, Any]:
-    """The agent of one site; `users` are names and their files of authorized keys."""
+    """The agent of one site; `users` are names and their files of authorized keys.
+
+    `master_key` is the file whose key encrypts the agent's key store.
+    """
     here = plan.nodes[node.name]
     tls_table = _tls(tls)
     return {
@@ -136,6 +140,7 @@ def agent_table(
             "limits": {"stored_keys": plan.tuning.stored_keys},
             "statistics_period_s": plan.tuning.statistics_period_s,
             "neighbours": _neighbours(plan, node),
+            "storage": {"key_file": master_key},
             "pqc": {
                 "certificate": pqc.certificate,
                 "private_key": pqc.private_key,
