@@ -8,6 +8,9 @@ messages name the same bit.
 import random
 from collections import defaultdict, deque
 
+from tests.agents.keys.paper import PaperDisk, PaperLedger
+
+from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.frames import Ack, Batch, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
@@ -67,9 +70,14 @@ class HandClock:
 
 
 class Network:
-    """Nodes 1..n; `edges` are pairs of node numbers, each one physical link."""
+    """Nodes 1..n; `edges` are pairs of node numbers, each one physical link.
 
-    def __init__(self, edges: list[tuple[int, int]], *, seed: int = 1, **settings: object) -> None:
+    `durable`: every node has a disk, and nothing leaves it that is not committed there (`gather`).
+    """
+
+    def __init__(
+        self, edges: list[tuple[int, int]], *, seed: int = 1, durable: bool = False, **settings: object
+    ) -> None:
         self.clock = HandClock()
         self.random = random.Random(seed)  # noqa: S311 - a repeatable test, no secret
         self.edges = edges
@@ -86,6 +94,8 @@ class Network:
         self.bad: list[str] = []
         self._settings = settings
         self._block = 0
+        self.disks = {number: PaperDisk() for number in self.numbers} if durable else {}
+        self.held: dict[int, list[tuple[LinkId, bytes]]] = defaultdict(list)  # waits for a commit
         self.planes = {number: self._make(number) for number in self.numbers}
 
     def node(self, number: int) -> NodeId:
@@ -113,6 +123,7 @@ class Network:
             self.random.randbytes,
             self.events[number].append,
             identity=self.identity(number),
+            ledger=PaperLedger(self.disks[number]) if self.disks else None,
         )
 
     def identity(self, _number: int) -> PqcIdentity | None:
@@ -135,9 +146,11 @@ class Network:
             for number in self.links[link_id]:
                 self.planes[number].disconnected(link_id)
                 self.wires[link_id, number].clear()
+                self.held[number] = [item for item in self.held[number] if item[0] != link_id]
 
     def restart(self, number: int) -> None:
-        """A node dies and starts again, empty, with the same plan."""
+        """A node dies and starts again with the same plan: empty, or with what it has on its disk."""
+        self.held[number] = []
         for link_id, edge in self.links.items():
             if number in edge:
                 self.disconnect(link_id)
@@ -230,14 +243,32 @@ class Network:
     # --- the wires -------------------------------------------------------------------------------
 
     def gather(self) -> None:
-        """Make missing keys and put what planes want to say on the wires."""
+        """Make missing keys and put what planes want to say on the wires, once what they noted is durable."""
         for number, plane in self.planes.items():
             plane.supply.refill()
-            for link_id, raw in plane.take_outbox():
+            self.held[number] += plane.take_outbox()
+            if not self.commit(number):
+                continue
+            frames, self.held[number] = self.held[number], []
+            for link_id, raw in frames:
                 if link_id in self.up:
                     frame = next(iter(Splitter().feed(raw)))
                     self._watch(link_id, number, frame)
                     self.wires[link_id, number].append(frame)
+
+    def commit(self, number: int, *, lazy: bool = False) -> bool:
+        """Make durable what a node noted (`lazy`: also what nobody waits for); False when it cannot be."""
+        plane = self.planes[number]
+        ledger = plane.ledger
+        if ledger.kept >= ledger.noted and not (lazy and ledger.stale):
+            return True
+        try:
+            ledger.commit()
+        except LedgerFailed:
+            plane.decided(kept=False)
+            return False
+        plane.decided(kept=True)
+        return True
 
     def _watch(self, link_id: LinkId, sender: int, raw: bytes) -> None:
         frame = decode(raw)
@@ -257,8 +288,10 @@ class Network:
             assert not bits & used, "pad bits were used twice"
             used |= bits
 
-    def deliver(self, link_id: LinkId, sender: int, position: int = 0, *, copy: bool = False) -> None:
-        """Hand one frame on the wire over; `copy`: and leave it there."""
+    def deliver(
+        self, link_id: LinkId, sender: int, position: int = 0, *, copy: bool = False, gather: bool = True
+    ) -> None:
+        """Hand one frame on the wire over; `copy`: and leave it there. Not `gather`: nothing follows yet."""
         wire = self.wires[link_id, sender]
         raw = wire[position]
         if not copy:
@@ -268,7 +301,8 @@ class Network:
         except MalformedMessage as error:
             self.bad.append(str(error))
             self.disconnect(link_id)
-        self.gather()
+        if gather:
+            self.gather()
 
     def settle(self) -> None:
         """Deliver everything in order until the wires are quiet."""
@@ -291,8 +325,9 @@ class Network:
 
     def tick(self) -> None:
         """One beat of every plane."""
-        for plane in self.planes.values():
+        for number, plane in self.planes.items():
             plane.tick()
+            self.commit(number, lazy=True)
         self.gather()
 
     def start(self) -> None:
