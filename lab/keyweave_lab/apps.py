@@ -33,13 +33,15 @@ class KeyRequestFailed(Unavailable):
 class FetchedKey:
     """One key as an application holds it: its id, the SHA-256 digest of its bits, and its length.
 
-    `link_id` is the virtual link the key was relayed over, when the key manager tells it.
+    `link_id` is the virtual link the key was relayed over, when the key manager tells it; `origin` what it
+    was made of, told of every key that is not of QKD alone.
     """
 
     key_id: str
     digest: str
     bits: int
     link_id: str | None = None
+    origin: str = "qkd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +138,14 @@ class App:
 def _digest(entry: dict[str, object]) -> FetchedKey:
     content = base64.b64decode(str(entry["key"]), validate=True)
     extension = entry.get("key_extension")
-    link = extension.get("keyweave_relay_link") if isinstance(extension, dict) else None
+    told = extension if isinstance(extension, dict) else {}
+    link = told.get("keyweave_relay_link")
     return FetchedKey(
         key_id=str(entry["key_ID"]),
         digest=hashlib.sha256(content).hexdigest(),
         bits=len(content) * 8,
         link_id=None if link is None else str(link),
+        origin=str(told.get("keyweave_origin", "qkd")),
     )
 
 
