@@ -44,6 +44,7 @@ class TinyHttps:
     also_trust: list[str] = field(default_factory=list)
     certificate_wanted: bool = True
     old: bool = False
+    only_1_3: bool = False
 
     async def __aenter__(self) -> int:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,7 +53,7 @@ class TinyHttps:
             with_warning = ssl.TLSVersion.MINIMUM_SUPPORTED
             context.minimum_version = with_warning
         else:
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.minimum_version = ssl.TLSVersion.TLSv1_3 if self.only_1_3 else ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.tls.certificate, self.tls.private_key)
         for path in (str(self.tls.ca), *self.also_trust):
             context.load_verify_locations(cafile=path)
