@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from tests.agents.keys.paper import PaperDisk, PaperLedger
 
 from keyweave_agents.keys.failures import LedgerFailed
+from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.frames import Ack, Batch, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
@@ -124,7 +125,12 @@ class Network:
             self.events[number].append,
             identity=self.identity(number),
             ledger=PaperLedger(self.disks[number]) if self.disks else None,
+            beyond=self.beyond(number),
         )
+
+    def beyond(self, _number: int) -> Beyond | None:
+        """The networks at a node's border; nobody here (see `border_pair`)."""
+        return None
 
     def identity(self, _number: int) -> PqcIdentity | None:
         """Who a node is in ML-DSA; nobody here (see `pqc_network`)."""
