@@ -28,6 +28,7 @@ NAMES = (
     "routing",
     "rearrangement",
     "cut_storm",
+    "relay_hop",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 LARGE_BYTES = 8192
 """Strings above this are worth numpy. Batches of 128 keys of 256 bits, the default, are not."""
 
+_ZEROS = memoryview(bytes(65_536))
+
 
 class Secret:
     """A fixed number of secret bytes."""
@@ -49,13 +51,18 @@ class Secret:
             raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
         return Secret(memoryview(self._bytes)[offset : offset + length])
 
-    def cut(self, offset: int, length: int) -> bytearray:
-        """Move `length` bytes from `offset` out, zeros stay here; ValueError when they are not there."""
+    def lend(self, offset: int, length: int) -> memoryview:
+        """The `length` bytes from `offset` as they lie here, to be used once and overwritten by the borrower.
+
+        ValueError when they are not there.
+        """
         if offset < 0 or length < 0 or offset + length > len(self._bytes):
             raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
-        taken = self._bytes[offset : offset + length]
-        self._bytes[offset : offset + length] = bytes(length)
-        return taken
+        return memoryview(self._bytes)[offset : offset + length]
+
+    def erase(self, offset: int) -> None:
+        """Overwrite everything from `offset` on with zeros."""
+        overwrite(memoryview(self._bytes)[offset:])
 
     def same_as(self, other: "Secret") -> bool:
         """Compare in constant time."""
@@ -63,7 +70,7 @@ class Secret:
 
     def wipe(self) -> None:
         """Overwrite the bytes with zeros."""
-        self._bytes[:] = bytes(len(self._bytes))
+        overwrite(memoryview(self._bytes))
 
     def __repr__(self) -> str:
         return f"<secret of {len(self._bytes)} bytes>"
@@ -85,30 +92,98 @@ class Secret:
         raise TypeError("say reveal() when the bytes are meant")
 
 
+class Pad:
+    """Fresh bits that left a pool, where they lay there: used once, then overwritten (`wipe`)."""
+
+    __slots__ = ("_length", "_pieces")
+
+    def __init__(self, pieces: list[memoryview]) -> None:
+        self._pieces = pieces
+        self._length = len(pieces[0]) if len(pieces) == 1 else sum(len(piece) for piece in pieces)
+
+    def __len__(self) -> int:
+        """Length in bytes."""
+        return self._length
+
+    def cover(self, source: memoryview | bytes | bytearray, target: bytearray | memoryview) -> None:
+        """Put the exclusive or of `source` and the first bits into `target`, which is as long, or is it."""
+        length = len(source)
+        if len(self._pieces[0]) >= length:
+            xor_onto(target, source, self._pieces[0][:length])
+            return
+        if length > self._length:
+            raise ValueError(f"cannot xor {length} with {self._length} bytes")
+        source, target, at = memoryview(source), memoryview(target), 0
+        for piece in self._pieces:
+            until = min(length, at + len(piece))
+            xor_onto(target[at:until], source[at:until], piece[: until - at])
+            at = until
+            if at == length:
+                break
+
+    def last(self, length: int) -> memoryview:
+        """The last `length` bits' bytes."""
+        piece = self._pieces[-1]
+        if len(piece) >= length:
+            return piece[len(piece) - length :]
+        return memoryview(b"".join(self._pieces))[self._length - length :]
+
+    def copy(self, length: int) -> bytearray:
+        """The first `length` bytes, now the caller's to keep."""
+        return bytearray(b"").join(self._pieces)[:length]
+
+    def wipe(self) -> None:
+        """Overwrite all of it."""
+        for piece in self._pieces:
+            overwrite(piece)
+
+    def __repr__(self) -> str:
+        return f"<pad of {self._length} bytes>"
+
+
 def xor(left: memoryview | bytes | bytearray, right: memoryview | bytes | bytearray) -> bytearray:
     """The exclusive or of two equally long byte strings; ValueError when they are not."""
-    result = bytearray(left)
-    xor_into(result, right)
+    result = bytearray(len(left))
+    xor_onto(result, left, right)
     return result
 
 
 def xor_into(target: bytearray | memoryview, other: memoryview | bytes | bytearray) -> None:
-    """Put the exclusive or of both in place of `target`; ValueError when their lengths differ.
+    """Put the exclusive or of both in place of `target`; ValueError when their lengths differ."""
+    xor_onto(target, target, other)
+
+
+def xor_onto(
+    target: bytearray | memoryview,
+    left: memoryview | bytes | bytearray,
+    right: memoryview | bytes | bytearray,
+) -> None:
+    """Put the exclusive or of two byte strings into a third, all equally long, else ValueError.
 
     Python's integers are fast for small strings and leave copies of them behind; for large ones numpy does
     it in place and a hundred times as fast. It takes 17 MB, so it is loaded with the first large string.
     """
     length = len(target)
-    if length != len(other):
-        raise ValueError(f"cannot xor {length} with {len(other)} bytes")
+    if not length == len(left) == len(right):
+        raise ValueError(f"cannot xor {len(left)} with {len(right)} bytes")
     if length > LARGE_BYTES:
         from numpy import bitwise_xor, frombuffer, uint8
 
-        left = frombuffer(target, uint8)
-        bitwise_xor(left, frombuffer(other, uint8), out=left)
+        bitwise_xor(frombuffer(left, uint8), frombuffer(right, uint8), out=frombuffer(target, uint8))
         return
-    number = int.from_bytes(target, "little") ^ int.from_bytes(other, "little")
+    number = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
     target[:] = number.to_bytes(length, "little")
+
+
+def overwrite(target: memoryview) -> None:
+    """Fill with zeros."""
+    length = len(target)
+    if length <= len(_ZEROS):
+        target[:] = _ZEROS[:length]
+        return
+    for at in range(0, length, len(_ZEROS)):
+        piece = target[at : at + len(_ZEROS)]
+        piece[:] = _ZEROS[: len(piece)]
 
 
 def concatenate(parts: Iterable[Secret]) -> Secret:

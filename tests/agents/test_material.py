@@ -3,12 +3,13 @@
 import copy
 import json
 import pickle
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.material import Secret, concatenate, xor
+from keyweave_agents.material import LARGE_BYTES, Pad, Secret, concatenate, xor, xor_into
 
 MARK = b"MARKED-KEY-BYTES"
 
@@ -63,13 +64,60 @@ def test_a_secret_is_a_copy_of_what_it_was_made_from() -> None:
     assert bytes(secret.reveal()) == MARK
 
 
-def test_cut_takes_bytes_out() -> None:
+def test_what_is_lent_is_overwritten_where_it_lies() -> None:
     secret = Secret(MARK)
-    assert secret.cut(0, 6) == b"MARKED"
+    pad = Pad([secret.lend(0, 4), secret.lend(4, 2)])
+    assert (len(pad), str(pad), pad.copy(6)) == (6, "<pad of 6 bytes>", b"MARKED")
+    pad.wipe()
     assert bytes(secret.reveal()) == bytes(6) + MARK[6:]
     for offset, length in ((-1, 2), (0, 17), (16, 1), (3, -1)):
         with pytest.raises(ValueError, match="no bytes"):
-            secret.cut(offset, length)
+            secret.lend(offset, length)
+    secret.erase(10)
+    assert bytes(secret.reveal()) == bytes(6) + MARK[6:10] + bytes(6)
+
+
+def test_a_secret_takes_a_buffer_over_without_a_copy() -> None:
+    content = bytearray(MARK)
+    Secret.taking(content).wipe()
+    assert content == bytes(16)
+
+
+@given(st.binary(min_size=1, max_size=80), st.lists(st.integers(1, 30), max_size=6))
+def test_a_pad_covers_whatever_pieces_it_has(source: bytes, cuts: list[int]) -> None:
+    bits = bytearray((7 * at + 1) % 256 for at in range(len(source) + sum(cuts)))
+    pieces, at = [], 0
+    for cut in [*cuts, len(bits) - sum(cuts)]:
+        pieces.append(memoryview(bits)[at : at + cut])
+        at += cut
+    pad, target = Pad(pieces), bytearray(len(source))
+    pad.cover(source, target)
+    assert target == bytes(a ^ b for a, b in zip(source, bits, strict=False))
+    inplace = bytearray(source)
+    pad.cover(inplace, inplace)
+    assert inplace == target
+    assert pad.last(len(source)) == bits[-len(source) :]
+    pad.wipe()
+    assert bits == bytes(len(bits))
+    with pytest.raises(ValueError, match="cannot xor"):
+        pad.cover(bytes(len(bits) + 1), bytearray(len(bits) + 1))
+
+
+@pytest.mark.parametrize("length", [1, LARGE_BYTES, LARGE_BYTES + 1, 200_000])
+def test_small_and_large_strings_are_xored_alike(length: int) -> None:
+    left, right = (random.Random(seed).randbytes(length) for seed in (1, 2))  # noqa: S311 - no secrets
+    both = xor(left, right)
+    assert both[:9] + both[-9:] == bytes(
+        a ^ b for a, b in zip(left[:9] + left[-9:], right[:9] + right[-9:], strict=True)
+    )
+    target = bytearray(left)
+    xor_into(target, right)
+    assert target == both
+    with pytest.raises(ValueError, match="cannot xor"):
+        xor_into(target, right + b"x")
+    secret = Secret(both)
+    secret.wipe()
+    assert bytes(secret.reveal()) == bytes(length)
 
 
 def test_comparison_says_equal_and_different() -> None:

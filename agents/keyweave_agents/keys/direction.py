@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from keyweave_agents.material import Secret
+from keyweave_agents.material import Pad, Secret, overwrite
 from keyweave_core.errors import Exhausted
 
 
@@ -66,12 +66,15 @@ class Direction:
         if shared:
             self.shared_bytes += len(material)
 
-    def spend(self, length: int) -> tuple[tuple[PadRange, ...], bytearray]:
-        """As owner: the next `length` bytes and where they lay. Exhausted when fewer are shared."""
+    def spend(self, length: int) -> tuple[tuple[PadRange, ...], Pad]:
+        """As owner: the next `length` (1 or more) bytes and where they lay. Exhausted when fewer are shared.
+
+        Whoever gets them overwrites them once they are used, before anything else is asked of the pool.
+        """
         if length > self.shared_bytes:
             raise Exhausted(f"{length} bytes of pad wanted, {self.shared_bytes} left")
         ranges: list[PadRange] = []
-        taken = bytearray()
+        pieces: list[memoryview] = []
         while length > 0:
             block_id, block = next(iter(self._blocks.items()))
             if not block.shared:
@@ -79,13 +82,13 @@ class Direction:
                 continue
             piece = min(length, len(block.material) - block.offset)
             ranges.append(PadRange(block_id, block.offset, piece))
-            taken += block.material.cut(block.offset, piece)
+            pieces.append(block.material.lend(block.offset, piece))
             self._advance(block_id, block, block.offset + piece)
             length -= piece
-        return tuple(ranges), taken
+        return tuple(ranges), Pad(pieces)
 
-    def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
-        """As follower: the named bytes, forgetting all before them.
+    def claim(self, ranges: tuple[PadRange, ...]) -> Pad | None:
+        """As follower: the named bytes, forgetting all before them. To be overwritten as those of `spend`.
 
         None, and nothing changes, when not all of them are here.
         """
@@ -103,12 +106,14 @@ class Direction:
             ):
                 return None
             before = item
-        taken = bytearray()
-        for item in ranges:
-            taken += self._blocks[item.block_id].material.cut(item.offset, item.length)
-        last = ranges[-1]
-        self.advance_to(Position(last.block_id, last.offset + last.length))
-        return taken
+        pieces = []
+        for block_id, offset, length in ranges:
+            block = self._blocks[block_id]
+            if offset != block.offset or block is not next(iter(self._blocks.values())):
+                self.advance_to(Position(block_id, offset))
+            pieces.append(block.material.lend(offset, length))
+            self._advance(block_id, block, offset + length)
+        return Pad(pieces)
 
     def advance_to(self, position: Position) -> None:
         """Forget everything before `position` (nothing when that is behind)."""
@@ -121,8 +126,9 @@ class Direction:
             if block_id < position.block_id:
                 self._drop(block_id)
                 continue
-            block.material.cut(block.offset, max(0, min(position.offset, len(block.material)) - block.offset))
-            self._advance(block_id, block, max(block.offset, min(position.offset, len(block.material))))
+            offset = max(block.offset, min(position.offset, len(block.material)))
+            overwrite(block.material.lend(block.offset, offset - block.offset))
+            self._advance(block_id, block, offset)
             break
         if self.spent is None or position > self.spent:
             self.spent = position
@@ -215,6 +221,6 @@ class Direction:
         self.stored_bytes -= left
         if block.shared:
             self.shared_bytes -= left
-        block.material.wipe()
+        block.material.erase(block.offset)  # what lies before may be lent at this moment
         if self._gone is not None:
             self._gone(block_id)

@@ -5,10 +5,11 @@ Rule of this file: values only; how they look on the wire, and what is refused t
 value takes four times as long to make; nobody changes one all the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
+from keyweave_agents.keys.key_ids import numbered
 from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.store import PadRange, Stock
 from keyweave_core.model.application import KeyOrigin, RelayMethod
@@ -65,6 +66,9 @@ class Missing:
 class Batch:
     """Keys under way, without their bits. `batch_id` and `key_ids` (16 bytes each) are raw UUIDs.
 
+    `number` not 0: `key_ids` is what so many numbered ids begin with (`key_ids.numbered`). Only on the way:
+    who stores or supplies keys has them `spelled`.
+
     `links`: what travels is one share of each key, and these are the virtual links of all shares in rising
     order (`link_id` is one of them); empty: the keys travel whole. `threshold`: so many shares make the keys;
     0: all of them. `secret_id`: 16 bytes that name the ML-KEM secret with which both ends combine what
@@ -81,6 +85,7 @@ class Batch:
     threshold: int = 0
     secret_id: bytes = b""
     origin: KeyOrigin = KeyOrigin.QKD
+    number: int = 0
 
     @property
     def over(self) -> tuple[LinkId, ...]:
@@ -106,12 +111,18 @@ class Batch:
     @property
     def count(self) -> int:
         """Number of keys."""
-        return len(self.key_ids) // 16
+        return self.number or len(self.key_ids) // 16
+
+    def spelled(self) -> "Batch":
+        """The same with every id written out."""
+        if not self.number:
+            return self
+        return replace(self, key_ids=numbered(self.key_ids, self.number), number=0)
 
     @property
     def payload_bytes(self) -> int:
         """Size of all keys together."""
-        return len(self.key_ids) // 16 * self.key_bytes
+        return self.count * self.key_bytes
 
 
 @dataclass(slots=True, kw_only=True)

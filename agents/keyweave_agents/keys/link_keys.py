@@ -36,7 +36,7 @@ class SendingKey:
 
     __slots__ = ("_bytes", "_cipher", "_counter", "_since_s", "ranges")
 
-    def __init__(self, ranges: _Ranges, bits: bytearray) -> None:
+    def __init__(self, ranges: _Ranges, bits: Raw) -> None:
         self.ranges = ranges
         self._cipher = AESGCM(bits)
         self._counter = 0
@@ -69,7 +69,7 @@ class ReceivingKey:
 
     __slots__ = ("_bytes", "_cipher", "_newest", "ranges")
 
-    def __init__(self, ranges: _Ranges, bits: bytearray) -> None:
+    def __init__(self, ranges: _Ranges, bits: Raw) -> None:
         self.ranges = ranges
         self._cipher = AESGCM(bits)
         self._newest = 0

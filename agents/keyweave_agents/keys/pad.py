@@ -37,8 +37,3 @@ def proves(proved: Raw, claimed: bytes, key: Raw) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-def wipe(pad: bytearray) -> None:
-    """Overwrite what was used."""
-    pad[:] = bytes(len(pad))

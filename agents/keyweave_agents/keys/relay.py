@@ -50,7 +50,6 @@ from keyweave_agents.keys.frames import (
 )
 from keyweave_agents.keys.hints import Hints
 from keyweave_agents.keys.landing import Landing
-from keyweave_agents.keys.pad import wipe
 from keyweave_agents.keys.plan import Route
 from keyweave_agents.keys.receipts import Receipts, ack_method
 from keyweave_agents.keys.records import (
@@ -67,7 +66,7 @@ from keyweave_agents.keys.routes import RouteTable
 from keyweave_agents.keys.sealed import write_batch
 from keyweave_agents.keys.session import LinkSession
 from keyweave_agents.keys.wire import encode
-from keyweave_agents.material import Secret, xor_into
+from keyweave_agents.material import Secret, overwrite, xor_into
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
@@ -251,14 +250,16 @@ class Relay:
         elif record is None and under_way.full:
             reason = Reason.FULL
         if route is None or reason is not None:
-            wipe(opened)
+            overwrite(memoryview(opened))
             self._nack(session, batch, reason or Reason.UNKNOWN_ROUTE, kept=False)
             return
         if record is not None:
-            wipe(opened)
+            overwrite(memoryview(opened))
             record.came_over, record.came_tag, record.ack = session, sealed.tag, None
             self._again(record, now_s)
             return
+        if route.delivers:
+            batch = batch.spelled()
         record = Record(
             batch, sealed.written, None, session, sealed.tag, now_s + RECORD_LIFE_S, sealed.method
         )
@@ -288,7 +289,7 @@ class Relay:
                 return False
             frame = session.announce(sealed.written, link_key, sealed.ciphertext)
         finally:
-            wipe(link_key)
+            overwrite(memoryview(link_key))
         record.sent[session.remote] = Sent(session, session.number, frame, sealed.method)
         self._under_way.open[record.key] = record
         return True

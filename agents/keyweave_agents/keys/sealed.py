@@ -13,6 +13,7 @@ from struct import Struct, error
 from google.protobuf.message import DecodeError
 
 from keyweave_agents.keys.frames import Ack, Batch, Sealed, known_bytes, known_text
+from keyweave_agents.keys.key_ids import BEGINNING_BYTES, beginning_of
 from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES, Raw
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import PadRange
@@ -41,6 +42,9 @@ _RANGE = Struct("<BBBQBIBI")  # field and length, then block id, offset and leng
 _RANGE_FIELDS = (0x0A, 19, 0x09, 0x15, 0x1D)
 _KEYS = Struct("<H16sH16sH16sBI")  # batch id, app id, link id, key bytes; the key ids come after
 _KEYS_FIELDS = (0x100A, 0x1012, 0x101A, 0x25)
+_NUMBERED = Struct("<H14sBI")  # in place of key ids: what they begin with, and how many there are
+_NUMBERED_FIELDS = (0x0E42, 0x4D)
+_WORTH_NUMBERING = 64
 _RECEIPT = Struct("<HH16sH16sH16s")  # field and length of an ack, then batch id, link id, keeper
 _RECEIPT_FIELDS = (0x362A, 0x100A, 0x1012, 0x101A)
 _NUMBER = Struct("<Q")
@@ -58,26 +62,27 @@ _METHODS = {int(number): method for method, number in _TO_WIRE.items()}
 
 def write_batch(batch: Batch) -> bytes:
     """A batch as it stands in a sealed message; every hop passes these bytes on."""
-    ids = batch.key_ids
-    content = (
-        _KEYS.pack(
-            _KEYS_FIELDS[0],
-            batch.batch_id,
-            _KEYS_FIELDS[1],
-            known_bytes(batch.app_id),
-            _KEYS_FIELDS[2],
-            known_bytes(batch.link_id),
-            _KEYS_FIELDS[3],
-            batch.key_bytes,
-        )
-        + b"\x2a"
-        + _varint(len(ids))
-        + ids
-    )
+    ids, number = batch.key_ids, batch.number
+    if not number and len(ids) >= _WORTH_NUMBERING:
+        beginning = beginning_of(ids)
+        if beginning is not None:
+            ids, number = beginning, len(ids) // 16
+    content = _KEYS.pack(
+        _KEYS_FIELDS[0],
+        batch.batch_id,
+        _KEYS_FIELDS[1],
+        known_bytes(batch.app_id),
+        _KEYS_FIELDS[2],
+        known_bytes(batch.link_id),
+        _KEYS_FIELDS[3],
+        batch.key_bytes,
+    ) + (b"" if number else b"\x2a" + _varint(len(ids)) + ids)
     for link_id in batch.links:
         content += b"\x32\x10" + known_bytes(link_id)
     if batch.threshold:
         content += b"\x38" + _varint(batch.threshold)
+    if number:
+        content += _NUMBERED.pack(_NUMBERED_FIELDS[0], ids, _NUMBERED_FIELDS[1], number)
     if batch.secret_id:
         content += b"\x7a\x10" + batch.secret_id
     return b"\x22" + _varint(len(content)) + content
@@ -204,17 +209,24 @@ def _as_laid(raw: bytes, start: int, end: int) -> Sealed | None:
 def _keys(raw: bytes, at: int, until: int) -> Batch | None:
     one, batch_id, two, app_id, three, link_id, four, key_bytes = _KEYS.unpack_from(raw, at)
     at += _KEYS.size
-    if (one, two, three, four) != _KEYS_FIELDS or raw[at] != 0x2A:
+    if (one, two, three, four) != _KEYS_FIELDS:
         return None
-    length, at = _number(raw, at + 1)
-    if at + length != until:
-        return None
+    if raw[at] == 0x2A:
+        length, at = _number(raw, at + 1)
+        if at + length != until:
+            return None
+        ids, number = raw[at:until], 0
+    else:
+        five, ids, six, number = _NUMBERED.unpack_from(raw, at)
+        if (five, six) != _NUMBERED_FIELDS or at + _NUMBERED.size != until or not number:
+            return None
     return Batch(
         batch_id=batch_id,
         app_id=AppId(known_text(app_id)),
         link_id=LinkId(known_text(link_id)),
         key_bytes=key_bytes,
-        key_ids=raw[at:until],
+        key_ids=ids,
+        number=number,
     )
 
 
@@ -283,7 +295,8 @@ def _by_schema(raw: bytes, start: int, end: int) -> Sealed:
             app_id=AppId(known_text(uuid_field(batch.app_id, "app id"))),
             link_id=LinkId(known_text(uuid_field(batch.link_id, "link id"))),
             key_bytes=batch.key_bytes,
-            key_ids=batch.key_ids,
+            key_ids=batch.id_beginning if batch.number else batch.key_ids,
+            number=batch.number,
             links=tuple(LinkId(known_text(uuid_field(one, "link id"))) for one in batch.link_ids),
             threshold=batch.threshold,
             secret_id=uuid_field(batch.secret_id, "secret id") if batch.secret_id else b"",
@@ -321,7 +334,9 @@ def _check(sealed: Sealed) -> None:
     """MalformedMessage when the parts of a message do not fit each other."""
     content, method, size = sealed.content, sealed.method, len(sealed.ciphertext)
     if isinstance(content, Batch):
-        if len(content.key_ids) % 16:
+        if content.number:
+            bound("bytes of the beginning of ids", len(content.key_ids), BEGINNING_BYTES, BEGINNING_BYTES)
+        elif len(content.key_ids) % 16:
             raise MalformedMessage("key ids are not 16 bytes each")
         bound("keys", content.count, MOST_KEYS, 1)
         bound("key bytes", content.key_bytes, MOST_KEY_BYTES, 1)

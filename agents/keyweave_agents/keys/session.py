@@ -17,11 +17,11 @@ from enum import Enum
 
 from keyweave_agents.keys.frames import Held, Hello, Missing, Reason, Sealed
 from keyweave_agents.keys.link_keys import LINK_KEY_BYTES, ReceivingKey, SendingKey
-from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES, Raw, proves, tag, wipe
+from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES, Raw, proves, tag
 from keyweave_agents.keys.sealed import TAIL_BYTES, lay
 from keyweave_agents.keys.store import LinkPool, PadRange
 from keyweave_agents.keys.wire import encode
-from keyweave_agents.material import xor_into
+from keyweave_agents.material import Pad, xor_into
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import RelayMethod
@@ -30,8 +30,6 @@ Send = Callable[[Raw], None]
 
 PLENTY_BYTES = 1 << 40
 """What a link gives that needs no bits for its next message."""
-
-_NO_KEY = bytes(TAG_KEY_BYTES)
 
 
 class Phase(Enum):
@@ -126,7 +124,7 @@ class LinkSession:
             raise MalformedMessage("blocks before Hello")
         self.pool.learn(held.block_ids)
 
-    def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
+    def claim(self, ranges: tuple[PadRange, ...]) -> Pad | None:
         """The pad that a message names. None when it is not here: the owner then hears which blocks lack."""
         pad = self.pool.claim(ranges)
         if pad is None:
@@ -159,9 +157,9 @@ class LinkSession:
             return self._encipher(written, payload)
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
         frame, proved, _ = lay(ranges, written, payload, method)
-        view, bits = memoryview(frame), memoryview(pad)
+        view = memoryview(frame)
         if size:
-            xor_into(view[-TAIL_BYTES - size : -TAIL_BYTES], bits[:size])
+            pad.cover(payload, view[-TAIL_BYTES - size : -TAIL_BYTES])
         return self._finish(frame, view, proved, pad)
 
     def draw(self, written: bytes, size: int) -> tuple[Raw, bytearray]:
@@ -171,7 +169,7 @@ class LinkSession:
         """
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
         frame, proved, _ = lay(ranges, written, b"", RelayMethod.XOR_ANNOUNCE)
-        keys = pad[:size]
+        keys = pad.copy(size)
         return self._finish(frame, memoryview(frame), proved, pad), keys
 
     def announce(self, written: bytes, link_key: bytearray, so_far: Raw) -> Raw:
@@ -181,17 +179,17 @@ class LinkSession:
         """
         size = len(link_key)
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
-        bits = memoryview(pad)
-        xor_into(bits[:size], link_key)
-        frame, proved, _ = lay(ranges, written, so_far or bits[:size], RelayMethod.XOR_ANNOUNCE)
+        frame, proved, _ = lay(ranges, written, link_key, RelayMethod.XOR_ANNOUNCE)
         view = memoryview(frame)
+        sum_of_both = view[-TAIL_BYTES - size : -TAIL_BYTES]
+        pad.cover(sum_of_both, sum_of_both)
         if so_far:
-            xor_into(view[-TAIL_BYTES - size : -TAIL_BYTES], bits[:size])
+            xor_into(sum_of_both, so_far)
         return self._finish(frame, view, proved, pad)
 
-    def _finish(self, frame: bytearray, view: memoryview, proved: int, pad: bytearray) -> Raw:
-        view[-TAG_BYTES:] = tag(view[proved:-TAIL_BYTES], memoryview(pad)[-TAG_KEY_BYTES:])
-        wipe(pad)
+    def _finish(self, frame: bytearray, view: memoryview, proved: int, pad: Pad) -> Raw:
+        view[-TAG_BYTES:] = tag(view[proved:-TAIL_BYTES], pad.last(TAG_KEY_BYTES))
+        pad.wipe()
         self._send(frame)
         return frame
 
@@ -199,8 +197,8 @@ class LinkSession:
         size, key = len(payload), self._sending
         if key is None or not key.lasts(size):
             ranges, bits = self.pool.spend(LINK_KEY_BYTES)
-            key = self._sending = SendingKey(ranges, bits)
-            wipe(bits)
+            key = self._sending = SendingKey(ranges, bits.last(LINK_KEY_BYTES))
+            bits.wipe()
         counter = key.next_counter(size)
         frame, proved, until = lay(key.ranges, written, payload, RelayMethod.AES_256_GCM, counter)
         view = memoryview(frame)
@@ -223,19 +221,19 @@ class LinkSession:
         pad = self.claim(sealed.pad)
         if pad is None:
             return Reason.PAD_GONE
-        bits = memoryview(pad)
-        if not proves(sealed.proved, sealed.tag, bits[-TAG_KEY_BYTES:]):
-            self.bad_tags += 1
-            bits.release()
-            wipe(pad)
-            return Reason.BAD_TAG
-        size = len(pad) - TAG_KEY_BYTES
-        if size and sealed.method is RelayMethod.OTP:
-            xor_into(bits[:size], sealed.ciphertext)
-        bits[size:] = _NO_KEY
-        bits.release()
-        del pad[size:]
-        return pad
+        try:
+            if not proves(sealed.proved, sealed.tag, pad.last(TAG_KEY_BYTES)):
+                self.bad_tags += 1
+                return Reason.BAD_TAG
+            size = len(pad) - TAG_KEY_BYTES
+            if sealed.method is RelayMethod.XOR_ANNOUNCE:
+                return pad.copy(size)
+            payload = bytearray(size)
+            if size:
+                pad.cover(sealed.ciphertext, payload)
+            return payload
+        finally:
+            pad.wipe()
 
     def _decipher(self, sealed: Sealed) -> bytearray | Reason:
         key = self._receiving
@@ -243,8 +241,8 @@ class LinkSession:
             bits = self.claim(sealed.pad)
             if bits is None:
                 return Reason.PAD_GONE
-            key = ReceivingKey(sealed.pad, bits)
-            wipe(bits)
+            key = ReceivingKey(sealed.pad, bits.last(LINK_KEY_BYTES))
+            bits.wipe()
         payload = key.open(sealed.counter, sealed.ciphertext, sealed.tag, sealed.proved)
         if payload is None:
             self.bad_tags += 1

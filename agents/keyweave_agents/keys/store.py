@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from keyweave_agents.keys.direction import Direction, PadRange, Position, Stock
 from keyweave_agents.keys.pool_memory import PoolMemory
-from keyweave_agents.material import Secret
+from keyweave_agents.material import Pad, Secret
 from keyweave_core.model.ids import LinkId, NodeId
 
 __all__ = ["Direction", "LinkPool", "PadRange", "Position", "Stock"]
@@ -138,7 +138,7 @@ class LinkPool:
             self._ahead = {other for other in self._ahead if other > block_id}
         return True
 
-    def spend(self, length: int) -> tuple[tuple[PadRange, ...], bytearray]:
+    def spend(self, length: int) -> tuple[tuple[PadRange, ...], Pad]:
         """`Direction.spend` of our own direction, within what is marked as spent, or marking more."""
         spent = self.own.spend(length)
         self.taken_bytes += length
@@ -153,7 +153,7 @@ class LinkPool:
         self._mark = self.own.ahead(window) or spent
         memory.mark(self._mark)
 
-    def claim(self, ranges: tuple[PadRange, ...]) -> bytearray | None:
+    def claim(self, ranges: tuple[PadRange, ...]) -> Pad | None:
         """`Direction.claim` of the other end's direction."""
         taken = self.their.claim(ranges)
         if taken is not None:

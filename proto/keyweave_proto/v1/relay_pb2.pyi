@@ -109,7 +109,7 @@ class PadRange(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "link_ids", "threshold", "secret_id")
+    __slots__ = ("batch_id", "app_id", "link_id", "key_bytes", "key_ids", "link_ids", "threshold", "id_beginning", "number", "secret_id")
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     APP_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,8 @@ class Batch(_message.Message):
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     LINK_IDS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    ID_BEGINNING_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     SECRET_ID_FIELD_NUMBER: _ClassVar[int]
     batch_id: bytes
     app_id: bytes
@@ -125,8 +127,10 @@ class Batch(_message.Message):
     key_ids: bytes
     link_ids: _containers.RepeatedScalarFieldContainer[bytes]
     threshold: int
+    id_beginning: bytes
+    number: int
     secret_id: bytes
-    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., secret_id: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, batch_id: _Optional[bytes] = ..., app_id: _Optional[bytes] = ..., link_id: _Optional[bytes] = ..., key_bytes: _Optional[int] = ..., key_ids: _Optional[bytes] = ..., link_ids: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., id_beginning: _Optional[bytes] = ..., number: _Optional[int] = ..., secret_id: _Optional[bytes] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("batch_id", "link_id", "keeper")

@@ -81,9 +81,7 @@ def test_no_fallback_while_nobody_wants_keys() -> None:
     network.wait(1.0)
     for link_id in network.links:  # whatever the pools still hold is thrown away
         for number in network.links[link_id]:
-            network.planes[number].sessions[link_id].pool.own.give_up(
-                tuple(range(1, network._block + 1))
-            )
+            network.planes[number].sessions[link_id].pool.own.give_up(tuple(range(1, network._block + 1)))
     network.wait(30.0)
     assert network.fallback() == []
     assert network.both(2) == [QKD] * 2

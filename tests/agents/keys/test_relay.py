@@ -183,6 +183,7 @@ def test_a_header_is_proved_like_the_keys() -> None:
         link_id=batch.link_id,
         key_bytes=batch.key_bytes,
         key_ids=batch.key_ids,
+        number=batch.number,
     )
     raw = message(forged, frame.pad, bytes(frame.ciphertext), frame.tag)
     network.planes[2].handle(link_id, decode(raw[4:]))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyweave_agents.keys.store import Direction, LinkPool, PadRange, Position, Stock
-from keyweave_agents.material import Secret
+from keyweave_agents.material import Pad, Secret
 from keyweave_core.errors import Exhausted
 from keyweave_core.model.ids import LinkId, NodeId
 
@@ -24,6 +24,15 @@ def pools(capacity_bits: int = 100_000) -> tuple[LinkPool, LinkPool]:
     return LinkPool(link_id, LOW, HIGH, capacity_bits), LinkPool(link_id, HIGH, LOW, capacity_bits)
 
 
+def used(pad: Pad | None) -> bytes | None:
+    """What the bits of a pad were; it is overwritten like any that was used."""
+    if pad is None:
+        return None
+    bits = bytes(pad.copy(len(pad)))
+    pad.wipe()
+    return bits
+
+
 def agree(one: LinkPool, two: LinkPool, now_s: float = 0.0) -> None:
     (one_own, one_their), (two_own, two_their) = one.stocks(), two.stocks()
     one.reconcile(two_their, two_own, now_s)
@@ -34,7 +43,7 @@ def test_the_owner_spends_in_order_across_blocks() -> None:
     owner = direction(10, 10)
     ranges, taken = owner.spend(14)
     assert ranges == (PadRange(1, 0, 10), PadRange(2, 0, 4))
-    assert taken == b"\x01" * 10 + b"\x02" * 4
+    assert used(taken) == b"\x01" * 10 + b"\x02" * 4
     assert owner.spent == Position(2, 4)
     assert owner.stored_bytes == owner.shared_bytes == 6
 
@@ -49,13 +58,13 @@ def test_spending_more_than_there_is_changes_nothing() -> None:
 
 def test_the_follower_takes_the_named_range_and_forgets_what_lies_before() -> None:
     follower = direction(10, 10, 10)
-    assert follower.claim((PadRange(2, 2, 3),)) == b"\x02" * 3
+    assert used(follower.claim((PadRange(2, 2, 3),))) == b"\x02" * 3
     assert follower.spent == Position(2, 5)
     assert follower.stored_bytes == 15
     assert follower.claim((PadRange(1, 0, 3),)) is None, "what lies before is forgotten"
     assert follower.claim((PadRange(2, 2, 3),)) is None, "a range is given out once"
     assert follower.claim((PadRange(2, 4, 3),)) is None, "and no part of it again"
-    assert follower.claim((PadRange(2, 5, 5), PadRange(3, 0, 1))) == b"\x02" * 5 + b"\x03"
+    assert used(follower.claim((PadRange(2, 5, 5), PadRange(3, 0, 1)))) == b"\x02" * 5 + b"\x03"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def test_spent_bytes_are_overwritten() -> None:
     material = Secret(b"\xff" * 8)
     owner = Direction()
     owner.add(1, material, shared=True, now_s=0.0)
-    owner.spend(5)
+    assert used(owner.spend(5)[1]) == b"\xff" * 5
     assert bytes(material.reveal()) == bytes(5) + b"\xff" * 3
     owner.advance_to(Position(1, 8))
     assert bytes(material.reveal()) == bytes(8)
@@ -119,7 +128,7 @@ def test_what_is_deposited_is_a_copy() -> None:
         pool.deposit(1, LOW, shared, 0.0)
     agree(low, high)
     ranges, taken = low.spend(8)
-    assert high.claim(ranges) == taken == b"\x07" * 8
+    assert used(high.claim(ranges)) == used(taken) == b"\x07" * 8
 
 
 def test_repeats_strangers_empty_blocks_and_overflow_are_not_kept() -> None:
@@ -168,7 +177,7 @@ def test_a_block_delivered_between_the_two_hellos_stays_at_both_ends() -> None:
     low.reconcile(high_said[1], high_said[0], 0.2)
     high.learn([1])
     ranges, pad = low.own.spend(10)
-    assert high.their.claim(ranges) == pad
+    assert used(high.their.claim(ranges)) == used(pad)
 
 
 def test_blocks_that_the_other_end_misses_are_given_up() -> None:
@@ -265,8 +274,8 @@ def test_two_ends_never_give_out_different_bits(history: list[tuple[str, int, st
             assert not named & seen
             seen |= named
             if how == "ok":
-                claimed = high.claim(ranges)
-                assert claimed in (None, taken)
+                claimed = used(high.claim(ranges))
+                assert claimed in (None, used(taken))
         else:
             agree(low, high, now_s)
             assert low.own.spent == high.their.spent
