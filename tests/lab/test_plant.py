@@ -17,9 +17,18 @@ import pytest
 
 from keyweave_agents.quantum.channel import connect
 from keyweave_agents.quantum.frames import Bye, Condition, Hello
-from keyweave_agents.quantum.intake import KeyBlock
-from keyweave_agents.quantum.module import ModuleEvent, ModuleSettings, QuantumModule
-from keyweave_agents.quantum.observed import DownCause, LinkDown, LinkUp
+from keyweave_agents.quantum.intake import Distrusted, KeyBlock
+from keyweave_agents.quantum.intrusion import IntrusionSettings
+from keyweave_agents.quantum.module import ModuleSettings, QuantumModule
+from keyweave_agents.quantum.observed import (
+    DownCause,
+    FiguresChanged,
+    IntrusionOver,
+    IntrusionSuspected,
+    LinkDown,
+    LinkUp,
+    ModuleEvent,
+)
 from keyweave_core.errors import InvalidInput, PeerUnreachable, SettingsError
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId
 from keyweave_core.runtime.clock import SystemClock
@@ -82,6 +91,7 @@ class End:
             loss_db=10,
             connect=f"127.0.0.1:{port}",
             hold_off_s=0.1,
+            intrusion=IntrusionSettings(release_after_s=0.3),
         )
         self.module = QuantumModule(
             settings,
@@ -100,6 +110,14 @@ class End:
     def deposit(self, _link_id: LinkId, block: KeyBlock) -> None:
         self.blocks[block.block_id] = bytes(block.material.reveal())
         self.owners[block.block_id] = block.owner
+
+    def distrust(self, _link_id: LinkId, since_block_id: int) -> Distrusted:
+        gone = [block_id for block_id in self.blocks if block_id >= since_block_id]
+        bits = sum(8 * len(self.blocks.pop(block_id)) for block_id in gone)
+        return Distrusted(discarded_bits=bits, spent_bits=0)
+
+    def trust(self, _link_id: LinkId) -> None:
+        pass
 
     @property
     def generating(self) -> bool:
@@ -197,11 +215,41 @@ async def test_a_degraded_fibre_is_felt_at_both_ends_also_after_a_reconnect(tmp_
         lab.bob.module.enable(True)
         await until(lambda: lab.alice.generating and lab.bob.generating)
         assert lab.alice.module.state().skr_bps == lab.bob.module.state().skr_bps == degraded.skr_bps
-        await lab.client.degrade("A~B", extra_loss_db=0.0, excess_noise=0.3)
+        await lab.client.degrade("A~B", extra_loss_db=0.0, excess_noise=0.05)
         await until(lambda: not lab.alice.generating and not lab.bob.generating)
         assert lab.bob.module.state().cause is DownCause.NOISE
         await lab.client.repair("A~B")
         await until(lambda: lab.alice.module.state().skr_bps == normal)
+
+
+async def test_somebody_who_listens_is_noticed_at_both_ends_and_key_comes_again_when_it_is_calm(
+    tmp_path: Path,
+) -> None:
+    async with laboratory(tmp_path) as lab:
+        ends = (lab.alice, lab.bob)
+        await until(lambda: all(len(end.blocks) > 5 for end in ends))
+        await lab.client.degrade("A~B", extra_loss_db=0.0, excess_noise=0.15)
+        await until(lambda: all(end.module.state().quarantine for end in ends))
+        for end in ends:
+            state = end.module.state()
+            assert state.cause is DownCause.INTRUSION
+            assert state.quarantine is not None
+            assert "QBER 18." in state.reason
+            assert state.quarantine.discarded_bits > 0
+            assert not end.generating
+            told = [type(event) for event in end.events if not isinstance(event, FiguresChanged)]
+            assert told == [LinkUp, IntrusionSuspected, LinkDown]
+        assert not lab.alice.blocks  # all were made within two seconds
+        assert not lab.bob.blocks
+        await asyncio.sleep(0.4)
+        assert all(end.module.state().quarantine for end in ends)  # as long as it lasts
+        await lab.client.repair("A~B")
+        await until(lambda: lab.alice.generating and lab.bob.generating)
+        await until(lambda: all(len(end.blocks) > 2 for end in ends))
+        for end in ends:
+            assert end.module.state().quarantine is None
+            assert [type(event) for event in end.events[-3:]].count(IntrusionOver) <= 1
+            assert any(isinstance(event, IntrusionOver) for event in end.events)
 
 
 async def test_one_end_alone_waits_and_is_not_up(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from lxml import etree
 from keyweave_agents.control.reports import Pace, Turns, of_key_event, of_module_event
 from keyweave_agents.keys.plan import KeyEvent, PoolEmptied, PoolFilled
 from keyweave_agents.keys.ports import KeyControl
-from keyweave_agents.quantum.observed import FiguresChanged, LinkDown, LinkUp, ModuleEvent
+from keyweave_agents.quantum.observed import (
+    FiguresChanged,
+    IntrusionOver,
+    IntrusionSuspected,
+    LinkDown,
+    LinkUp,
+    ModuleEvent,
+)
 from keyweave_core.errors import KeyweaveError
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkPerformance
@@ -83,6 +90,8 @@ class Reporter:
     ) -> tuple[Notification, ...]:
         now_s = self._clock.monotonic()
         node = self._endpoint.node()
+        if isinstance(event, IntrusionSuspected | IntrusionOver):
+            return of_module_event(event, node)
         if isinstance(event, FiguresChanged | LinkUp | LinkDown):
             figures = _figures(node, event.link_id)
             if isinstance(event, FiguresChanged):

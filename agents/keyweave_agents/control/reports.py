@@ -15,6 +15,8 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     RelayRestored       event naming the same: what got through ends the trouble
     FallbackBegan       alarm (MAJOR) naming the application and the origin of its keys from now on, pqc
     FallbackEnded       event naming the same with the origin that its mode wants
+    IntrusionSuspected  alarm (MAJOR, OFF) of the physical link, what was destroyed and what had been used
+    IntrusionOver       event of the same
     StoreTrouble        alarm (MAJOR) of every physical link here: nothing can leave over any of them
     StoreRestored       event of every physical link here
 """
@@ -37,7 +39,15 @@ from keyweave_agents.keys.plan import (
     StoreRestored,
     StoreTrouble,
 )
-from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp, ModuleEvent
+from keyweave_agents.quantum.observed import (
+    DownCause,
+    FiguresChanged,
+    IntrusionOver,
+    IntrusionSuspected,
+    LinkDown,
+    LinkUp,
+    ModuleEvent,
+)
 from keyweave_core.model import notifications as told
 from keyweave_core.model.application import AppStatus, AppType, KeyOrigin
 from keyweave_core.model.ids import LinkId
@@ -113,6 +123,11 @@ def of_module_event(event: ModuleEvent, node: Node) -> tuple[told.Notification, 
                 told.Event(link=_report(event.link_id, link, "key is generated", LinkStatus.ACTIVE)),
                 told.LinkPerfUpdate(link_id=event.link_id, performance=_figures(link)),
             )
+        case IntrusionSuspected():
+            return (_intrusion(event, link),)
+        case IntrusionOver():
+            report = _report(event.link_id, link, "errors are low again: key is made and used")
+            return (told.Event(link=replace(report, concern=told.Concern.INTRUSION)),)
         case FiguresChanged():
             return _figures_changed(event.link_id, _figures(link))
         case _:
@@ -255,6 +270,16 @@ def _relay_restored(event: RelayRestored, node: Node, direct: Mapping[LinkId, Li
         if fed is None
         else told.ApplicationReport(app_id=fed.app_id, status=fed.status, message=text),
     )
+
+
+def _intrusion(event: IntrusionSuspected, link: Link | None) -> told.Alarm:
+    found = event.quarantine
+    text = (
+        f"{found.reason}; {found.discarded_bits} bits of key were destroyed, "
+        f"{found.spent_bits} bits had been used before"
+    )
+    report = _report(event.link_id, link, text, LinkStatus.OFF, told.Severity.MAJOR)
+    return told.Alarm(link=replace(report, concern=told.Concern.INTRUSION))
 
 
 def _of_every_fibre(node: Node, message: str, severity: told.Severity) -> tuple[told.LinkReport, ...]:

@@ -123,8 +123,10 @@ def physical_status(link: Link, state: ModuleState | None, stored_bits: int) -> 
     """LINK-STATUS-TYPES of a physical link.
 
     ACTIVE: generating. PASSIVE: not generating, key in the pool. PENDING: switched on and never had any.
-    OFF: nothing made, nothing left.
+    OFF: nothing made, nothing left, or nothing that may be used because somebody may be listening.
     """
+    if state is not None and state.quarantine is not None:
+        return LinkStatus.OFF
     if state is not None and state.generating:
         return LinkStatus.ACTIVE
     if stored_bits > 0:
@@ -165,7 +167,14 @@ def _link(link: Link, running: Node, seen: Observation) -> Link:
         pool = seen.keys.pools.get(link.link_id)
         stored = 0 if pool is None else pool.stored_bits
         status = physical_status(link, seen.modules.get(link.link_id), stored)
-        return replace(link, status=status, pool=pool, performance=performance(link, running, seen))
+        module = seen.modules.get(link.link_id)
+        return replace(
+            link,
+            status=status,
+            pool=pool,
+            performance=performance(link, running, seen),
+            quarantine=None if module is None else module.quarantine,
+        )
     return replace(
         link, status=_virtual_status(link, running, seen), performance=performance(link, running, seen)
     )

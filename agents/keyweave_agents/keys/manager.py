@@ -30,7 +30,7 @@ from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.wire import encode
-from keyweave_agents.quantum.intake import KeyBlock
+from keyweave_agents.quantum.intake import Distrusted, KeyBlock
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
 from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId
@@ -194,6 +194,17 @@ class KeyManager:
     def deposit(self, link_id: LinkId, block: KeyBlock) -> None:
         """See `quantum.intake.KeySink`. The pool keeps a copy; KeyError for an unknown link."""
         self._plane.deposit(link_id, block)
+        self._stir()
+
+    def distrust(self, link_id: LinkId, since_block_id: int) -> Distrusted:
+        """See `quantum.intake.KeySink`."""
+        found = self._plane.distrust(link_id, since_block_id)
+        self._stir()
+        return found
+
+    def trust(self, link_id: LinkId) -> None:
+        """See `quantum.intake.KeySink`."""
+        self._plane.trust(link_id)
         self._stir()
 
     # --- from the control layer ------------------------------------------------------------------

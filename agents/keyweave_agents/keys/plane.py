@@ -21,7 +21,7 @@ from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import LinkPool
 from keyweave_agents.keys.supply import Supply
-from keyweave_agents.quantum.intake import KeyBlock
+from keyweave_agents.quantum.intake import Distrusted, KeyBlock
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
@@ -132,6 +132,16 @@ class KeyPlane:
         now_s = self._clock.monotonic()
         if self.sessions[link_id].deposit(block, now_s):
             self.relay.resume(now_s)
+
+    def distrust(self, link_id: LinkId, since_block_id: int) -> Distrusted:
+        """See `quantum.intake.KeySink`."""
+        discarded, spent = self.sessions[link_id].distrust(since_block_id)
+        return Distrusted(discarded_bits=discarded, spent_bits=spent)
+
+    def trust(self, link_id: LinkId) -> None:
+        """See `quantum.intake.KeySink`."""
+        self.sessions[link_id].pool.trust()
+        self.relay.resume(self._clock.monotonic())
 
     # --- neighbours ------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class LinkSession:
     @property
     def spendable(self) -> int:
         """Bytes that we may spend towards the other end now."""
-        return self.pool.own.shared_bytes if self.phase is Phase.READY else 0
+        return self.pool.own.shared_bytes if self.phase is Phase.READY and not self.pool.shut else 0
 
     def room(self, method: RelayMethod) -> int:
         """Bytes of keys and tags that may go to the other end now, by that method."""
@@ -143,6 +143,11 @@ class LinkSession:
         if kept and self.phase is not Phase.DOWN:
             self._send(encode(Held(block_ids=(block.block_id,))))
         return kept
+
+    def distrust(self, since_block_id: int) -> tuple[int, int]:
+        """See `LinkPool.distrust`; link keys may be made of such blocks, too."""
+        self._sending = self._receiving = None
+        return self.pool.distrust(since_block_id)
 
     # --- what goes out ---------------------------------------------------------------------------
 

@@ -12,14 +12,19 @@ be shared: it is dropped.
 With a `PoolMemory` the pool outlives its process: see there, and `LinkPool.spend` for the mark.
 """
 
+from collections import deque
 from collections.abc import Iterable
 
 from keyweave_agents.keys.direction import Direction, PadRange, Position, Stock
 from keyweave_agents.keys.pool_memory import PoolMemory
 from keyweave_agents.material import Pad, Secret
+from keyweave_core.errors import Exhausted
 from keyweave_core.model.ids import LinkId, NodeId
 
 __all__ = ["Direction", "LinkPool", "PadRange", "Position", "Stock"]
+
+MOST_RECENT = 4_096
+"""Blocks remembered after they are spent, for the account of what somebody may have overheard."""
 
 MOST_BLOCKS = 65_536
 """Blocks in one pool: what bounds the size of a Hello."""
@@ -57,6 +62,8 @@ class LinkPool:
         self._parted_at = -1  # newest block when an agreement last ended
         self._ahead: set[int] = set()  # named by the other end, not yet deposited here
         self._restored = -1  # newest block that the last run of this program left
+        self._recent: deque[tuple[int, bool, int]] = deque(maxlen=MOST_RECENT)  # block, own?, its bytes
+        self.shut = False  # somebody may be listening: nothing is taken in or spent
 
     def restore(self, now_s: float) -> None:
         """Take over what the last run left; everything before the mark of our direction counts as spent."""
@@ -111,16 +118,18 @@ class LinkPool:
         Full leaves an eighth of the capacity free: blocks that are on their way must still fit.
         """
         if (
-            self.stored_bits >= self.capacity_bits - self.capacity_bits // 8
+            self.shut
+            or self.stored_bits >= self.capacity_bits - self.capacity_bits // 8
             or len(self.own) + len(self.their) >= MOST_BLOCKS
         ):
             return None
         return self.local if self.own.stored_bytes <= self.their.stored_bytes else self.remote
 
     def deposit(self, block_id: int, owner: NodeId, material: Secret, now_s: float) -> bool:
-        """Keep a copy of a block; False when it is a repeat, empty, nobody's or there is no room."""
+        """Keep a copy of a block; False when it is a repeat, empty, nobody's, or there is no room for it."""
         if (
-            block_id <= self._newest
+            self.shut
+            or block_id <= self._newest
             or not len(material)
             or owner not in (self.local, self.remote)
             or self.stored_bits + material.bits > self.capacity_bits
@@ -132,6 +141,7 @@ class LinkPool:
         shared = block_id in self._ahead
         kept = Secret(material.reveal())
         direction.add(block_id, kept, shared=shared, now_s=now_s)
+        self._recent.append((block_id, direction is self.own, len(kept)))
         if self._memory is not None:
             self._memory.came(block_id, kept, own=direction is self.own)
         if self._ahead:
@@ -140,6 +150,8 @@ class LinkPool:
 
     def spend(self, length: int) -> tuple[tuple[PadRange, ...], Pad]:
         """`Direction.spend` of our own direction, within what is marked as spent, or marking more."""
+        if self.shut:
+            raise Exhausted("the link is in quarantine: somebody may be listening")
         spent = self.own.spend(length)
         self.taken_bytes += length
         self._mark_ahead()
@@ -164,6 +176,35 @@ class LinkPool:
     def _follow(self) -> None:
         if self._memory is not None and self.their.spent is not None:
             self._memory.follow(self.their.spent)
+
+    def distrust(self, since_block_id: int) -> tuple[int, int]:
+        """Destroy the blocks from this id on, and take or spend nothing until `trust`.
+
+        The bits destroyed, and those of such blocks that were spent before (as far as blocks are remembered).
+        """
+        self.shut = True
+        spent = sum(
+            self._spent_of(block_id, length, self.own if own else self.their)
+            for block_id, own, length in self._recent
+            if block_id >= since_block_id
+        )
+        before = self.stored_bits
+        for direction in (self.own, self.their):
+            held = direction.stock().held
+            direction.give_up(block_id for block_id in held if block_id >= since_block_id)
+        self._ahead.clear()
+        return before - self.stored_bits, 8 * spent
+
+    def trust(self) -> None:
+        """The link is used again."""
+        self.shut = False
+
+    @staticmethod
+    def _spent_of(block_id: int, length: int, direction: Direction) -> int:
+        spent = direction.spent
+        if spent is None or block_id > spent.block_id:
+            return 0
+        return length if block_id < spent.block_id else min(length, spent.offset)
 
     def learn(self, block_ids: Iterable[int]) -> None:
         """The other end holds these blocks since now."""

@@ -13,6 +13,8 @@ MalformedMessage. This framing is our own, because what it replaces is light. Bi
     CONDITION  extra loss f64 dB, excess noise f64: sent by a fibre plant only
     BYE        cause u8, reason text         said before closing on purpose
     WELCOME    nothing                       the other end's hello fits
+    SUSPECT    block id u64, reason text     somebody may be listening: distrust from this block on
+    TRUST      nothing                       nothing is suspect at this end (any more)
 
 A block carries key in clear: the fibre is the one place of the emulation where it must. Frames therefore hold
 it as `Secret`, which does not print.
@@ -35,7 +37,7 @@ MAX_BODY_BYTES = MAX_BLOCK_BYTES + 9
 MAX_BLOCK_ID = 2**63 - 1
 MAX_EXTRA_LOSS_DB = 200.0
 MAX_EXCESS_NOISE = 10.0
-VERSION = 2
+VERSION = 3
 
 _MAGIC = b"KWF"
 _HELLO = struct.Struct(">3sBB16s16sIQH")
@@ -114,7 +116,20 @@ class Bye:
     reason: str
 
 
-Frame = Hello | Welcome | Block | Ack | Settled | Keepalive | Condition | Bye
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """Somebody may be listening: no block from this id on is to be trusted."""
+
+    since_block_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Nothing is suspect at this end (any more)."""
+
+
+Frame = Hello | Welcome | Block | Ack | Settled | Keepalive | Condition | Bye | Suspect | Trust
 
 _KINDS: dict[int, type[Frame]] = {
     1: Hello,
@@ -125,6 +140,8 @@ _KINDS: dict[int, type[Frame]] = {
     6: Condition,
     7: Bye,
     8: Welcome,
+    9: Suspect,
+    10: Trust,
 }
 _NUMBERS = {shape: number for number, shape in _KINDS.items()}
 BLOCK_KIND = _NUMBERS[Block]
@@ -181,8 +198,10 @@ def _body(frame: Frame) -> bytes:
             return b"".join((head, frame.material.reveal()))
         case Ack() | Settled():
             return _ID.pack(frame.block_id)
-        case Keepalive() | Welcome():
+        case Keepalive() | Welcome() | Trust():
             return b""
+        case Suspect():
+            return _ID.pack(frame.since_block_id) + _text(frame.reason)
         case Condition():
             return _CONDITION.pack(frame.extra_loss_db, frame.excess_noise)
         case Bye():
@@ -202,7 +221,12 @@ def _decode(shape: type[Frame], body: bytes) -> Frame:
         return Ack(block_id=_ID.unpack(body)[0])
     if shape is Settled:
         return Settled(block_id=_ID.unpack(body)[0])
-    if shape is Keepalive or shape is Welcome:
+    if shape is Suspect:
+        (since,) = _ID.unpack_from(body)
+        if since > MAX_BLOCK_ID:
+            raise ValueError(f"block id {since}")
+        return Suspect(since_block_id=since, reason=_read_text(body[_ID.size :]))
+    if shape is Keepalive or shape is Welcome or shape is Trust:
         if body:
             raise ValueError("it has no body")
         return shape()

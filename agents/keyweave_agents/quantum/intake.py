@@ -12,6 +12,14 @@ from keyweave_core.model.ids import LinkId, NodeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distrusted:
+    """What became of key that is not trusted any more, bits of one end's pool: destroyed, or used before."""
+
+    discarded_bits: int
+    spent_bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyBlock:
     """Fresh key of one physical link, equal at both ends.
 
@@ -36,4 +44,16 @@ class KeySink(Protocol):
 
     def deposit(self, link_id: LinkId, block: KeyBlock) -> None:
         """Put a block into the pool; an id not above the newest one there is ignored (a repeat)."""
+        ...
+
+    def distrust(self, link_id: LinkId, since_block_id: int) -> Distrusted:
+        """Destroy every block from this id on, and neither take nor use any key of the link until `trust`.
+
+        The other end does the same; a block that only one of them destroyed is used by neither. May be said
+        again, with an older block. KeyError for a link the key manager does not know.
+        """
+        ...
+
+    def trust(self, link_id: LinkId) -> None:
+        """The link is used again. Without a `distrust` before, nothing changes."""
         ...

@@ -6,16 +6,19 @@ LinkDown) follows after the hold-off, so a flicker is no alarm.
     fibre dark or too noisy -> hold-off runs -> LinkDown once   (light again in time: nothing is told)
     switched off, here or at the other end -> LinkDown at once
     told another channel -> dark until the other end is on it, too
+    errors like those of somebody listening, here or at the other end -> LinkDown at once, and quarantine
     light and a rate above zero -> LinkUp once
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from keyweave_agents.quantum.channel import FrameStream, connect, listen
-from keyweave_agents.quantum.frames import Bye, Condition
+from keyweave_agents.quantum.frames import Bye, Condition, Suspect, Trust
 from keyweave_agents.quantum.greeting import SessionEnded, greet, hello_of
+from keyweave_agents.quantum.guard import Guard
 from keyweave_agents.quantum.intake import KeySink
 from keyweave_agents.quantum.module_settings import ModuleSettings, split_address
 from keyweave_agents.quantum.observed import (
@@ -77,6 +80,7 @@ class QuantumModule:
         self._enabled = asyncio.Event()
         self._enabled.set()
         self._failed = False
+        self._guard = Guard(settings, sink, clock=clock, tell=self._tell, log=self._log)
         self._stream: FrameStream | None = None
         self._disturbance = Disturbance()
         self._figures = _DARK
@@ -109,6 +113,7 @@ class QuantumModule:
             discarded_bits=self._ledger.discarded_bits,
             cause=self._cause,
             reason=self._reason,
+            quarantine=self._guard.quarantine,
         )
 
     def enable(self, wanted: bool) -> None:
@@ -120,6 +125,7 @@ class QuantumModule:
             self._enabled.set()
             return
         self._enabled.clear()
+        self._guard.released()
         stream, self._stream = self._stream, None
         if stream is not None:
             with contextlib.suppress(PeerUnreachable):
@@ -155,6 +161,7 @@ class QuantumModule:
         """Keep the fibre connected until cancelled; closes everything on the way out."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._guard.run(self._trusted_here))
                 if self.settings.listen is not None:
                     await self._listen(self.settings.listen, tasks)
                 elif self.settings.connect is not None:
@@ -233,6 +240,9 @@ class QuantumModule:
                 random_bytes=self._random_bytes,
                 rate_bps=lambda: self._figures.skr_bps,
                 on_condition=self._disturbed,
+                on_word=self._told,
+                word=self._guard.word(),
+                on_block=self._guard.came,
             )
             self._stream = stream
             self._settle()
@@ -263,12 +273,19 @@ class QuantumModule:
         before = self._figures, self._generating
         if self._stream is None:
             self._figures = _DARK
+            self._guard.unlit()
         else:
             self._figures = link_figures(
                 self.profile, self.settings.loss_db, self._disturbance, calibration=self._calibration
             )
-            if self._figures.skr_bps == 0:
+            if self._guard.measured(self._disturbance, self._figures):
+                self._part()
+            if self._guard.suspect:
+                self._figures = replace(self._figures, skr_bps=0)
+                self._why(DownCause.INTRUSION, self._guard.reason)
+            elif self._figures.skr_bps == 0:
                 self._why(DownCause.NOISE, self._too_noisy())
+        self._guard.settle()
         if self._figures.skr_bps > 0:
             self._cancel_hold_off()
             self._cause, self._reason = None, ""
@@ -277,12 +294,31 @@ class QuantumModule:
                 self._log.info("link up", skr_bps=self._figures.skr_bps)
                 self._tell(LinkUp(link_id=self.settings.link_id))
         elif self._generating:
-            if self._cause in (DownCause.SWITCHED_OFF, DownCause.PEER_OFF):
+            if self._cause in (DownCause.SWITCHED_OFF, DownCause.PEER_OFF, DownCause.INTRUSION):
                 self._down()
             elif self._hold_off is None:
                 self._hold_off = asyncio.get_running_loop().create_task(self._wait_hold_off())
         if (self._figures, self._generating) != before:
             self._tell(FiguresChanged(link_id=self.settings.link_id))
+
+    def _part(self) -> None:
+        """End the connection, so that nothing that is on its way is kept; the next one is for measuring."""
+        stream = self._stream
+        if stream is not None:
+            with contextlib.suppress(PeerUnreachable):
+                stream.send(self._guard.word())
+                stream.send(Bye(cause=DownCause.INTRUSION, reason=self._guard.reason))
+            stream.finish()
+
+    def _told(self, word: Suspect | Trust) -> None:
+        self._guard.told(word)
+        self._settle()
+
+    def _trusted_here(self) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(PeerUnreachable):
+                self._stream.send(self._guard.word())
+        self._settle()
 
     async def _wait_hold_off(self) -> None:
         await self._clock.sleep(self.settings.hold_off_s)

@@ -5,9 +5,10 @@ Rule of this file: values and their bounds. The agent's settings file embeds one
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from keyweave_agents.quantum.intrusion import IntrusionSettings
 from keyweave_core.model.ids import InterfaceId, LinkId, NodeId, parse_uuid
 from keyweave_core.model.units import UINT32_MAX
 from keyweave_core.model.wavelengths import in_range
@@ -33,7 +34,7 @@ class ModuleSettings:
     `wavelength` is the WDM channel number (1..9999) that it begins with, `wavelength_range` all that it can
     be told ("30-36,1310"); empty: that one alone. `hold_off_s` (0..60) is how long a fibre may be dark
     before the link is called down; `silence_s` (0.05..60) how long nothing may be heard before it counts as
-    dark.
+    dark. `intrusion` says which errors mean that somebody may be listening.
 
     Raises ValueError for a value out of bounds, naming the field and the value.
     """
@@ -53,6 +54,7 @@ class ModuleSettings:
     connect: str | None = None
     hold_off_s: float = 0.1
     silence_s: float = 3.0
+    intrusion: IntrusionSettings = field(default_factory=IntrusionSettings)
 
     def __post_init__(self) -> None:
         where = f"module {self.interface_id}"

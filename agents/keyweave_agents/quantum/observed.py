@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from keyweave_core.model.ids import LinkId
-from keyweave_core.model.link import InterfaceStatus
+from keyweave_core.model.link import InterfaceStatus, Quarantine
 
 
 class DownCause(StrEnum):
@@ -19,6 +19,7 @@ class DownCause(StrEnum):
     PEER_OFF = "peer-off"  # the other end was told to stop
     MISMATCH = "mismatch"  # the other end is not the one expected
     WAVELENGTH = "wavelength"  # the two ends are not on one channel (any more)
+    INTRUSION = "intrusion"  # somebody may be listening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class ModuleState:
     while there is no light, or where the technology has none. `generated_bits` counts what was made (at the
     receiver: what arrived) since the program started, `discarded_bits` the part of it that was not kept.
     `cause` and `reason` say why a link does not generate; None and '' while it does or before it ever did.
+    `quarantine`: somebody may be listening, and no key of the link is used.
     """
 
     link_id: LinkId
@@ -46,6 +48,7 @@ class ModuleState:
     discarded_bits: int
     cause: DownCause | None
     reason: str
+    quarantine: Quarantine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,4 +74,19 @@ class FiguresChanged:
     link_id: LinkId
 
 
-ModuleEvent = LinkUp | LinkDown | FiguresChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntrusionSuspected:
+    """Somebody may be listening. Told again when more key turns out to be suspect."""
+
+    link_id: LinkId
+    quarantine: Quarantine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntrusionOver:
+    """Nothing is suspect any more: key is made and used again."""
+
+    link_id: LinkId
+
+
+ModuleEvent = LinkUp | LinkDown | FiguresChanged | IntrusionSuspected | IntrusionOver

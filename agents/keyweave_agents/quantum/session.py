@@ -20,6 +20,8 @@ from keyweave_agents.quantum.frames import (
     Hello,
     Keepalive,
     Settled,
+    Suspect,
+    Trust,
 )
 from keyweave_agents.quantum.greeting import SessionEnded, ending_of
 from keyweave_agents.quantum.intake import KeyBlock, KeySink
@@ -43,7 +45,11 @@ class Ledger:
 
 
 class Session:
-    """A greeted connection. `rate_bps` tells the rate now, `on_condition` takes what a plant says."""
+    """A greeted connection. `rate_bps` tells the rate now, `on_condition` takes what a plant says.
+
+    `word` is said first: what this end thinks of the fibre; `on_word` takes what the other end does.
+    `on_block` hears of every block that was put into the pool.
+    """
 
     def __init__(
         self,
@@ -58,6 +64,9 @@ class Session:
         random_bytes: Callable[[int], bytes],
         rate_bps: Callable[[], int],
         on_condition: Callable[[Condition], None],
+        on_word: Callable[[Suspect | Trust], None],
+        word: Suspect | Trust,
+        on_block: Callable[[int], None],
     ) -> None:
         self._stream = stream
         self._settings = settings
@@ -67,6 +76,9 @@ class Session:
         self._random_bytes = random_bytes
         self._rate_bps = rate_bps
         self._on_condition = on_condition
+        self._on_word = on_word
+        self._word = word
+        self._on_block = on_block
         self._half: Sending | Receiving
         if settings.role == "transmitter":
             ends = Ends(transmitter=node_id, receiver=settings.remote_node_id)
@@ -79,6 +91,7 @@ class Session:
 
     async def run(self) -> NoReturn:
         """Make or take key until the connection ends; always raises SessionEnded (or is cancelled)."""
+        self._stream.send(self._word)
         # No TaskGroup: when a task fails in the moment this one is cancelled, it would lose the cancellation.
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_alive())]
         if isinstance(self._half, Sending):
@@ -117,6 +130,9 @@ class Session:
                 return []
             case Condition(), _:
                 self._on_condition(frame)
+                return []
+            case ((Suspect() | Trust()), _):
+                self._on_word(frame)
                 return []
             case Bye(), _:
                 raise ending_of(frame)
@@ -167,3 +183,4 @@ class Session:
         except KeyError as error:
             raise SessionEnded(DownCause.MISMATCH, "the key manager does not know this link") from error
         self._ledger.newest_block_id = block.block_id
+        self._on_block(block.block_id)

@@ -20,6 +20,8 @@ from keyweave_agents.quantum.frames import (
     Hello,
     Keepalive,
     Settled,
+    Suspect,
+    Trust,
     Welcome,
     body_length,
     decode,
@@ -52,6 +54,8 @@ plain_frames = st.one_of(
     st.builds(Settled, block_id=ids),
     st.just(Keepalive()),
     st.just(Welcome()),
+    st.just(Trust()),
+    st.builds(Suspect, since_block_id=ids, reason=texts),
     st.builds(Condition, extra_loss_db=st.floats(0, 200), excess_noise=st.floats(0, 10)),
     st.builds(Bye, cause=st.sampled_from(DownCause), reason=texts),
 )
@@ -67,7 +71,7 @@ def raw_frame(kind: int, body: bytes) -> bytes:
     return HEADER.pack(kind, len(body)) + body
 
 
-def raw_hello(*, magic: bytes = b"KWF", version: int = 2, role: int = 0, newest: int = 0) -> bytes:
+def raw_hello(*, magic: bytes = b"KWF", version: int = 3, role: int = 0, newest: int = 0) -> bytes:
     link, node = uuid.UUID(LINK).bytes, uuid.UUID(NODE).bytes
     return raw_frame(1, struct.pack(">3sBB16s16sIQH", magic, version, role, link, node, 1, newest, 34) + b"x")
 
@@ -123,7 +127,7 @@ def test_a_block_does_not_print() -> None:
         (raw_frame(7, bytes((200,))), "BYE"),
         (raw_frame(7, b"\0" + b"x" * 201), "the most is 200"),
         (raw_hello(magic=b"HTT"), "no QKD module"),
-        (raw_hello(version=1), "version 1 is spoken there, 2 here"),
+        (raw_hello(version=1), "version 1 is spoken there, 3 here"),
         (raw_hello(role=7), "HELLO"),
         (raw_hello(newest=2**63), "leaves no room"),
         (raw_frame(1, b"GET / HTTP/1.1"), "HELLO"),

@@ -14,7 +14,7 @@ import pytest
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.channel import FrameStream, connect, listen
 from keyweave_agents.quantum.frames import Ack, Block, Bye, Condition, Frame, Hello, Keepalive, Welcome
-from keyweave_agents.quantum.intake import KeyBlock
+from keyweave_agents.quantum.intake import Distrusted, KeyBlock
 from keyweave_agents.quantum.module import ModuleEvent, ModuleSettings, QuantumModule
 from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp
 from keyweave_core.errors import PeerUnreachable
@@ -40,6 +40,8 @@ class Pool:
     room: bool = True
     asked: int = 0
     blocks: dict[int, tuple[NodeId, bytes]] = field(default_factory=dict)
+    distrusted: list[int] = field(default_factory=list)
+    trusted: int = 0
 
     def next_owner(self, link_id: LinkId) -> NodeId | None:
         if link_id != LINK:
@@ -51,6 +53,17 @@ class Pool:
         assert link_id == LINK
         assert block.block_id not in self.blocks
         self.blocks[block.block_id] = (block.owner, bytes(block.material.reveal()))
+
+    def distrust(self, link_id: LinkId, since_block_id: int) -> Distrusted:
+        assert link_id == LINK
+        self.distrusted.append(since_block_id)
+        gone = [block_id for block_id in self.blocks if block_id >= since_block_id]
+        bits = sum(8 * len(self.blocks.pop(block_id)[1]) for block_id in gone)
+        return Distrusted(discarded_bits=bits, spent_bits=0)
+
+    def trust(self, link_id: LinkId) -> None:
+        assert link_id == LINK
+        self.trusted += 1
 
 
 @dataclass
@@ -319,11 +332,11 @@ async def test_a_condition_changes_the_figures_and_too_much_noise_ends_the_key()
         await until(lambda: alice.module.state().skr_bps < normal)
         assert alice.module.state().loss_db == 13
         assert alice.events == [FiguresChanged(link_id=LINK)]
-        bob.send(Condition(extra_loss_db=3, excess_noise=0.2))
+        bob.send(Condition(extra_loss_db=3, excess_noise=0.06))
         await until(lambda: not alice.module.state().generating)
         state = alice.module.state()
         assert (state.connected, state.cause, state.skr_bps) == (True, DownCause.NOISE, 0)
-        assert "QBER of 23" in state.reason
+        assert "QBER of 9" in state.reason
         bob.send(Condition(extra_loss_db=0, excess_noise=0))
         await until(lambda: alice.module.state().generating)
         assert alice.module.state().skr_bps == normal
