@@ -53,7 +53,7 @@ class Chunks:
         for index in list(self._held):
             if len(self._held) + number <= self._most:
                 return True
-            if index < self.frontier:
+            if index < self._cursor:
                 self._held.pop(index).key.wipe()
         return len(self._held) + number <= self._most
 

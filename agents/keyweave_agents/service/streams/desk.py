@@ -12,20 +12,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from keyweave_agents.keys.frames import LetterKind
-from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.keys.ports import KeyLetters, KeySupply
 from keyweave_agents.service.streams.book import Book
 from keyweave_agents.service.streams.chunks import Chunk, Verdict
-from keyweave_agents.service.streams.letters import (
-    OPENING_BYTES,
-    Letter,
-    Offer,
-    Opened,
-    decode_letter,
-    encode_letter,
-)
-from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS
+from keyweave_agents.service.streams.letters import OPENING_BYTES, Letter
+from keyweave_agents.service.streams.post import StreamPost
 from keyweave_agents.service.streams.qos import QosBounds, known_mimetype, negotiate
 from keyweave_agents.service.streams.stream import (
     CREATOR,
@@ -36,28 +27,14 @@ from keyweave_agents.service.streams.stream import (
     Phase,
     Stream,
     Write,
-    refusals,
 )
+from keyweave_agents.service.streams.supplying import StreamSupply
 from keyweave_agents.service.streams.values import JSON, NULL_KSID, Delivery, Opening, Outcome, StreamQos
-from keyweave_core.errors import (
-    DeadlineExceeded,
-    InvalidInput,
-    KeyweaveError,
-    MalformedMessage,
-    Unavailable,
-)
-from keyweave_core.model.application import AppQos
-from keyweave_core.model.ids import AppId, SaeId
+from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
 TICK_S = 0.2
-DRAW_WAIT_S = 5.0
-"""How long one draw waits for key; then fewer chunks are tried."""
-
-LEADER_S, FOLLOWER_S = 0.1, 0.5
-"""How long a stream with a known id waits for word of its peer before an association is asked for: where this
-side would make the keys if both have the same claim, and where it would not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,21 +62,18 @@ class StreamDesk:
         most_streams: int,
         most_each: int,
     ) -> None:
-        self._keys = keys
-        self._letters = letters
         self._clock = clock
         self._random_bytes = random_bytes
-        self._serves = serves
         self._book = Book(most=most_streams, most_each=most_each)
+        self._supply = StreamSupply(keys, letters, clock)
+        self._post = StreamPost(letters, self._book, clock, serves=serves, heard=self._heard)
         self._changed: dict[Stream, asyncio.Event] = {}
-        self._proofs: dict[Stream, tuple[SuppliedKey, ...]] = {}  # drawn while the association was asked for
-        self._vias: dict[Stream, AppId] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = get_logger("streams")
 
     def start(self) -> None:
         """Read letters and keep time, until `close`."""
-        self._letters.on_letters(LetterKind.STREAM, self._letter_came)
+        self._post.start()
         self._spawn(self._beat())
 
     async def close(self) -> None:
@@ -144,6 +118,8 @@ class StreamDesk:
             if outcome not in (Outcome.SUCCESS, Outcome.PEER_NOT_YET):
                 self._end(stream)
         stream.told = True
+        if stream.taker is not None:
+            self._supply.drop(stream)  # what was drawn before it was known who makes the keys
         if outcome is Outcome.SUCCESS and not met and stream.taker is None:
             outcome, stream.proposal = Outcome.QOS_NOT_MET, True
         return Opening(outcome=outcome, qos=stream.qos, ksid=ksid)
@@ -182,31 +158,25 @@ class StreamDesk:
     def _hand_out(self, stream: Stream, chunk: Chunk, metadata_bytes: int, now_s: float) -> Delivery:
         metadata = b""
         if metadata_bytes and stream.qos.mimetype == JSON:
-            facts: dict[str, int | str] = {"age": round(1000 * (now_s - chunk.ready_s))}
-            if chunk.hops is not None:
-                facts["hops"] = chunk.hops
-            facts["keyweave_origin"] = chunk.origin.value
-            metadata = json.dumps(facts, separators=(",", ":")).encode()
+            metadata = _metadata(chunk, now_s)
             if len(metadata) > metadata_bytes:
                 return Delivery(outcome=Outcome.METADATA_SIZE, metadata_bytes=len(metadata))
         stream.chunks.hand_out(chunk.index)
         self._stir(stream)
         return Delivery(outcome=Outcome.SUCCESS, index=chunk.index, key=chunk.key, metadata=metadata)
 
-    # --- OPEN_CONNECT ----------------------------------------------------------------------------
-
     async def _meet(self, stream: Stream, *, alone: bool) -> Outcome:
         """Ask for an association if it is ours to ask, and wait for the peer (`alone`: not for the peer)."""
         wait_s = stream.qos.timeout_ms / 1000
         until_s = self._clock.monotonic() + wait_s
-        announced = self._book.announced(stream.ksid, stream.other, stream.own)
-        asking = None
-        if stream.claim and (announced is None or stream.makes(announced.letter.claim)):
-            asking = asyncio.ensure_future(self._associate(stream, wait_s))
+        announced = self._post.announced(stream)
+        if announced is not None:
+            self._heard(stream, announced)
+        asking: asyncio.Future[Outcome | None] | None = None
+        if stream.claim and not stream.defers:
+            asking = asyncio.ensure_future(self._supply.associate(stream, wait_s))
         associated = False
         try:
-            if announced is not None:
-                self._heard(stream, announced.letter, announced.via)
             self._stir(stream)
             while True:
                 if asking is not None and asking.done():
@@ -227,164 +197,33 @@ class StreamDesk:
             if asking is not None:
                 asking.cancel()
 
-    async def _associate(self, stream: Stream, wait_s: float) -> Outcome | None:
-        """Have the network join the two applications; what stands against it.
+    # --- what streams want -----------------------------------------------------------------------
 
-        The keys that show it are the proof keys of the first offer. Of two that could ask one is slower, so
-        that it hears of the other before it asks for a second association.
-        """
-        if not stream.claim & CREATOR:
-            await self._clock.sleep(LEADER_S if stream.makes(stream.claim) else FOLLOWER_S)
-            if stream.defers:
-                return None
-        try:
-            self._proofs[stream] = await self._draw_keys(stream, PROOF_KEYS, PROOF_BITS, wait_s)
-        except DeadlineExceeded:
-            return Outcome.TIMEOUT
-        except Unavailable:
-            return None  # they are joined, and there is no key now
-        except InvalidInput as error:
-            self._log.info("stream_refused", caller=stream.own, other=stream.other, reason=str(error))
-            return Outcome.NO_CONNECTION
-        return None
-
-    # --- effects ---------------------------------------------------------------------------------
+    def _heard(self, stream: Stream, letter: Letter) -> None:
+        self._stir(stream, stream.heard(letter, self._clock.monotonic()))
 
     def _stir(self, stream: Stream, effects: Iterable[Effect] = ()) -> None:
         """Do what a stream wants, and wake who waits for it."""
         for effect in [*effects, *stream.due(self._clock.monotonic())]:
             match effect:
                 case Write():
-                    self._write(stream, effect.letter)
+                    self._post.write(stream, effect.letter)
                 case Draw():
-                    self._spawn(self._draw(stream, effect.number))
+                    self._spawn(self._work(stream, self._supply.draw(stream, effect.number)))
                 case Collect():
-                    self._spawn(self._collect(stream, effect.offer))
+                    self._spawn(self._work(stream, self._supply.collect(stream, effect.offer)))
         event = self._changed.pop(stream, None)
         if event is not None:
             event.set()
 
-    async def _draw(self, stream: Stream, number: int) -> None:
-        maker, proofs = stream.maker, self._proofs.pop(stream, ())
-        keys: tuple[SuppliedKey, ...] = ()
-        if maker is None:
-            return
+    async def _work(self, stream: Stream, work: Coroutine[None, None, list[Letter]]) -> None:
         try:
-            proofs = proofs or await self._draw_keys(stream, PROOF_KEYS, PROOF_BITS, DRAW_WAIT_S)
-            keys = await self._draw_keys(stream, number, 8 * stream.qos.chunk_bytes, DRAW_WAIT_S)
-        except KeyweaveError as error:
-            self._log.debug("stream_without_key", caller=stream.own, other=stream.other, reason=str(error))
-        if stream.maker is not maker:
-            _wipe((*proofs, *keys))
+            letters = await work
+        except Exception:  # noqa: BLE001 - the last fence: one stream's defect ends that stream
+            self._log.exception("stream_failed", caller=stream.own, other=stream.other)
+            self._end(stream)
             return
-        now_s = self._clock.monotonic()
-        if keys:
-            maker.drawn(keys, proofs, self._hops(stream.own, stream.other), now_s)
-        else:
-            if proofs:
-                self._proofs[stream] = proofs
-            maker.drew_nothing(number, now_s)
-        self._stir(stream)
-
-    async def _draw_keys(
-        self, stream: Stream, number: int, bits: int, wait_s: float
-    ) -> tuple[SuppliedKey, ...]:
-        qos = stream.qos
-        wanted = AppQos(min_bandwidth_bps=qos.min_bps or None, max_bandwidth_bps=qos.max_bps, ttl_s=qos.ttl_s)
-        return await self._keys.get_keys(
-            stream.own, stream.other, number, bits, wait_s, qos=wanted, priority=qos.priority
-        )
-
-    async def _collect(self, stream: Stream, offer: Offer) -> None:
-        taker = stream.taker
-        if taker is None:
-            return
-        fetched: tuple[SuppliedKey, ...] = ()
-        try:
-            lacking = taker.lacking(offer)
-            if lacking:
-                fetched = await self._keys.get_keys_by_id(stream.own, stream.other, lacking)
-            if stream.taker is not taker:
-                _wipe(fetched)
-                return
-            key_ids = taker.checked(offer, fetched)
-            if not key_ids:
-                self._log.warning("stream_offer_unproved", caller=stream.own, other=stream.other)
-                return
-            keys = await self._keys.get_keys_by_id(stream.own, stream.other, key_ids)
-        except InvalidInput as error:
-            self._log.warning("stream_keys_missing", caller=stream.own, other=stream.other, reason=str(error))
-            self._stir(stream, [Write(letter=taker.missed(offer))])
-            return
-        except Unavailable:
-            taker.set_aside()
-            return
-        if stream.taker is not taker:
-            _wipe(keys)
-            return
-        hops = self._hops(stream.other, stream.own)
-        answer = taker.collected(offer, keys, hops, self._clock.monotonic())
-        self._stir(stream, [Write(letter=answer)])
-
-    def _hops(self, server: SaeId, client: SaeId) -> int | None:
-        """Trusted nodes between the two, when this node can tell."""
-        ends = self._letters.between(server, client)
-        return 0 if ends is not None and ends.direct else None
-
-    # --- letters ---------------------------------------------------------------------------------
-
-    def _write(self, stream: Stream, letter: Letter) -> None:
-        if self._serves(stream.other):
-            asyncio.get_running_loop().call_soon(self._local_letter, letter, stream.other, stream.own)
-            return
-        body = encode_letter(letter)
-        pairs = ((stream.own, stream.other), (stream.other, stream.own))
-        known = (self._letters.between(server, client) for server, client in pairs)
-        vias = [self._vias.get(stream), *(ends.app_id for ends in known if ends is not None)]
-        for via in vias:
-            if via is not None and self._letters.send_letter(via, LetterKind.STREAM, body):
-                return
-
-    def _letter_came(self, app_id: AppId, body: bytes) -> None:
-        ends = self._letters.ends(app_id)
-        if ends is None:
-            return
-        try:
-            letter = decode_letter(body)
-        except MalformedMessage as error:
-            self._log.warning("stream_letter_malformed", association=app_id, reason=str(error))
-            return
-        parties = frozenset((ends.server, *ends.clients))
-        stream = self._book.addressed(letter.head.ksid, parties)
-        if isinstance(letter, Opened) and not parties.issuperset((letter.writer, letter.reader)):
-            return
-        if stream is not None:
-            self._heard(stream, letter, app_id)
-        elif isinstance(letter, Opened) and self._serves(letter.reader):
-            self._book.announce(letter, app_id, self._clock.monotonic())
-        for effect in () if stream is not None else refusals(letter):
-            if isinstance(effect, Write):
-                self._letters.send_letter(app_id, LetterKind.STREAM, encode_letter(effect.letter))
-
-    def _local_letter(self, letter: Letter, reader: SaeId, writer: SaeId) -> None:
-        """A letter between two applications of this node."""
-        stream = self._book.find(letter.head.ksid, reader)
-        if stream is not None and stream.other == writer:
-            self._heard(stream, letter, None)
-        elif stream is None and isinstance(letter, Opened):
-            self._book.announce(letter, None, self._clock.monotonic())
-        elif stream is None:
-            source = self._book.find(letter.head.ksid, writer)
-            for effect in refusals(letter):
-                if isinstance(effect, Write) and source is not None:
-                    self._heard(source, effect.letter, None)
-
-    def _heard(self, stream: Stream, letter: Letter, via: AppId | None) -> None:
-        if via is not None:
-            self._vias[stream] = via
-        self._stir(stream, stream.heard(letter, self._clock.monotonic()))
-
-    # --- time ------------------------------------------------------------------------------------
+        self._stir(stream, [Write(letter=letter) for letter in letters])
 
     async def _beat(self) -> None:
         while True:
@@ -413,16 +252,24 @@ class StreamDesk:
             timer.cancel()
 
     def _end(self, stream: Stream) -> None:
-        if not self._book.drop(stream):
-            return
-        self._stir(stream, stream.close())
-        _wipe(self._proofs.pop(stream, ()))
-        self._vias.pop(stream, None)
+        if self._book.drop(stream):
+            self._stir(stream, stream.close())
+            self._supply.drop(stream)
+            self._post.drop(stream)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _metadata(chunk: Chunk, now_s: float) -> bytes:
+    """What is told of a chunk (004 annex): `hops` only when this node knows."""
+    facts: dict[str, int | str] = {"age": round(1000 * (now_s - chunk.ready_s))}
+    if chunk.hops is not None:
+        facts["hops"] = chunk.hops
+    facts["keyweave_origin"] = chunk.origin.value
+    return json.dumps(facts, separators=(",", ":")).encode()
 
 
 def _uuid4(raw: bytes) -> bytes:
@@ -431,8 +278,3 @@ def _uuid4(raw: bytes) -> bytes:
     marked[6] = marked[6] & 0x0F | 0x40
     marked[8] = marked[8] & 0x3F | 0x80
     return bytes(marked)
-
-
-def _wipe(keys: Iterable[SuppliedKey]) -> None:
-    for one in keys:
-        one.key.wipe()

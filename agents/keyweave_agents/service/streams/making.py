@@ -55,17 +55,19 @@ class Maker:
         self._bucket = TokenBucket(qos.max_bps, max(qos.max_bps, FEWEST_AHEAD * self._bits), now_s)
         self._block: _Block | None = None
         self._drawing = False
+        self._hungry = False
         self._most = MOST_CHUNKS  # at a time; fewer while the network is short of key
         self._retry_s = now_s
         self.frontier = 0
 
     def draw(self, now_s: float) -> int:
         """How many chunks to draw now; a draw that is under way ends with `drawn` or `drew_nothing`."""
+        chunks, asked = self._chunks, max(self._chunks.frontier, self.frontier)
+        self._hungry = self._hungry or asked > chunks.made > 0
         if self._block is not None or self._drawing or now_s < self._retry_s:
             return 0
-        chunks, asked = self._chunks, max(self._chunks.frontier, self.frontier)
-        if asked > chunks.made:  # somebody waits: who reads fast gets more at a time
-            self._ahead = min(MOST_CHUNKS, 2 * self._ahead)
+        if self._hungry:  # somebody waited: who reads fast gets more at a time
+            self._hungry, self._ahead = False, min(MOST_CHUNKS, 2 * self._ahead)
         missing = asked + self._ahead - chunks.made
         if missing <= self._ahead // 2:
             return 0

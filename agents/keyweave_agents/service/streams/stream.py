@@ -39,6 +39,7 @@ MOST_CHUNKS_HELD = 1024
 MOST_BYTES_HELD = 262_144
 """Of one side of one stream."""
 
+IDLE_LEAST_S = 60.0
 SAY_AGAIN_S, SAY_AGAIN_MOST_S = 0.1, 2.0
 
 
@@ -232,8 +233,8 @@ class Stream:
         self._say_s = min(self._say_s, now_s)
 
     def idle(self, now_s: float) -> bool:
-        """Whether its application has not used it for the life of a key."""
-        return now_s >= self.used_s + self.qos.ttl_s
+        """Whether its application has not used it for the life of a key (and a while at the least)."""
+        return now_s >= self.used_s + max(IDLE_LEAST_S, self.qos.ttl_s)
 
     def close(self) -> list[Effect]:
         """The application is done: everything here is wiped, and the other side hears it."""
