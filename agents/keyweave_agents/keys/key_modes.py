@@ -80,8 +80,8 @@ class KeyModes:
         plan, now_s = association.plan, self._clock.monotonic()
         if plan.mode is not before.mode:
             self._refill.give_up_other(association, MADE_IN[plan.mode])
-            for lane in association.lanes.values():
-                lane.wipe_ready()
+        for lane in association.lanes.values():  # those of the last run, too
+            lane.keep_only(MADE_IN[plan.mode])
         if plan.mode is KeyMode.PQC_FALLBACK and association.open and self._party is not None:
             if association.watch is None:
                 settings = self._party.settings
@@ -99,6 +99,9 @@ class KeyModes:
         """The plan as a whole is taken over."""
         if self.pqc is not None:
             self.pqc.associate(one.plan for one in self._associations.values() if one.open)
+        self._complaints.keep_only(
+            link_id for one in self._associations.values() for link_id in one.plan.links[:1]
+        )
 
     def tick(self) -> None:
         """What time brings: agreements, and whether the quantum layer serves."""
@@ -107,6 +110,10 @@ class KeyModes:
         self.pqc.tick()
         now_s = self._clock.monotonic()
         for app_id, association in self._associations.items():
+            if not association.open:
+                self.ended(association)
+            elif self.pqc.overdue(app_id):
+                self.forged(app_id, f"there is no secret: {self.pqc.trouble(app_id)}")
             watch = association.watch
             if watch is None:
                 continue
@@ -186,7 +193,7 @@ class KeyModes:
             self._refill.kept(association, keeper)
 
     def forged(self, app_id: AppId, reason: str) -> None:
-        """See `PqcHost.forged`. After three in a row the operator hears of it."""
+        """See `PqcHost.forged`. After three times in a row the operator hears of it."""
         association = self._associations.get(app_id)
         if association is not None and association.plan.links:
             link_id = association.plan.links[0]

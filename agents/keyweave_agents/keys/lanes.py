@@ -230,6 +230,13 @@ class Lane:
         else:
             self.flying += keys
 
+    def keep_only(self, origins: frozenset[KeyOrigin]) -> None:
+        """Overwrite ready keys of other origins."""
+        if self.ready.count(origins) < len(self.ready):
+            self.ready.wipe()
+        if KeyOrigin.PQC not in origins:
+            self.spare.wipe()
+
     def wipe_ready(self) -> None:
         """Overwrite the keys that both ends hold."""
         self.ready.wipe()

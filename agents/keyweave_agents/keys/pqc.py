@@ -19,6 +19,9 @@ from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyMode
 from keyweave_core.model.ids import AppId, NodeId, SaeId
 
+PROPOSALS_A_TICK = 8
+"""New proposals that a node makes at once: each costs a signature, some milliseconds of nothing else."""
+
 
 class Pqc:
     """The agreements of one node."""
@@ -75,8 +78,11 @@ class Pqc:
     def tick(self) -> None:
         """What time brings: proposals, repeats, expiry."""
         now_s = self._party.clock.monotonic()
-        for end in self._ends_here():
-            end.tick(now_s)
+        for destination in self._destinations.values():
+            destination.tick(now_s)
+        left = PROPOSALS_A_TICK
+        for source in self._sources.values():
+            left -= source.tick(now_s, may_propose=left > 0)
 
     def _ends_here(self) -> list[SourceEnd | DestinationEnd]:
         return [*self._sources.values(), *self._destinations.values()]
@@ -92,6 +98,11 @@ class Pqc:
         """Why there is none."""
         end = self._sources.get(app_id)
         return end.trouble if end is not None else "no agreement by ML-KEM for this association"
+
+    def overdue(self, app_id: AppId) -> bool:
+        """Whether there is none for so long that somebody should look."""
+        end = self._sources.get(app_id)
+        return end is not None and end.overdue(self._party.clock.monotonic())
 
     def count(self, app_id: AppId, keys: int) -> None:
         """So many hybrid keys were made of the secret."""

@@ -82,6 +82,7 @@ class DestinationEnd:
         self._pending: OrderedDict[bytes, _Pending] = OrderedDict()  # by nonce
         self._known: list[_Known] = []  # newest first
         self._work = TokenBucket(WORK_PER_S, WORK_AT_ONCE, party.clock.monotonic())
+        self._hints = TokenBucket(WORK_PER_S, WORK_AT_ONCE, party.clock.monotonic())
 
     def known(self, name: bytes) -> SessionSecret | None:
         """A secret that both ends hold, by its name."""
@@ -89,7 +90,7 @@ class DestinationEnd:
 
     def missed(self, name: bytes) -> None:
         """Keys came that belong to a secret which is not known here: tell the source."""
-        if self._work.take(1, self._party.clock.monotonic()):
+        if self._hints.take(1, self._party.clock.monotonic()):
             self._send(Lost(secret_id=name))
 
     def tick(self, now_s: float) -> None:

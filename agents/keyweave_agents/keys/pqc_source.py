@@ -52,6 +52,9 @@ from keyweave_core.model.ids import SaeId
 ANEW_AFTER_S = 2.0
 """Between two agreements that hints of a loss ask for: anybody on the way can write such a hint."""
 
+OVERDUE_S = 10.0
+"""An operator hears of an association that has no secret for so long."""
+
 
 @dataclass(slots=True)
 class _Repeated:
@@ -112,6 +115,7 @@ class SourceEnd:
         self._former: _Agreed | None = None
         self._offers: dict[bytes, _Offered] = {}
         self._lost = False
+        self._without_s = party.clock.monotonic()
 
     # --- using a secret --------------------------------------------------------------------------
 
@@ -147,24 +151,34 @@ class SourceEnd:
 
     # --- time ------------------------------------------------------------------------------------
 
-    def tick(self, now_s: float) -> None:
-        """Propose when a secret is wanted, repeat what is not answered, forget what is old."""
+    def overdue(self, now_s: float) -> bool:
+        """Whether there is no secret for so long that somebody should look."""
+        return self._current is None and now_s - self._without_s >= OVERDUE_S
+
+    def tick(self, now_s: float, *, may_propose: bool = True) -> bool:
+        """Propose when a secret is wanted, repeat what is not answered, forget what is old.
+
+        Whether a proposal was made, which costs a signature.
+        """
         if self._former is not None and self._former.until_s <= now_s:
             self._former.secret.wipe()
             self._former = None
         if self._current is not None and self._current.until_s <= now_s:
             self._current.secret.wipe()
             self._current = None
+            self._without_s = now_s
             self.trouble = "the secret is too old, and no other is agreed"
         if self._proposal is not None and self._proposal.until_s <= now_s:
             self._proposal.wipe()
             self._proposal = None
-        if self._proposal is None and self._wanted(now_s):
+        proposes = may_propose and self._proposal is None and self._wanted(now_s)
+        if proposes:
             self._propose(now_s)
         if self._proposal is not None:
             self._send(self._proposal.letter, now_s)
         for offered in self._offers.values():
             self._send(offered.letter, now_s)
+        return proposes
 
     def _wanted(self, now_s: float) -> bool:
         current, settings = self._current, self._party.settings
@@ -239,17 +253,18 @@ class SourceEnd:
         open_.answered = secret
         open_.letter = _Repeated(_under(secret, 0, encode_said(Confirm())), now_s)
         open_.until_s = now_s + AGREEMENT_LIFE_S
-        self._forget_lost(letter)
+        self._forget_lost(letter, now_s)
         self._send(open_.letter, now_s)
 
-    def _forget_lost(self, letter: Answer) -> None:
+    def _forget_lost(self, letter: Answer, now_s: float) -> None:
         """What the destination does not hold makes no keys any more, and those under way come to nothing."""
         gone = set()
         for agreed in (self._current, self._former):
             if agreed is not None and agreed.secret.name not in letter.held:
                 gone.add(agreed.secret.name)
                 agreed.secret.wipe()
-                self._current = None if self._current is agreed else self._current
+                if self._current is agreed:
+                    self._current, self._without_s = None, now_s
                 self._former = None if self._former is agreed else self._former
         self._host.forgotten(self.ends.app_id, frozenset(gone), letter.keeper)
 

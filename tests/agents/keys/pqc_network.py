@@ -7,6 +7,7 @@ from tests.agents.keys.network import APP, MASTER, SLAVE, Network
 
 from keyweave_agents.keys.frames import Letter
 from keyweave_agents.keys.plan import FallbackBegan, FallbackEnded, SuppliedKey
+from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.pqc_identity import Directory, PqcIdentity
 from keyweave_agents.keys.pqc_letters import PqcLetter, Proved, decode_letter, decode_said
 from keyweave_agents.keys.pqc_settings import Kem, PqcSettings
@@ -37,7 +38,9 @@ class PqcNetwork(Network):
     def __init__(
         self, length: int, mode: KeyMode, *, seed: int = 1, pqc: PqcSettings | None = None, **settings: object
     ) -> None:
-        self._identities = identities(*(NodeId(f"00000000-0000-4000-8000-{n:012x}") for n in range(1, length + 1)))
+        self.identities = identities(
+            *(NodeId(f"00000000-0000-4000-8000-{n:012x}") for n in range(1, length + 1))
+        )
         edges = [(number, number + 1) for number in range(1, length)]
         super().__init__(edges, seed=seed, pqc=pqc or pqc_settings(), **settings)
         self.path = list(range(1, length + 1))
@@ -46,7 +49,11 @@ class PqcNetwork(Network):
 
     def identity(self, number: int) -> PqcIdentity | None:
         """Who a node is in ML-DSA."""
-        return self._identities[self.node(number)]
+        return self.identities[self.node(number)]
+
+    def make(self, number: int) -> KeyPlane:
+        """A node that has just started."""
+        return self._make(number)
 
     def begin(self, *, fill: bool = True) -> LinkId:
         """Connect, fill the pools, configure, and let both ends agree."""

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 from tests.agents.keys.network import APP, Network
-from tests.agents.keys.pqc_network import PqcNetwork, pqc_settings
+from tests.agents.keys.pqc_network import PqcNetwork, identities, pqc_settings
 
-from keyweave_agents.keys.plan import AssociationRemoved, FallbackBegan, KeyPlan
+from keyweave_agents.keys.plan import AssociationRemoved, FallbackBegan, KeyPlan, RelayTrouble
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import SaeId
@@ -29,7 +29,8 @@ def test_keys_flow_on_when_the_quantum_layer_is_gone_and_are_quantum_keys_again_
     view = network.planes[1].snapshot().associations[APP]
     assert view.origin is PQC
     status = network.planes[1].supply.status(*_pair(network))
-    assert status is not None and status.in_fallback
+    assert status is not None
+    assert status.in_fallback
 
     network.fill()
     network.wait(1.0)
@@ -117,13 +118,19 @@ def test_no_hybrid_key_without_quantum_keys() -> None:
     assert network.both(1) == [HYBRID]
 
 
-def test_no_hybrid_key_without_a_secret() -> None:
+def test_no_hybrid_key_without_a_secret_and_the_operator_hears_of_it() -> None:
     network = PqcNetwork(2, KeyMode.HYBRID)
-    network._identities = {}  # nobody can agree
-    network.planes = {number: Network._make(network, number) for number in ()} or network.planes
+    network.identities[network.node(2)] = identities(network.node(9))[network.node(9)]  # nobody knows it
+    network.planes[2] = network.make(2)
     network.begin()
-    network.planes[2].supply.modes.pqc = None
-    assert network.both(1) in ([HYBRID], [])
+    network.wait(12.0)
+    request = network.request(1)
+    assert request.keys is None
+    reason = "it does not believe that the letter is of this node"
+    assert reason in (network.planes[1].supply.why(request) or "")
+    told = [event.reason for event in network.events[1] if isinstance(event, RelayTrouble)]
+    assert told
+    assert all(text.startswith("letters about ML-KEM: there is no secret") for text in told)
 
 
 def test_hybrid_batches_wait_for_the_secret_at_the_destination() -> None:
