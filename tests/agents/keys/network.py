@@ -10,8 +10,8 @@ from collections import defaultdict, deque
 
 from tests.agents.keys.paper import PaperDisk, PaperLedger
 
-from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.border.values import Beyond
+from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.frames import Ack, Batch, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
