@@ -10,15 +10,13 @@ it, and kills border nodes: what their ledgers had not made durable is gone then
 import dataclasses
 from collections.abc import Callable
 
-from tests.agents.keys.network import APP, MASTER, SLAVE, HandClock, Network, uid
+from tests.agents.keys.network import APP, MASTER, SLAVE, HandClock, Network
 
 from keyweave_agents.keys.border.door import Border
 from keyweave_agents.keys.border.failures import Refusal
 from keyweave_agents.keys.border.values import Answer, Beyond, BorderRules, Domain, Post
-from keyweave_agents.keys.ledger import MemoryLedger
 from keyweave_agents.keys.plan import AssociationWanted, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.settings import KeySettings, Neighbour
 from keyweave_agents.service import wire020 as wire
 from keyweave_core.model.ids import SaeId
 
@@ -29,62 +27,32 @@ Fault = Callable[[Post], str]
 """What happens to a post: "ok", "lost" (never comes), "deaf" (comes, the answer is lost), "busy" (503)."""
 
 
-class CrashLedger(MemoryLedger):
-    """A ledger of which only what was committed outlives a crash, and only the border's."""
-
-    def __init__(self, kept_records: dict[str, dict[bytes, bytes]] | None = None) -> None:
-        super().__init__()
-        self.durable: dict[str, dict[bytes, bytes]] = {}
-        for name, records in (kept_records or {}).items():
-            for key, value in records.items():
-                self.shelf(name).put(key, value)
-        self.commit()
-
-    def commit(self) -> None:
-        self.durable = {
-            name: {key: bytes(value) for key, value in self.shelf(name).items()}
-            for name in ("border-in", "border-out", "border-recall")
-        }
-
-
 class Side(Network):
-    """One network; its border node knows the other."""
+    """One network; its border node knows the other. Every node has a disk."""
 
     def __init__(self, clock: HandClock, border: int, beyond: Beyond, seed: int) -> None:
         self.border_node = border
-        self.beyond = beyond
-        self.kept: dict[str, dict[bytes, bytes]] = {}
-        self.ledgers: dict[int, CrashLedger] = {}
-        self.shared = clock
-        super().__init__([(1, 2)], seed=seed)
+        self._beyond = beyond
+        self._shared = clock
+        super().__init__([(1, 2)], seed=seed, durable=True, buffer_keys=4, pool_capacity_bits=60_000)
 
     def _make(self, number: int) -> KeyPlane:
-        self.clock = self.shared
-        neighbours = tuple(
-            Neighbour(node_id=uid(self.other(link_id, number)), link_id=link_id, host="x", port=1)
-            for link_id in self.links
-        )
-        ledger = self.ledgers[number] = CrashLedger(self.kept if number == self.border_node else None)
-        return KeyPlane(
-            KeySettings(neighbours=neighbours, pool_capacity_bits=400_000, buffer_keys=4),
-            self.node(number),
-            self.clock,
-            self.random.randbytes,
-            self.events[number].append,
-            ledger,
-            self.beyond if number == self.border_node else None,
-        )
+        self.clock = self._shared
+        return super()._make(number)
+
+    def beyond(self, number: int) -> Beyond | None:
+        return self._beyond if number == self.border_node else None
 
     @property
     def border(self) -> Border:
         return self.planes[self.border_node].border
 
-    def commit(self) -> None:
-        self.ledgers[self.border_node].commit()
+    def kept(self) -> bool:
+        """Make durable what the border node noted."""
+        return self.commit(self.border_node)
 
     def crash(self) -> None:
         """The border node dies and starts again; the wires come back at once."""
-        self.kept = self.ledgers[self.border_node].durable
         self.restart(self.border_node)
         for link_id in self.links:
             self.connect(link_id)
@@ -134,14 +102,19 @@ class Pair:
         except Refusal as refusal:
             answer = Answer(status=refusal.problem.status, reason=refusal.title)
         other.gather()
-        other.commit()
-        return answer
+        return answer if other.kept() else Answer(status=503, reason="its disk is full")
 
-    def exchange(self) -> None:
-        """Everything that is to be sent now goes, with whatever faults there are."""
+    def exchange(self) -> bool:
+        """Everything that is to be sent now goes, with whatever faults there are; whether there was any."""
+        busy = False
         for side in (self.x, self.y):
-            side.commit()
-            for post in side.border.due():
+            posts = side.border.due()
+            busy = busy or bool(posts)
+            durable = side.kept()
+            for post in posts:
+                if not durable:
+                    side.border.posted(post, Answer(status=None, reason="our disk is full"))
+                    continue
                 fate = self.fault(post)
                 answer = Answer(status=None, reason="nobody answers")
                 if fate in ("ok", "deaf"):
@@ -152,6 +125,7 @@ class Pair:
                 if fate == "deaf":
                     answer = Answer(status=None, reason="nobody answers")
                 side.border.posted(post, answer)
+        return busy
 
     def repeat(self, number: int) -> None:
         """A post that came before comes again, and nobody waits for the answer."""
@@ -167,8 +141,9 @@ class Pair:
 
     def turn(self) -> None:
         """All that can happen without time passing."""
-        for _ in range(6):
-            self.exchange()
+        busy = True
+        while busy:
+            busy = self.exchange()
             self.grant()
             for side in (self.x, self.y):
                 side.settle()
@@ -180,8 +155,15 @@ class Pair:
             for side in (self.x, self.y):
                 side.tick()
                 side.settle()
-                side.fill()
+                self._refill(side)
             self.turn()
+
+    def _refill(self, side: Side) -> None:
+        """Fibres make key, when there is none left to speak of."""
+        (link_id,) = side.links
+        pool = side.planes[1].sessions[link_id].pool
+        if min(pool.own.stored_bytes, pool.their.stored_bytes) < 1024:
+            side.fill()
 
     def draw(self, number: int = 1) -> tuple[SuppliedKey, ...]:
         """What MASTER gets at X1 now."""

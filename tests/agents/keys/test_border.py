@@ -470,7 +470,7 @@ def test_an_acknowledgement_after_the_end_changes_nothing() -> None:
 def test_what_was_accepted_survives_a_crash() -> None:
     pair = Pair(grants=False)
     pair.y.border.accept("x", offer(1, 2))
-    pair.y.commit()
+    pair.y.kept()
     pair.y.crash()
     pair.grants = True
     pair.wait(4)
@@ -506,7 +506,7 @@ def test_a_void_goes_on_after_a_crash() -> None:
     pair.wait(2)
     pair.y.disconnect(pair.y.link(1, 2))
     pair.y.border.void("x", void(1))
-    pair.y.commit()
+    pair.y.kept()
     pair.y.crash()
     pair.wait(3)
     assert said(pair, 1) == ["voided"]
