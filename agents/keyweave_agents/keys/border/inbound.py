@@ -397,6 +397,7 @@ class Inbound:
                     continue
                 if heard:
                     held.told = True
+                    held.again_s = 0.0  # who asks once more hears it at once
                     self._due.pop(key_id, None)
                     self._note(held)
                 else:
