@@ -186,10 +186,75 @@ def etsi004(
         show(report, json_file, failures_only=failures_only)
 
 
-def address_of(text: str) -> tuple[str, int]:
+def etsi020(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https://host:port of the peer key manager.")],
+    initiator_sae: Annotated[str, typer.Option(help="Id of an application on our side.")],
+    target_sae: Annotated[str, typer.Option(help="Id of an application that the peer can reach.")],
+    cert: Annotated[Path, typer.Option(help="Our key manager's certificate (PEM), as client and server.")],
+    key: Annotated[Path, typer.Option(help="Its private key (PEM).")],
+    ca: Annotated[Path, typer.Option(help="Authority of the peer's certificate.")],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where acknowledgements are taken; port 0: any.")
+    ] = "127.0.0.1:0",
+    callback_url: Annotated[
+        str | None, typer.Option(help="Where the peer is told to acknowledge (else the listener).")
+    ] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="The peer is to acknowledge to our callback and nowhere else.")
+    ] = False,
+    foreign_cert: Annotated[
+        Path | None, typer.Option(help="A certificate of an authority that is not accepted.")
+    ] = None,
+    foreign_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    any_server_name: AnyName = False,
+    key_bits: Annotated[int, typer.Option(min=8, max=65536, help="Size of the keys to hand over.")] = 256,
+    only: Only = "",
+    skip: Skip = "",
+    json_file: JsonFile = None,
+    timeout: Timeout = 15.0,
+    patience: Annotated[float, typer.Option(min=0.0, help="Longest wait for an acknowledgement, s.")] = 20.0,
+    failures_only: FailuresOnly = False,
+) -> None:
+    """Check a key manager's door to other networks, ETSI GS QKD 020: ext_keys, ack, void."""
+    import asyncio
+
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab.conform.etsi020.bench import Options
+    from keyweave_lab.conform.etsi020.suite import run_suite
+    from keyweave_lab.conform.https import place_of
+
+    with told():
+        host, port = address_of(listen, least=0)
+        foreign = None
+        if foreign_cert is not None:
+            if foreign_key is None:
+                raise InvalidInput("--foreign-cert wants --foreign-key")
+            foreign = tls_of(foreign_cert, foreign_key, ca)
+        if callback_url is not None:
+            place_of(callback_url)
+        options = Options(
+            peer=place_of(url),
+            tls=tls_of(cert, key, ca),
+            initiator=initiator_sae,
+            target=target_sae,
+            listen_host=host,
+            listen_port=port,
+            callback_url=callback_url,
+            pinned=pinned,
+            foreign=foreign,
+            check_name=not any_server_name,
+            key_bytes=key_bits // 8,
+            message_limit_s=timeout,
+            patience_s=patience,
+        )
+        report = asyncio.run(run_suite(options, SystemClock(), progress, only=ids(only), skip=ids(skip)))
+        show(report, json_file, failures_only=failures_only)
+
+
+def address_of(text: str, *, least: int = 1) -> tuple[str, int]:
     """Host and port of `host:port` or `[address]:port`; InvalidInput when it is none."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not port.isascii() or not port.isdigit() or not least <= int(port) < 65536:
         raise InvalidInput(f"{text[:80]!r}: want host:port")
     return host.strip("[]"), int(port)
 
@@ -206,3 +271,4 @@ def add_verbs(app: typer.Typer) -> None:
     """Give `keyweave conform` the verbs of this file."""
     app.command("014")(etsi014)
     app.command("004")(etsi004)
+    app.command("020")(etsi020)
