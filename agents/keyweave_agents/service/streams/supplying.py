@@ -18,7 +18,7 @@ from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
-DRAW_WAIT_S = 5.0
+DRAW_WAIT_S = 1.0
 """How long one draw waits for key; then fewer chunks are tried."""
 
 LEADER_S, FOLLOWER_S = 0.1, 0.5

@@ -88,6 +88,18 @@ class Pair:
                 )
             manager.configure(KeyPlan(routes=routes, associations=ends))
 
+    def join_here(self) -> None:
+        """Bob and carol live at one node: an association without any link."""
+        plan = AssociationPlan(
+            app_id=AppId(uid(0xA02)),
+            server=BOB,
+            clients=(CAROL,),
+            source=True,
+            links=(),
+            remote_node=self.chain.nodes[self.last],
+        )
+        self.chain.managers[self.last].configure(KeyPlan(associations=(plan,)))
+
     async def close(self) -> None:
         await self._clients.aclose()
         for server in self.servers.values():
