@@ -44,7 +44,8 @@ class Tuning:
     `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre counts as down.
     `gnmi`: agents serve gNMI beside NETCONF. `southbound`: how the controller reaches the agents, or they it.
     `fibres`: the fibre plant that the controller reckons with, and which wavelengths modules can be told.
-    `fallback_after_s`, `return_after_s`: to keys by ML-KEM and back.
+    `fallback_after_s`, `return_after_s`: to keys by ML-KEM and back. `calm_after_s`: how long errors are low
+    before a fibre is used again on which somebody seemed to listen.
     """
 
     buffer_keys: int = 64
@@ -56,6 +57,7 @@ class Tuning:
     hold_off_s: float = 0.1
     fallback_after_s: float = 1.0
     return_after_s: float = 3.0
+    calm_after_s: float = 3.0
     access_log: bool = True
     log_level: str = "info"
     gnmi: bool = False
@@ -222,6 +224,7 @@ def _modules(plan: Plan, node: TopologyNode) -> list[dict[str, Any]]:
                 "secret_rate_bps": link.secret_rate_bps,
                 "connect": f"{HOST}:{plan.links[link.name].port}",
                 "hold_off_s": plan.tuning.hold_off_s,
+                "intrusion": {"release_after_s": plan.tuning.calm_after_s},
                 **module_light(plan.tuning.fibres, node.name, number),
             }
         )

@@ -142,11 +142,7 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
     if existing.state is AssociationState.CLOSING:
         turn.answer(wish.request_id, reasons=(f"the association of {pair} is being closed; ask again",))
     elif (wish.qos != AppQos() and _shared(wish.qos, wish.further) != existing.qos) or (
-        (
-            wish.service != DEFAULT_SERVICE
-            and terms.settled(turn.state, wish.service, wish.source, tenant=existing.tenant)
-            != existing.service
-        )
+        _another_service(turn, existing, wish)
         or wish.priority not in (0, existing.priority)
         or wish.expires_at not in (None, existing.expires_at)
     ):
@@ -163,6 +159,14 @@ def _join(turn: Turn, existing: Association, wish: AssociationRequested) -> None
         existing.waiting_requests += (wish.request_id,)
     else:
         turn.answer(wish.request_id, existing.app_id)
+
+
+def _another_service(turn: Turn, existing: Association, wish: AssociationRequested) -> bool:
+    if wish.service in (DEFAULT_SERVICE, existing.service):
+        return False
+    several = bool(existing.further)
+    settled = terms.settled(turn.state, wish.service, wish.source, tenant=existing.tenant, several=several)
+    return settled != existing.service
 
 
 def open_between(
@@ -187,7 +191,7 @@ def open_between(
     opened. `further`: destinations that get the same keys.
     """
     state, qos = turn.state, _shared(qos, further)
-    service = terms.settled(state, service, source, tenant=tenant)
+    service = terms.settled(state, service, source, tenant=tenant, several=bool(further))
     saes = (source, destination, *further)
     reasons = [*admission.qos_faults(qos), *service.faults(expires_at)]
     if source in (destination, *further):
@@ -348,7 +352,13 @@ def change(
     """
     state, path, granted = turn.state, association.path, association.service
     if service is not None:
-        granted = terms.settled(state, service, association.source, tenant=association.tenant)
+        granted = terms.settled(
+            state,
+            service,
+            association.source,
+            tenant=association.tenant,
+            several=bool(association.further),
+        )
     qos = _shared(qos, association.further)
     other = granted != association.service
     rate_bps = admission.promised_bps(qos, granted, state.policy)

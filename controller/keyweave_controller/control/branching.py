@@ -15,6 +15,7 @@ from keyweave_controller.control.routing import Route, RouteWish
 from keyweave_controller.control.service import Protection, Service, ServiceClass
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.control.ways import Ask
+from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import NodeId, SaeId
 
 MOST_DESTINATIONS = 64
@@ -36,6 +37,8 @@ def faults(
         if near is not None and state.consumers.get(sae) == near:
             name = state.node_name(near)
             yield f"application {sae} is at {name} like {source}: the same keys go to other nodes only"
+    if service.key_mode not in (None, KeyMode.QKD_ONLY):
+        yield f"keys {service.key_mode} are agreed upon by two: they cannot be had for several destinations"
     if len({state.consumers.get(sae) for sae in destinations}) > 1:
         yield from _not_for_trees(service)
 
@@ -44,6 +47,8 @@ def _not_for_trees(service: Service) -> Iterator[str]:
     """What an association with destinations at several nodes cannot have."""
     if service.protection is not Protection.RESTORATION:
         yield f"keys for several nodes take a tree, which has no protection {service.protection}"
+    if service.relay_method is RelayMethod.XOR_ANNOUNCE:
+        yield "keys for several nodes take a tree, which forks: they cannot be announced (xor-announce)"
     if service.service_class is ServiceClass.SCHEDULED:
         yield "keys for several nodes take a tree, which cannot be booked for a time to come"
     if service.constraints.include_links or service.constraints.include_nodes:

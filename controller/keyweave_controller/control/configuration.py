@@ -84,7 +84,7 @@ class Policy:
     guaranteed_relay_method: RelayMethod = RelayMethod.OTP
     best_effort_relay_method: RelayMethod = RelayMethod.OTP
     scheduled_relay_method: RelayMethod = RelayMethod.OTP
-    gcm_key_bits_per_pool_bit: int = 16  # key that AES-256-GCM is reckoned to carry for each bit of a pool
+    gcm_key_bits_per_pool_bit: int = 256  # key that AES-256-GCM is reckoned to carry for each bit of a pool
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_share <= 1:

@@ -14,11 +14,13 @@ from keyweave_core.model.application import KeyMode, RelayMethod
 from keyweave_core.model.ids import SaeId
 
 
-def settled(state: NetworkState, service: Service, source: SaeId, *, tenant: str = "") -> Service:
+def settled(
+    state: NetworkState, service: Service, source: SaeId, *, tenant: str = "", several: bool = False
+) -> Service:
     """The service with nothing left open, as asked for by `source` on the account of `tenant` (empty: of the
-    tenant of the source).
+    tenant of the source). `several` destinations get quantum keys, sent on, where nobody asks otherwise.
     """
-    if service.key_mode is not None and service.relay_method is not None:
+    if several or (service.key_mode is not None and service.relay_method is not None):
         return service
     owner = state.tenants.get(tenant or state.tenant_of.get(source, ""))
     mode = service.key_mode or _usual_mode(state.policy, owner, service.service_class)

@@ -172,8 +172,8 @@ def test_a_way_by_aes_takes_a_part_of_the_rate_and_another_method_makes_another_
     service = Service(relay_method=RelayMethod.AES_256_GCM)
     one = ask(show, service, rate=100_000)  # ten times what a link makes
     assert one.path is not None
-    assert one.path.hop_bps == admission.hop_bps(100_000, service, policy) == 100_000 // 16
-    assert admission.keys_bps(one.path.hop_bps, service, policy) == 100_000
+    assert one.path.hop_bps == admission.hop_bps(100_000, service, policy) == -(-100_000 // 256)
+    assert admission.keys_bps(one.path.hop_bps, service, policy) >= 100_000
     assert show.nodes[simulated_id("B")].applications or one.path.nodes[1] != simulated_id("B")
     reserved = [
         entry.qos.min_bandwidth_bps
@@ -204,3 +204,29 @@ def _without_method(link: Link) -> Link:
 
 def _qkd_only(application: Application) -> Application:
     return replace(application, key_mode=KeyMode.QKD_ONLY)
+
+
+def test_several_destinations_get_plain_quantum_keys() -> None:
+    show = started(Policy(guaranteed_key_mode=KeyMode.HYBRID))
+
+    def several(service: Service) -> tuple[str, ...]:
+        show.now += 1
+        request_id = f"s{len(show.events)}"
+        show.feed(
+            AssociationRequested(
+                at=show.now,
+                request_id=request_id,
+                source=A,
+                destination=D,
+                further=(SaeId("sae:E"),),
+                qos=AppQos(min_bandwidth_bps=1_000),
+                service=service,
+            )
+        )
+        show.settle()
+        return show.answers()[request_id].reasons
+
+    assert any("agreed upon by two" in one for one in several(Service(key_mode=KeyMode.HYBRID)))
+    assert any("xor-announce" in one for one in several(Service(relay_method=RelayMethod.XOR_ANNOUNCE)))
+    assert several(DEFAULT_SERVICE) == ()
+    assert plan_of(show, "A").associations[0].mode is KeyMode.QKD_ONLY
