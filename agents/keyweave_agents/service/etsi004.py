@@ -34,8 +34,9 @@ from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import names_of, server_context
 
-_MARGIN = 32
-"""Connections above `max_connections` that are let in, so that an idle one can make room."""
+MOST_GREETING = 64
+"""Connections beside `max_connections` that may be in their handshake; the next one ends the oldest of them:
+who opens connections and says nothing is in nobody's way but his own."""
 
 
 class _Wire(asyncio.StreamReaderProtocol):
@@ -85,6 +86,7 @@ class Etsi004Server:
         self._clock = clock
         self._context: ssl.SSLContext | None = None
         self._acceptor: Acceptor | None = None
+        self._greeting: dict[asyncio.Task[None], None] = {}  # oldest first
         self._connections: set[_Connection] = set()
         self._log = get_logger("etsi004")
         self._desk = StreamDesk(
@@ -101,7 +103,7 @@ class Etsi004Server:
         """Serve; returns the port. Raises SettingsError (a TLS file, or the address cannot be had)."""
         settings = self._settings
         self._context = None if settings.tls is None else server_context(settings.tls)
-        most = settings.max_connections + _MARGIN
+        most = settings.max_connections + MOST_GREETING + 1
         try:
             self._acceptor = await accept_on(
                 settings.listen_host,
@@ -128,21 +130,11 @@ class Etsi004Server:
     # --- connections -----------------------------------------------------------------------------
 
     async def _serve(self, raw: socket.socket, host: str) -> None:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=wire.MOST_REQUEST_BYTES + wire.HEADER_BYTES)
-        protocol = _Wire(reader)
         try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol,
-                raw,
-                ssl=self._context,
-                ssl_handshake_timeout=None if self._context is None else self._settings.handshake_s,
-            )
+            connection = await self._greet(raw)
         except (OSError, ssl.SSLError) as error:
-            raw.close()
             self._log.info("handshake_failed", peer=host, reason=str(error) or type(error).__name__)
             return
-        connection = _Connection(protocol, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
         try:
             if self._admit(connection, host):
                 self._connections.add(connection)
@@ -154,7 +146,31 @@ class Etsi004Server:
             pass  # the client is gone
         finally:
             self._connections.discard(connection)
-            transport.abort()
+            connection.writer.transport.abort()
+
+    async def _greet(self, raw: socket.socket) -> _Connection:
+        """The handshake. Raises OSError or ssl.SSLError; the socket is closed then."""
+        loop, here = asyncio.get_running_loop(), asyncio.current_task()
+        reader = asyncio.StreamReader(limit=wire.MOST_REQUEST_BYTES + wire.HEADER_BYTES)
+        protocol = _Wire(reader)
+        if len(self._greeting) >= MOST_GREETING:
+            next(iter(self._greeting)).cancel()
+        if here is not None:
+            self._greeting[here] = None
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                raw,
+                ssl=self._context,
+                ssl_handshake_timeout=None if self._context is None else self._settings.handshake_s,
+            )
+        except BaseException:
+            raw.close()
+            raise
+        finally:
+            if here is not None:
+                self._greeting.pop(here, None)
+        return _Connection(protocol, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     def _admit(self, connection: _Connection, host: str) -> bool:
         """Find out who calls, and make room; whether the connection may stay."""
@@ -225,7 +241,7 @@ class Etsi004Server:
         match request:
             case wire.OpenRequest():
                 opening = await self._open(connection, request)
-                call, outcome, ksid = "open_connect", opening.outcome, opening.ksid
+                call, outcome, ksid = "open_connect", opening.outcome, max(opening.ksid, request.ksid)
                 answer = wire.encode_opening(opening, edition)
             case wire.GetKeyRequest():
                 delivery = await self._get(connection, request)
