@@ -29,6 +29,7 @@ NAMES = (
     "rearrangement",
     "cut_storm",
     "relay_hop",
+    "relay_three_hops",
 )
 RESULTS = Path(__file__).parent / "results"
 
