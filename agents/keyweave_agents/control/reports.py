@@ -205,6 +205,7 @@ def application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew
         local_node_id=node.node_id,
         qos=event.qos,
         key_mode=event.mode,
+        app_id=event.app_id,
     )
 
 

@@ -17,6 +17,8 @@ from keyweave_agents.keys.ledger import Ledger
 from keyweave_agents.keys.peers import Peers
 from keyweave_agents.keys.plan import (
     AssociationEnds,
+    AssociationExpired,
+    AssociationWanted,
     KeyBundle,
     KeyEvent,
     KeyPlan,
@@ -357,6 +359,14 @@ class KeyManager:
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `ports.KeySupply`."""
         return self._plane.supply.status(caller, other)
+
+    def want(self, wanted: AssociationWanted) -> None:
+        """See `ports.KeyAssociations`."""
+        self._emit(wanted)
+
+    def give_back(self, app_id: AppId) -> None:
+        """See `ports.KeyAssociations`."""
+        self._emit(AssociationExpired(app_id=app_id))
 
     def ends(self, app_id: AppId) -> AssociationEnds | None:
         """See `ports.KeyLetters`."""

@@ -217,7 +217,7 @@ class AssociationWanted:
     """An application asked for keys with another one and there is no association: tell the controller.
 
     Sent once when the first request waits, and again every few seconds while requests wait. `mode`: what the
-    keys may be made of, None where nobody said.
+    keys may be made of, None where nobody said; `app_id`: the id that the application brought along.
     """
 
     server: SaeId
@@ -225,6 +225,7 @@ class AssociationWanted:
     qos: AppQos
     priority: int = 0
     mode: KeyMode | None = None
+    app_id: AppId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +244,7 @@ class PoolFilled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationExpired:
-    """An association reached its expiration time here."""
+    """An association reached its expiration time here, or its applications are done with it."""
 
     app_id: AppId
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from keyweave_agents.keys.frames import LetterKind
 from keyweave_agents.keys.plan import (
     AssociationEnds,
+    AssociationWanted,
     KeyBundle,
     KeyEvent,
     KeyPlan,
@@ -95,6 +96,18 @@ class KeyDraw(Protocol):
 
         At the end of this turn of the loop, in the order asked, together with all others.
         """
+        ...
+
+
+class KeyAssociations(Protocol):
+    """How a service has the controller told of applications under an id of their own."""
+
+    def want(self, wanted: AssociationWanted) -> None:
+        """The applications want an association; a request for keys besides waits for it, or is refused."""
+        ...
+
+    def give_back(self, app_id: AppId) -> None:
+        """The applications of an association are done with it: the controller may close it."""
         ...
 
 
