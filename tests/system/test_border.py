@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from keyweave_core.errors import PeerUnreachable
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import SystemClock
-from keyweave_lab.apps import App, AppAddress
+from keyweave_lab.apps import App, AppAddress, FetchedKey, KeyRequestFailed
 from keyweave_lab.borders import join, side_of
-from keyweave_lab.deploy import deploy, destroy
+from keyweave_lab.deploy import deploy, destroy, start_program, stop_program
 from keyweave_lab.inventory import LabInventory
 from keyweave_lab.topology import (
     Topology,
@@ -57,19 +58,60 @@ def app_of(lab: LabInventory, sae_id: str) -> App:
     return App(AppAddress(sae_id=sae_id, base_url=application.base_url, tls=application.tls))
 
 
-async def asked(app: App, other: str, number: int) -> list[object]:
+async def keys_for(app: App, other: str, number: int, within_s: float = 40.0) -> list[FetchedKey]:
     """Keys as soon as there are any: the first request may meet a border that is still being made."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(within_s):
         while True:
             try:
                 return list(await app.enc_keys(other, number=number))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told when time is over
-                print(error)
-                await asyncio.sleep(0.3)
+            except KeyRequestFailed as error:
+                print(error)  # told when time is over
+            except PeerUnreachable:
+                pass
+            await asyncio.sleep(0.3)
 
 
-async def test_a_key_crosses_the_border(tmp_path: Path) -> None:
+async def exchanged(alice: App, carol: App, number: int) -> None:
+    """Keys that Alice gets now are those that Carol gets by their ids."""
+    made = await keys_for(alice, CAROL, number)
+    fetched = await carol.dec_keys(ALICE, [key.key_id for key in made])
+    assert [(key.key_id, key.digest) for key in made] == [(key.key_id, key.digest) for key in fetched]
+
+
+async def test_keys_cross_a_border_and_survive_the_death_of_either_border_node(tmp_path: Path) -> None:
+    clock = SystemClock()
     async with two_networks(tmp_path) as (x, y), app_of(x, ALICE) as alice, app_of(y, CAROL) as carol:
-        made = await asked(alice, CAROL, 3)
-        fetched = await carol.dec_keys(ALICE, [key.key_id for key in made])
-        assert [(key.key_id, key.digest) for key in made] == [(key.key_id, key.digest) for key in fetched]
+        await exchanged(alice, carol, 3)
+        # Nothing of the networks is known to the other, but for the border.
+        assert x.operator.ca.read_bytes() != y.operator.ca.read_bytes()
+
+        await stop_program(y.directory, "Y2", clock, kill=True)
+        await asyncio.sleep(1)  # what the source sends meanwhile stays open
+        await start_program(y.directory, "Y2", clock)
+        for _ in range(10):
+            await exchanged(alice, carol, 16)
+
+        await stop_program(x.directory, "X2", clock, kill=True)
+        await start_program(x.directory, "X2", clock)
+        for _ in range(10):
+            await exchanged(alice, carol, 16)
+
+        for lab in (x, y):
+            for log in (lab.directory / "log").iterdir():
+                text = log.read_text()
+                assert "Traceback" not in text, f"{log}: {text[-2000:]}"
+
+
+async def test_a_peer_that_is_away_is_named_to_who_asks(tmp_path: Path) -> None:
+    clock = SystemClock()
+    async with two_networks(tmp_path) as (x, y), app_of(x, ALICE) as alice:
+        await stop_program(y.directory, "Y2", clock)
+        async with asyncio.timeout(40):
+            while True:
+                with pytest.raises(KeyRequestFailed) as caught:
+                    await alice.enc_keys(CAROL)
+                if "other network does not answer" in str(caught.value):
+                    break
+                await asyncio.sleep(0.3)
+        await start_program(y.directory, "Y2", clock)
+        assert await keys_for(alice, CAROL, 1)
