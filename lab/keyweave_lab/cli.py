@@ -115,6 +115,23 @@ def inspect(lab: LabDir = DEFAULT_LAB, output: Form = Output.TABLE) -> None:
 
 
 @lab_app.command()
+def join(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The border node of the laboratory.")],
+    other_lab: Annotated[Path, typer.Argument(metavar="OTHER_LAB", help="Directory of the other one.")],
+    other_node: Annotated[str, typer.Argument(metavar="OTHER_NODE", help="Its border node.")],
+    lab: LabDir = DEFAULT_LAB,
+) -> None:
+    """Join two laboratories at a border (ETSI GS QKD 020); the two agents are started again."""
+    from keyweave_core.runtime.clock import SystemClock
+    from keyweave_lab import borders
+
+    with told():
+        one, other = borders.side_of(lab, node), borders.side_of(other_lab, other_node)
+        _run(borders.join(one, other, SystemClock()))
+        typer.echo(f"{one.network} and {other.network} are joined at {node} and {other_node}")
+
+
+@lab_app.command()
 def cut(link: Link, lab: LabDir = DEFAULT_LAB) -> None:
     """Cut a fibre: no light, no key, at both ends."""
     _fibre(lab, "cut", link)
