@@ -9,6 +9,7 @@ A turn of a node is: it is told something, it commits, and only then frames and 
 strikes between any two of these.
 """
 
+import contextlib
 import os
 
 from hypothesis import settings
@@ -52,7 +53,33 @@ class Durable(RuleBasedStateMachine):
     def settle(self) -> None:
         self.network.settle()
 
-    @rule(choice=st.integers(0, 50), times=st.integers(1, 6))
+    @rule(number=st.integers(1, 6), frames=st.integers(0, 30), size=st.integers(64, 600))
+    def work(self, number: int, frames: int, size: int) -> None:
+        """Everything is connected, and keys are taken; the last messages are still on their way."""
+        self.all_connected(size)
+        self.network.settle()
+        self.draw(number)
+        self.fetch()
+        self.deliver(frames, frames)
+
+    @rule(number=st.integers(1, 12), frames=st.integers(0, 60), node=NODES)
+    def work_and_crash(self, number: int, frames: int, node: int) -> None:
+        """A node dies while messages of many keys are on their way."""
+        self.all_connected(400)
+        self.network.settle()
+        self.draw(number)
+        self.network.request(number)
+        self.deliver(number, frames)
+        self.network.restart(node)
+        self.network.gather()
+
+    def all_connected(self, size: int) -> None:
+        for link_id in self.links:
+            self.network.connect(link_id)
+            self.network.generate(link_id, size)
+        self.network.gather()
+
+    @rule(choice=st.integers(0, 50), times=st.integers(0, 6))
     def deliver(self, choice: int, times: int) -> None:
         for _ in range(times):
             busy = [key for key, wire in self.network.wires.items() if wire]
@@ -67,6 +94,14 @@ class Durable(RuleBasedStateMachine):
     @rule(number=st.integers(1, 6))
     def draw(self, number: int) -> None:
         self.note(self.drawn, self.network.draw(number))
+
+    @rule(twice=st.booleans())
+    def ask_for_keys_that_were_fetched(self, twice: bool) -> None:
+        """A slave that was answered asks again, or with another key beside."""
+        for key_id in sorted(self.fetched)[-3:]:
+            with contextlib.suppress(KeysNotFound):
+                keys = self.network.planes[LAST].supply.fetch(SLAVE, MASTER, (key_id,) * (1 + twice))
+                self.note(self.fetched, keys)
 
     @rule()
     def fetch(self) -> None:
