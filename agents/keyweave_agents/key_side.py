@@ -75,7 +75,12 @@ class KeySide:
         self._streams: Etsi004Server | None = None
         if etsi004 is not None:
             self._streams = Etsi004Server(
-                etsi004, consumers, self.keys, self.keys, clock, random_bytes=random_bytes
+                etsi004,
+                consumers,
+                self.keys,
+                clock,
+                random_bytes=random_bytes,
+                shelf=self.keys.ledger.shelf("streams"),
             )
 
         self._border = None if etsi020 is None else Etsi020Server(etsi020, self.keys, clock)

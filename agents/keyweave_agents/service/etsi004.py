@@ -19,12 +19,13 @@ import ssl
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from keyweave_agents.keys.ports import KeyLetters, KeySupply
+from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.service import wire004 as wire
 from keyweave_agents.service.callers import Callers
 from keyweave_agents.service.settings import ConsumerSettings
 from keyweave_agents.service.settings004 import Etsi004Settings
 from keyweave_agents.service.streams.desk import StreamDesk, Wish
+from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.uris import sae_of_uri
 from keyweave_agents.service.streams.values import Delivery, Opening, Outcome
 from keyweave_core.errors import InvalidInput, MalformedMessage, PeerUnreachable, Refused, SettingsError
@@ -73,11 +74,11 @@ class Etsi004Server:
         self,
         settings: Etsi004Settings,
         consumers: Iterable[ConsumerSettings],
-        keys: KeySupply,
-        letters: KeyLetters,
+        keys: StreamKeys,
         clock: Clock,
         *,
         random_bytes: Callable[[int], bytes],
+        shelf: Shelf | None = None,
     ) -> None:
         self._settings = settings
         self._consumers = {consumer.sae_id: consumer for consumer in consumers}
@@ -91,9 +92,9 @@ class Etsi004Server:
         self._log = get_logger("etsi004")
         self._desk = StreamDesk(
             keys,
-            letters,
             clock,
             random_bytes=random_bytes,
+            shelf=shelf,
             serves=self._callers.serves,
             most_streams=settings.max_streams,
             most_each=settings.max_streams_each,

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.keys.plan import AssociationWanted
-from keyweave_agents.keys.ports import KeyAssociations, KeyLetters
+from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import AppId, SaeId
 
@@ -37,11 +37,8 @@ class _Record:
 class Borrowed:
     """The associations that streams of this key manager asked for."""
 
-    def __init__(
-        self, asked: KeyAssociations, letters: KeyLetters, shelf: Shelf | None, now_s: float
-    ) -> None:
-        self._asked = asked
-        self._letters = letters
+    def __init__(self, keys: StreamKeys, shelf: Shelf | None, now_s: float) -> None:
+        self._keys = keys
         self._shelf = shelf
         self._records: dict[Pair, _Record] = {}
         for raw_id, value in () if shelf is None else shelf.items():
@@ -51,7 +48,7 @@ class Borrowed:
 
     def want(self, ksid: bytes, pair: Pair, qos: AppQos, priority: int) -> None:
         """Ask for an association of the pair, unless there is one."""
-        if self._letters.between(*pair) is not None:
+        if self._keys.between(*pair) is not None:
             return
         app_id = AppId(str(UUID(bytes=ksid)))
         self._forget(pair)
@@ -59,7 +56,7 @@ class Borrowed:
         if self._shelf is not None:
             self._shelf.put(ksid, json.dumps(pair).encode(), lazy=True)
         server, client = pair
-        self._asked.want(
+        self._keys.want(
             AssociationWanted(server=server, clients=(client,), qos=qos, priority=priority, app_id=app_id)
         )
 
@@ -71,9 +68,9 @@ class Borrowed:
             elif record.due_s is None:
                 record.due_s = now_s + REST_S
             elif now_s >= record.due_s:
-                ends = self._letters.between(*pair)
+                ends = self._keys.between(*pair)
                 if ends is not None and ends.app_id == record.app_id:
-                    self._asked.give_back(record.app_id)
+                    self._keys.give_back(record.app_id)
                 self._forget(pair)
 
     def _forget(self, pair: Pair) -> None:

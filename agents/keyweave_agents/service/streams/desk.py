@@ -12,10 +12,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from keyweave_agents.keys.ports import KeyLetters, KeySupply
+from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.service.streams.book import Book
+from keyweave_agents.service.streams.borrowed import Borrowed
 from keyweave_agents.service.streams.chunks import Chunk, Verdict
 from keyweave_agents.service.streams.letters import OPENING_BYTES, Letter
+from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.post import StreamPost
 from keyweave_agents.service.streams.qos import QosBounds, known_mimetype, negotiate
 from keyweave_agents.service.streams.stream import (
@@ -49,14 +51,16 @@ class Wish:
 
 
 class StreamDesk:
-    """The streams of one key manager. `serves`: whether an application is one of ours."""
+    """The streams of one key manager. `serves`: whether an application is one of ours; `shelf` notes which
+    associations streams asked for.
+    """
 
     def __init__(
         self,
-        keys: KeySupply,
-        letters: KeyLetters,
+        keys: StreamKeys,
         clock: Clock,
         *,
+        shelf: Shelf | None,
         random_bytes: Callable[[int], bytes],
         serves: Callable[[SaeId], bool],
         most_streams: int,
@@ -65,8 +69,9 @@ class StreamDesk:
         self._clock = clock
         self._random_bytes = random_bytes
         self._book = Book(most=most_streams, most_each=most_each)
-        self._supply = StreamSupply(keys, letters, clock)
-        self._post = StreamPost(letters, self._book, clock, serves=serves, heard=self._heard)
+        self._borrowed = Borrowed(keys, shelf, clock.monotonic())
+        self._supply = StreamSupply(keys, self._borrowed, clock)
+        self._post = StreamPost(keys, self._book, clock, serves=serves, heard=self._heard)
         self._changed: dict[Stream, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = get_logger("streams")
@@ -230,6 +235,7 @@ class StreamDesk:
             await self._clock.sleep(TICK_S)
             now_s = self._clock.monotonic()
             self._book.expire(now_s)
+            self._borrowed.tick({(stream.own, stream.other) for stream in self._book}, now_s)
             for stream in self._book:
                 if stream.idle(now_s):
                     self._log.info("stream_unused", caller=stream.own, other=stream.other)

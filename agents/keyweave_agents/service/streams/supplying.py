@@ -7,8 +7,9 @@ its keys are on their way.
 from collections.abc import Iterable
 
 from keyweave_agents.keys.plan import SuppliedKey
-from keyweave_agents.keys.ports import KeyLetters, KeySupply
+from keyweave_agents.service.streams.borrowed import Borrowed
 from keyweave_agents.service.streams.letters import Letter, Offer
+from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS
 from keyweave_agents.service.streams.stream import CREATOR, Stream
 from keyweave_agents.service.streams.values import Outcome
@@ -29,9 +30,9 @@ side would make the keys if both have the same claim, and where it would not."""
 class StreamSupply:
     """Does what streams want done with keys."""
 
-    def __init__(self, keys: KeySupply, letters: KeyLetters, clock: Clock) -> None:
+    def __init__(self, keys: StreamKeys, borrowed: Borrowed, clock: Clock) -> None:
         self._keys = keys
-        self._letters = letters
+        self._borrowed = borrowed
         self._clock = clock
         self._proofs: dict[Stream, tuple[SuppliedKey, ...]] = {}  # drawn, and no chunks with them
         self._log = get_logger("streams")
@@ -50,6 +51,8 @@ class StreamSupply:
             await self._clock.sleep(LEADER_S if stream.makes(stream.claim) else FOLLOWER_S)
             if stream.defers:
                 return None
+        pair = (stream.own, stream.other)
+        self._borrowed.want(stream.ksid, pair, _app_qos(stream), stream.qos.priority)
         try:
             self._proofs[stream] = await self._drawn(stream, PROOF_KEYS, PROOF_BITS, wait_s)
         except DeadlineExceeded:
@@ -84,10 +87,9 @@ class StreamSupply:
         return []
 
     async def _drawn(self, stream: Stream, number: int, bits: int, wait_s: float) -> tuple[SuppliedKey, ...]:
-        qos = stream.qos
-        wanted = AppQos(min_bandwidth_bps=qos.min_bps or None, max_bandwidth_bps=qos.max_bps, ttl_s=qos.ttl_s)
+        qos, priority = _app_qos(stream), stream.qos.priority
         return await self._keys.get_keys(
-            stream.own, stream.other, number, bits, wait_s, qos=wanted, priority=qos.priority
+            stream.own, stream.other, number, bits, wait_s, qos=qos, priority=priority
         )
 
     async def collect(self, stream: Stream, offer: Offer) -> list[Letter]:
@@ -111,7 +113,7 @@ class StreamSupply:
         except InvalidInput as error:
             self._log.warning("stream_keys_missing", caller=stream.own, other=stream.other, reason=str(error))
             return [taker.missed(offer)]
-        except Unavailable:
+        except KeyweaveError:
             taker.set_aside()
             return []
         if stream.taker is not taker:
@@ -122,8 +124,17 @@ class StreamSupply:
 
     def _hops(self, server: SaeId, client: SaeId) -> int | None:
         """Trusted nodes between the two, when this node can tell."""
-        ends = self._letters.between(server, client)
+        ends = self._keys.between(server, client)
         return 0 if ends is not None and ends.direct else None
+
+
+def _app_qos(stream: Stream) -> AppQos:
+    """The qualities of a stream as those of an association (ETSI GS QKD 015 `app_qos`).
+
+    Jitter has no place: 004 means bit/s, 015 ms.
+    """
+    qos = stream.qos
+    return AppQos(min_bandwidth_bps=qos.min_bps or None, max_bandwidth_bps=qos.max_bps, ttl_s=qos.ttl_s)
 
 
 def _wipe(keys: Iterable[SuppliedKey]) -> None:

@@ -48,7 +48,7 @@ class Pair:
             listen_port=0, tls=self.pki.node(f"s{index}", self.chain.nodes[index]), **self.options
         )
         consumers = [ConsumerSettings(sae_id=sae) for sae in saes]
-        server = Etsi004Server(settings, consumers, manager, manager, SystemClock(), random_bytes=os.urandom)
+        server = Etsi004Server(settings, consumers, manager, SystemClock(), random_bytes=os.urandom)
         self.ports[index] = await server.start()
         self.servers[index] = server
 

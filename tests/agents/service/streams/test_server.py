@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from keyweave_agents.keys.frames import LetterKind
-from keyweave_agents.keys.plan import AssociationEnds, StoreStatus, SuppliedKey
+from keyweave_agents.keys.plan import AssociationEnds, AssociationWanted, StoreStatus, SuppliedKey
 from keyweave_agents.service import wire004 as wire
 from keyweave_agents.service.etsi004 import MOST_GREETING, Etsi004Server
 from keyweave_agents.service.settings import ConsumerSettings
@@ -72,6 +72,12 @@ class Nothing:
     def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
         return False
 
+    def want(self, wanted: AssociationWanted) -> None:
+        pass
+
+    def give_back(self, app_id: AppId) -> None:
+        pass
+
     def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
         pass
 
@@ -117,7 +123,7 @@ async def serving(pki: LabPki, **options: Any) -> AsyncIterator[Service]:
     settings = Etsi004Settings(**{"listen_port": 0, "tls": tls, **options})
     keys = Nothing()
     consumers = [ConsumerSettings(sae_id=SaeId(name)) for name in ("alice", "bob")]
-    server = Etsi004Server(settings, consumers, keys, keys, SystemClock(), random_bytes=os.urandom)
+    server = Etsi004Server(settings, consumers, keys, SystemClock(), random_bytes=os.urandom)
     port = await server.start()
     try:
         yield Service(server, port, pki)
