@@ -33,6 +33,7 @@ from keyweave_agents.service.settings import (
 )
 from keyweave_core.errors import Refused
 from keyweave_core.model.ids import SaeId
+from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import PeerNames
 
 
@@ -108,6 +109,7 @@ class Callers:
         self._listed = {sae: tuple(matches) for sae, matches in (listed or {}).items() if matches}
         self._revoked = revoked
         self._generation = 0
+        self._log = get_logger("service")
 
     def caller(self, names: PeerNames) -> SaeId:
         """The consumer that holds a certificate with these names; Refused when it is nobody we serve."""
@@ -127,25 +129,15 @@ class Callers:
             raise Refused(f"the certificate is not among those listed for {sae!r}")
         return sae
 
-    def known(self, connection: Connection, now_s: float, monotonic_s: float) -> SaeId | None:
-        """`of` for a connection that was asked about before; None: ask `of`."""
-        note = connection.note
-        if self._revoked is not None:
-            self._revoked.look(monotonic_s)
-            self._generation = self._revoked.generation
-        if not isinstance(note, _Note) or note.generation != self._generation or now_s >= note.until_s:
-            return None
-        return note.sae
-
     def of(self, connection: Connection, now_s: float, monotonic_s: float) -> SaeId:
         """The consumer at the other end; its certificate is looked at once a connection.
 
         Refused (each time): nobody this agent serves, or the certificate was revoked or has expired since.
         The note on the connection is ours. `now_s` since 1970, `monotonic_s` of the same moment.
         """
-        known = self.known(connection, now_s, monotonic_s)
-        if known is not None:
-            return known
+        if self._revoked is not None:
+            self._revoked.look(monotonic_s)
+            self._generation = self._revoked.generation
         note = connection.note
         if not isinstance(note, _Note) or note.generation != self._generation:
             note = connection.note = self._look(connection.certificate)
@@ -164,6 +156,8 @@ class Callers:
                 sae, reason = None, f"the certificate of {sae!r} is revoked"
         except Refused as refusal:
             reason = str(refusal)
+        if sae is None:
+            self._log.warning("caller_refused", reason=reason)  # one line a connection
         return _Note(sae, reason, certificate.not_after_s, self._generation)
 
     def serves(self, sae: SaeId) -> bool:

@@ -166,12 +166,9 @@ class KeyDelivery:
     def _caller(self, connection: Connection) -> SaeId:
         """The consumer at the other end."""
         desk = self._desk
-        first = connection.note is None
         try:
             return desk.callers.of(connection, desk.clock.now(), desk.clock.monotonic())
         except Refused as refusal:
-            if first:  # one line a connection
-                self._log.warning("caller_refused", reason=str(refusal))
             raise Answer(NOT_AUTHORISED, b"") from refusal
 
     def _target(self, scope: HTTPScope) -> tuple[Method, SaeId]:

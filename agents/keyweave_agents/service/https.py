@@ -144,8 +144,10 @@ class HttpsServer:
         state = self._shared.state
         for connection in list(state.connections):
             connection.shutdown()
-        if state.tasks:
-            await asyncio.wait(list(state.tasks), timeout=self._settings.close_s)
+        for _ in range(max(1, round(self._settings.close_s * 100))):
+            if not any(one.in_work for one in self._protocols()):
+                break
+            await asyncio.sleep(0.01)
         for task in list(state.tasks):
             task.cancel()
         if state.tasks:

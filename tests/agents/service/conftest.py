@@ -6,7 +6,7 @@ import json
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import pytest
 import structlog
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.plan import StoreStatus, SuppliedKey
+from keyweave_agents.keys.plan import KeyBundle, StoreStatus, SuppliedKey, bundles
 from keyweave_agents.material import Secret
 from keyweave_agents.service.etsi014 import Etsi014Server
 from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
 from keyweave_core.errors import Refused
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
-from keyweave_core.runtime.clock import SystemClock
+from keyweave_core.runtime.clock import Clock, SystemClock
 from keyweave_core.runtime.tls import TlsSettings, client_context
 from keyweave_lab.pki import LabPki
 
@@ -48,7 +48,11 @@ class Asked:
 
 @dataclass
 class KeyModel:
-    """Keys of known applications, delivered once; `trouble` is raised, `gate` is waited for."""
+    """Keys of known applications, delivered once; `trouble` is raised, `gate` is waited for.
+
+    Asked without waiting (`KeyDraw`) it has keys while `ready`; what was drawn is durable at once, or when
+    the test calls what lies in `undecided` (while `slow_ledger`). `origin` is that of the keys it makes.
+    """
 
     known: frozenset[str] = frozenset(CONSUMERS)
     stored: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
@@ -57,6 +61,43 @@ class KeyModel:
     trouble: BaseException | None = None
     gate: asyncio.Event | None = None
     cancelled: int = 0
+    ready: bool = True
+    slow_ledger: bool = False
+    undecided: list[Callable[[Exception | None], None]] = field(default_factory=list)
+    drawn: list[KeyBundle] = field(default_factory=list)
+    mode: KeyMode = KeyMode.QKD_ONLY
+    origin: KeyOrigin = KeyOrigin.QKD
+
+    def draw(
+        self,
+        caller: SaeId,
+        client: SaeId,
+        number: int,
+        size_bits: int,
+        *,
+        origins: frozenset[KeyOrigin] | None = None,
+    ) -> tuple[KeyBundle, ...] | None:
+        if not self.ready or self.gate is not None or self.trouble is not None or client not in self.known:
+            return None
+        if origins is not None and self.origin not in origins:
+            return None
+        made = bundles(self._make(caller, client, size_bits) for _ in range(number))
+        self.drawn += made
+        return made
+
+    def fetch(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...] | None:
+        texts = [str(uuid.UUID(bytes=key_ids[at : at + 16])) for at in range(0, len(key_ids), 16)]
+        if not self.ready or any(self.stored.get(text, ("", ""))[:2] != (master, caller) for text in texts):
+            return None
+        made = bundles(SuppliedKey(key_id=text, key=Secret(self.stored.pop(text)[2])) for text in texts)
+        self.drawn += made
+        return made
+
+    def once_durable(self, call: Callable[[Exception | None], None]) -> None:
+        if self.slow_ledger:
+            self.undecided.append(call)
+        else:
+            asyncio.get_running_loop().call_soon(call, None)
 
     async def get_keys(
         self,
@@ -87,7 +128,9 @@ class KeyModel:
         key_id = str(uuid.uuid4())
         content = uuid.uuid4().bytes * (size_bits // 128 + 1)
         self.stored[key_id] = (caller, client, content[: size_bits // 8])
-        key = SuppliedKey(key_id=key_id, key=Secret(self.stored[key_id][2]), links=(LINK,))
+        key = SuppliedKey(
+            key_id=key_id, key=Secret(self.stored[key_id][2]), links=(LINK,), origin=self.origin
+        )
         self.handed_out.append(key)
         return key
 
@@ -107,7 +150,13 @@ class KeyModel:
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         if caller not in self.known or other not in self.known:
             return None
-        return StoreStatus(stored_key_count=len(self.stored), max_key_count=1000, remote_node=REMOTE)
+        return StoreStatus(
+            stored_key_count=len(self.stored),
+            max_key_count=1000,
+            remote_node=REMOTE,
+            mode=self.mode,
+            in_fallback=self.origin is KeyOrigin.PQC,
+        )
 
 
 @dataclass
@@ -188,18 +237,40 @@ async def service_with(
     """Start servers with settings of one's own; they are closed when the test ends."""
     servers: list[Etsi014Server] = []
 
-    async def start(**settings: Any) -> Service:
+    async def start(
+        *,
+        quick: bool = False,
+        clock: Clock | None = None,
+        certificates: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Service:
         wanted = ServiceSettings(**{"listen_port": 0, "tls": node_tls, **settings})
         model = KeyModel()
         consumers = [ConsumerSettings(sae_id=SaeId(name)) for name in CONSUMERS]
         consumers[0] = ConsumerSettings(sae_id=SaeId("alice"), min_bandwidth_bps=512, priority=3, ttl_s=60)
-        server = Etsi014Server(wanted, consumers, model, SystemClock(), node_id=NODE)
+        for place, consumer in enumerate(consumers):
+            listed = (certificates or {}).get(consumer.sae_id, ())
+            consumers[place] = replace(consumer, certificates=tuple(listed))
+        server = Etsi014Server(
+            wanted,
+            consumers,
+            model,
+            clock or SystemClock(),
+            node_id=NODE,
+            draw=model if quick else None,
+        )
         servers.append(server)
         return Service(await server.start(), model, wanted, server, tls_of)
 
     yield start
     for server in servers:
         await server.close()
+
+
+@pytest.fixture
+async def quick(service_with: Callable[..., Awaitable[Service]]) -> Service:
+    """A server that may ask its model without waiting, with default settings."""
+    return await service_with(quick=True)
 
 
 @pytest.fixture
