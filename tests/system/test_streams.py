@@ -1,6 +1,7 @@
 """Key streams (ETSI GS QKD 004) in a whole network of real processes."""
 
 import asyncio
+from uuid import UUID
 
 from tests.system.conftest import RING, Network, RunNetwork
 from tests.system.test_kill import all_connected
@@ -52,6 +53,7 @@ async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_networ
         opened = await both_open(alice, charlie)
         await read_equal(alice, charlie, opened.ksid, range(20))
         (association,) = network.associations()
+        assert association.app_id == str(UUID(bytes=opened.ksid))
         assert association.qos.min_bandwidth_bps == 4096
 
         first, second = association.path.node_names[:2]
@@ -67,6 +69,11 @@ async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_networ
         await read_equal(alice, charlie, opened.ksid, range(60, 200))
         assert await alice.close_stream(opened.ksid) is Outcome.SUCCESS
         assert await charlie.close_stream(opened.ksid) is Outcome.SUCCESS
+
+        async def given_back() -> bool | None:
+            return True if not network.associations() else None
+
+        await until(given_back, CLOCK, 20, "the association given back")
 
 
 async def test_a_stream_ends_with_the_process_that_served_a_side_of_it(run_network: RunNetwork) -> None:
