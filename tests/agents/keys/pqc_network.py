@@ -1,11 +1,12 @@
 """Networks whose nodes have ML-DSA identities, and letters that a test can lose, repeat, delay and forge."""
 
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from tests.agents.keys.network import APP, MASTER, SLAVE, Network
 
-from keyweave_agents.keys.frames import Letter
+from keyweave_agents.keys.frames import Batch, Letter, Sealed, uuid_text
 from keyweave_agents.keys.plan import FallbackBegan, FallbackEnded, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.keys.pqc_identity import Directory, PqcIdentity
@@ -43,6 +44,8 @@ class PqcNetwork(Network):
         )
         edges = [(number, number + 1) for number in range(1, length)]
         super().__init__(edges, seed=seed, pqc=pqc or pqc_settings(), **settings)
+        self.relayed: dict[str, bytes] = {}  # key ids that travelled, and the secret that their batch names
+        self.heard: list[Letter] = []  # every letter that ever was on a wire
         self.path = list(range(1, length + 1))
         self.last = length
         self.mode = mode
@@ -50,6 +53,20 @@ class PqcNetwork(Network):
     def identity(self, number: int) -> PqcIdentity | None:
         """Who a node is in ML-DSA."""
         return self.identities[self.node(number)]
+
+    def associate(self, path: list[int], **values: Any) -> LinkId:
+        """As in `Network`, of the mode of this network."""
+        return super().associate(path, **{"mode": self.mode, **values})
+
+    def _watch(self, link_id: LinkId, sender: int, raw: bytes) -> None:
+        super()._watch(link_id, sender, raw)
+        frame = decode(raw)
+        if isinstance(frame, Letter):
+            self.heard.append(frame)
+        if isinstance(frame, Sealed) and isinstance(frame.content, Batch):
+            ids, name = frame.content.spelled().key_ids, frame.content.secret_id
+            for place in range(0, len(ids), 16):
+                self.relayed[uuid_text(ids[place : place + 16])] = name
 
     def make(self, number: int) -> KeyPlane:
         """A node that has just started."""
@@ -63,7 +80,7 @@ class PqcNetwork(Network):
         if fill:
             self.fill()
         self.settle()
-        link_id = self.associate(self.path, mode=self.mode)
+        link_id = self.associate(self.path)
         self.wait(1.0)
         return link_id
 
