@@ -15,6 +15,8 @@ from keyweave_core.model.application import (
     AppStatistics,
     AppStatus,
     AppType,
+    KeyMode,
+    KeyOrigin,
     PathUsage,
     RelayMethod,
 )
@@ -29,6 +31,7 @@ from keyweave_core.model.link import (
     LinkStatus,
     LinkType,
     PhysicalSpec,
+    Quarantine,
     Role,
     Technology,
     VirtualSpec,
@@ -40,6 +43,7 @@ from keyweave_core.model.notifications import (
     ApplicationNew,
     ApplicationQosUpdate,
     ApplicationReport,
+    Concern,
     Event,
     InterfaceDown,
     InterfaceNew,
@@ -100,9 +104,15 @@ statistics: SearchStrategy[AppStatistics] = st.builds(
     start_time=maybe(times),
     consumed_bits=maybe(uint32),
     paths=st.lists(
-        st.builds(PathUsage, link_id=link_ids, delivered_bits=uint64, delivered_keys=uint64),
-        max_size=2,
-        unique_by=lambda path: path.link_id,
+        st.builds(
+            PathUsage,
+            link_id=link_ids,
+            delivered_bits=uint64,
+            delivered_keys=uint64,
+            origin=st.sampled_from(KeyOrigin),
+        ),
+        max_size=3,
+        unique_by=lambda path: (path.link_id, path.origin),
     ).map(tuple),
 )
 applications: SearchStrategy[Application] = st.builds(
@@ -120,6 +130,9 @@ applications: SearchStrategy[Application] = st.builds(
     backing_link_ids=several(link_ids),
     local_node_id=maybe(node_ids),
     remote_node_id=maybe(node_ids),
+    key_mode=st.sampled_from(KeyMode),
+    share_threshold=maybe(st.integers(2, 8)),
+    origin=maybe(st.sampled_from(KeyOrigin)),
 )
 interfaces: SearchStrategy[Interface] = st.builds(
     Interface,
@@ -154,6 +167,7 @@ _link_common = {
     "remote": maybe(endpoints),
     "applications": several(app_ids),
     "pool": maybe(st.builds(KeyPool, stored_bits=uint64, capacity_bits=uint64, oldest_age_s=maybe(uint32))),
+    "quarantine": maybe(st.builds(Quarantine, reason=texts, discarded_bits=uint64, spent_bits=uint64)),
 }
 virtual_links: SearchStrategy[Link] = st.builds(
     Link,
@@ -203,6 +217,7 @@ _link_reports = st.builds(
     status=maybe(st.sampled_from(LinkStatus)),
     message=maybe(texts),
     severity=maybe(st.sampled_from(Severity)),
+    concern=maybe(st.sampled_from(Concern)),
 )
 _interface_reports = st.builds(
     InterfaceReport,
@@ -216,6 +231,7 @@ _application_words = {
     "status": maybe(st.sampled_from(AppStatus)),
     "message": maybe(texts),
     "severity": maybe(st.sampled_from(Severity)),
+    "origin": maybe(st.sampled_from(KeyOrigin)),
 }
 _last_periods = st.lists(statistics, max_size=2, unique_by=lambda row: row.end_time).map(tuple)
 _report = {"link": maybe(_link_reports), "interface": maybe(_interface_reports)}
@@ -231,6 +247,7 @@ notifications: SearchStrategy[Notification] = st.one_of(
         local_node_id=maybe(node_ids),
         qos=qos,
         app_id=maybe(app_ids),
+        key_mode=maybe(st.sampled_from(KeyMode)),
     ),
     st.builds(ApplicationQosUpdate, app_id=maybe(app_ids), qos=qos, priority=uint32),
     st.builds(ApplicationDisconnected, app_id=maybe(app_ids)),

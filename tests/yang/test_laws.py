@@ -32,11 +32,11 @@ def _observed(node: Node) -> Node:
 
 
 def _configured_link(link: Link) -> Link:
-    return replace(link, status=None, performance=LinkPerformance(), pool=None)
+    return replace(link, status=None, performance=LinkPerformance(), pool=None, quarantine=None)
 
 
 def _configured_application(app: Application) -> Application:
-    return replace(app, status=None, creation_time=None, statistics=())
+    return replace(app, status=None, creation_time=None, statistics=(), origin=None)
 
 
 def _configured_interface(interface: Interface) -> Interface:

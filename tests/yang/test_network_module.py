@@ -39,7 +39,9 @@ END = "<expires-at>2027-01-02T00:00:00Z</expires-at>"
 BOTH = "<include-link>A-B</include-link><exclude-link>A-B</exclude-link>"
 SERVICE = (
     f"<service>{SCHEDULED}<protection>1+1</protection><disjointness>risks</disjointness><ways>3</ways>"
-    "<preemptible>false</preemptible><key-bits>1024</key-bits><strategy>least-km</strategy><constraints>"
+    "<preemptible>false</preemptible><key-bits>1024</key-bits><strategy>least-km</strategy>"
+    "<key-mode>hybrid</key-mode><relay-method>xor-announce</relay-method>"
+    "<share-threshold>2</share-threshold><constraints>"
     "<max-hops>6</max-hops><max-latency-ms>1.5</max-latency-ms><min-trust>50</min-trust>"
     f"<exclude-link>{FIBRE}</exclude-link><exclude-link>A-B</exclude-link><exclude-node>A</exclude-node>"
     "<exclude-risk>duct</exclude-risk><technology>dv-qkd-2ws</technology><domain>north</domain>"
@@ -62,6 +64,25 @@ def test_a_whole_configuration_is_valid(schema: ModelSchema) -> None:
 @pytest.mark.parametrize(
     ("config", "where", "tag", "app_tag"),
     [
+        (
+            [associations(association("<service><share-threshold>2</share-threshold></service>"))],
+            "keyweave-qkd-network:share-threshold",
+            "operation-failed",
+            "threshold-of-unsplit",
+        ),
+        (
+            [
+                associations(
+                    association(
+                        "<service><protection>1+1</protection><ways>2</ways>"
+                        "<share-threshold>3</share-threshold></service>"
+                    )
+                )
+            ],
+            "keyweave-qkd-network:share-threshold",
+            "operation-failed",
+            "threshold-above-ways",
+        ),
         (
             [associations(association(source="x", destination="x"))],
             "/keyweave-qkd-network:association[keyweave-qkd-network:name='backup']",

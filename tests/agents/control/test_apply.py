@@ -11,7 +11,7 @@ from keyweave_agents.control.apply import Decision, decide, is_wanted, rebase
 from keyweave_agents.keys.plan import Route
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application as App
-from keyweave_core.model.application import AppQos, AppType
+from keyweave_core.model.application import AppQos, AppType, KeyMode, RelayMethod
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
     Endpoint,
@@ -523,3 +523,29 @@ def test_a_saved_wavelength_that_the_module_cannot_make_any_more_is_left_out() -
     config, nothing = rebase(on_channel(31), RANGED)
     assert nothing == ()
     assert decide(config, RANGED).channels[link_id(1)] == 31
+
+
+def test_mode_threshold_and_method_reach_the_plan() -> None:
+    links = [virtual(9 + n, None, RIGHT, relay_method=RelayMethod.AES_256_GCM) for n in range(3)]
+    backing = tuple(link.link_id for link in links)
+    entry = client(1, backing_link_ids=backing, key_mode=KeyMode.PQC_FALLBACK, share_threshold=2)
+    plan = decide(configured(*links, apps=(entry,)), OWN).plan
+    assert (plan.associations[0].mode, plan.associations[0].threshold) == (KeyMode.PQC_FALLBACK, 2)
+    assert {route.method for route in plan.routes} == {RelayMethod.AES_256_GCM}
+    plain = decide(configured(virtual(9, None, RIGHT), apps=(client(1),)), OWN).plan
+    assert (plain.associations[0].mode, plain.associations[0].threshold) == (KeyMode.QKD_ONLY, None)
+    assert plain.routes[0].method is RelayMethod.OTP
+
+
+@pytest.mark.parametrize(("links", "threshold"), [(1, 2), (2, 3)])
+def test_a_threshold_above_the_shares_is_refused(links: int, threshold: int) -> None:
+    paths = [virtual(9 + n, None, RIGHT) for n in range(links)]
+    entry = client(1, backing_link_ids=tuple(one.link_id for one in paths), share_threshold=threshold)
+    error = refused(configured(*paths, apps=(entry,)))
+    assert "share-threshold" in str(error)
+    assert f"{threshold} shares" in str(error)
+
+
+def test_a_threshold_outlives_the_links_that_it_was_for() -> None:
+    entry = client(1, share_threshold=2)
+    assert decide(configured(apps=(entry,)), OWN).plan.associations[0].threshold is None

@@ -12,14 +12,33 @@ from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationRemoved,
     AssociationWanted,
+    FallbackBegan,
+    FallbackEnded,
     PoolEmptied,
     PoolFilled,
     RelayRestored,
     RelayTrouble,
+    StoreRestored,
+    StoreTrouble,
 )
-from keyweave_agents.quantum.observed import DownCause, FiguresChanged, LinkDown, LinkUp
+from keyweave_agents.quantum.observed import (
+    DownCause,
+    FiguresChanged,
+    IntrusionOver,
+    IntrusionSuspected,
+    LinkDown,
+    LinkUp,
+)
 from keyweave_core.model import notifications as told
-from keyweave_core.model.application import Application, AppQos, AppStatistics, AppStatus, AppType
+from keyweave_core.model.application import (
+    Application,
+    AppQos,
+    AppStatistics,
+    AppStatus,
+    AppType,
+    KeyMode,
+    KeyOrigin,
+)
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
     Endpoint,
@@ -29,6 +48,7 @@ from keyweave_core.model.link import (
     LinkPerformance,
     LinkStatus,
     LinkType,
+    Quarantine,
 )
 from keyweave_core.model.node import Node
 
@@ -219,3 +239,46 @@ def test_law_two_updates_of_a_link_are_an_interval_apart(steps: list[tuple[float
             pace.note(FIBRE, figures, at)
             sent.append(at)
     assert all(after - before >= 1.0 - 1e-9 for before, after in itertools.pairwise(sent))
+
+
+def test_a_fallback_begins_and_ends_in_a_form_for_programs() -> None:
+    (began,) = of_key_event(FallbackBegan(app_id=APP, reason="pools are empty"), node(), {})
+    assert isinstance(began, told.Alarm)
+    assert began.application is not None
+    assert (began.application.origin, began.application.severity) == (KeyOrigin.PQC, told.Severity.MAJOR)
+    assert "pools are empty" in (began.application.message or "")
+    (ended,) = of_key_event(FallbackEnded(app_id=APP), node(), {})
+    assert isinstance(ended, told.Event)
+    assert ended.application is not None
+    assert (ended.application.app_id, ended.application.origin) == (APP, KeyOrigin.QKD)
+
+
+def test_an_intrusion_names_what_was_destroyed_and_what_had_been_used() -> None:
+    found = Quarantine(reason="QBER 14.0%, 11.0% is the limit", discarded_bits=4096, spent_bits=512)
+    (alarm,) = of_module_event(IntrusionSuspected(link_id=FIBRE, quarantine=found), node())
+    assert isinstance(alarm, told.Alarm)
+    assert alarm.link is not None
+    assert (alarm.link.concern, alarm.link.status) == (told.Concern.INTRUSION, LinkStatus.OFF)
+    assert "4096 bits of key were destroyed, 512 bits had been used" in (alarm.link.message or "")
+    (over,) = of_module_event(IntrusionOver(link_id=FIBRE), node(LinkStatus.ACTIVE))
+    assert isinstance(over, told.Event)
+    assert over.link is not None
+    assert (over.link.concern, over.link.status) == (told.Concern.INTRUSION, LinkStatus.ACTIVE)
+
+
+def test_a_wrong_tag_is_told_from_other_trouble_and_a_store_from_a_link() -> None:
+    (forged,) = of_key_event(RelayTrouble(link_id=PATH, reason="no proof (wrong tag)"), node(), {})
+    (slow,) = of_key_event(RelayTrouble(link_id=PATH, reason="no pad"), node(), {})
+    (full,) = of_key_event(StoreTrouble(reason="No space left on device"), node(), {})
+    (well,) = of_key_event(StoreRestored(), node(), {})
+    concerns = [one.link.concern for one in (forged, slow, full, well) if one.link]
+    store = told.Concern.KEY_STORE
+    assert concerns == [told.Concern.AUTHENTICATION, None, store, store]
+    assert [type(one) for one in (full, well)] == [told.Alarm, told.Event]
+
+
+def test_an_application_may_say_what_its_keys_are_made_of() -> None:
+    wanted = AssociationWanted(server=ALICE, clients=(BOB,), qos=AppQos(), mode=KeyMode.HYBRID)
+    (new,) = of_key_event(wanted, node(), {})
+    assert isinstance(new, told.ApplicationNew)
+    assert new.key_mode is KeyMode.HYBRID

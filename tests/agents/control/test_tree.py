@@ -17,7 +17,16 @@ from keyweave_agents.control.tree import (
 from keyweave_agents.keys.plan import AssociationView, KeyState
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleState
-from keyweave_core.model.application import Application, AppQos, AppStatistics, AppStatus, AppType, PathUsage
+from keyweave_core.model.application import (
+    Application,
+    AppQos,
+    AppStatistics,
+    AppStatus,
+    AppType,
+    KeyMode,
+    KeyOrigin,
+    PathUsage,
+)
 from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId, SaeId
 from keyweave_core.model.link import (
     InterfaceStatus,
@@ -25,6 +34,7 @@ from keyweave_core.model.link import (
     Link,
     LinkStatus,
     LinkType,
+    Quarantine,
     Role,
     Technology,
     VirtualSpec,
@@ -246,3 +256,21 @@ def test_law_what_is_shown_fits_the_module(skr: int, spent: int, stored: int, ge
     assert 0 <= figures.eskr_bps <= figures.skr_bps < 2**32
     assert (link.status is LinkStatus.ACTIVE) == generating
     assert (link.status is LinkStatus.PASSIVE) == (not generating and stored > 0)
+
+
+def test_a_link_in_quarantine_is_off_whatever_lies_in_its_pool() -> None:
+    shut = Quarantine(reason="QBER 14.0%", discarded_bits=4096, spent_bits=512)
+    seen = Observation(keys=keys(5_000), modules={FIBRE: replace(DARK, quarantine=shut)})
+    link = link_of(observed(OWN, seen), FIBRE)
+    assert (link.status, link.quarantine) == (LinkStatus.OFF, shut)
+    assert link.pool is not None
+
+
+@pytest.mark.parametrize("mode", KeyMode)
+def test_what_keys_are_made_of_is_shown_where_that_may_differ(mode: KeyMode) -> None:
+    running = with_path()
+    apps = tuple(replace(one, key_mode=mode) for one in running.applications)
+    view = AssociationView(app_id=CLIENT, status=AppStatus.ON, stored_keys=1, origin=KeyOrigin.PQC)
+    tree = observed(replace(running, applications=apps), Observation(keys=keys(views=(view,)), modules={}))
+    shown = next(one for one in tree.applications if one.app_id == CLIENT).origin
+    assert shown is (None if mode is KeyMode.QKD_ONLY else KeyOrigin.PQC)

@@ -1,5 +1,6 @@
 """Usage and bills."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from keyweave_controller.engine.simulation import Span, simulate, simulated_id
 from keyweave_controller.management import accounting
 from keyweave_controller.management.manager import Management, UsageChanged
 from keyweave_core.errors import SettingsError
-from keyweave_core.model.application import AppQos, AppStatistics, PathUsage
+from keyweave_core.model.application import AppQos, AppStatistics, KeyOrigin, PathUsage
 from keyweave_core.runtime.clock import date_and_time
 from keyweave_core.runtime.settings import parse_settings
 
@@ -152,3 +153,46 @@ def test_a_tariff_is_read_from_toml_and_its_bounds_are_kept(tmp_path: Path) -> N
     ):
         with pytest.raises(SettingsError, match=words):
             parse_settings(line, Tariff, where="tariff.toml")
+
+
+def test_keys_of_each_origin_are_counted_and_priced_by_themselves() -> None:
+    show, association = opened()
+    assert association.path is not None
+    over = [
+        PathUsage(
+            link_id=association.path.link_id, delivered_bits=1_000_000, delivered_keys=10, origin=origin
+        )
+        for origin in KeyOrigin
+    ]
+    report(show, association, period(10, 3_000_000, *over), period(20, 1_000_000, over[0]))
+    usage = {record.origin: (record.bits, record.keys) for record in show.management.usage()}
+    assert usage == {
+        KeyOrigin.QKD: (2_000_000, 20),
+        KeyOrigin.HYBRID: (1_000_000, 10),
+        KeyOrigin.PQC: (1_000_000, 10),
+    }
+    tariff = Tariff(
+        per_mbit=Decimal(2),
+        per_key=Decimal("0.1"),
+        per_further_hop=Decimal("0.5"),
+        hybrid_per_mbit=Decimal(3),
+        pqc_per_key=Decimal(0),
+    )
+    bill = show.management.bill(tariff)
+    assert {line.origin: line.amount for line in bill.lines} == {
+        KeyOrigin.QKD: Decimal("9.00"),  # (2 * 2 + 20 * 0.1) * 1.5
+        KeyOrigin.HYBRID: Decimal("6.00"),  # (3 + 10 * 0.1) * 1.5: its own price for bits alone
+        KeyOrigin.PQC: Decimal("2.00"),  # one hop, however long the path
+    }
+    assert bill.total == Decimal("17.00")
+
+
+def test_a_tariff_may_leave_the_prices_of_origins_out(tmp_path: Path) -> None:
+    plain = parse_settings('per_mbit = "1"', Tariff, where="tariff")
+    assert {plain.price(bits=10**6, keys=0, hops=1, origin=origin) for origin in KeyOrigin} == {
+        Decimal("1.00")
+    }
+    own = parse_settings('pqc_per_mbit = "0.25"', Tariff, where="tariff")
+    assert own.price(bits=10**6, keys=0, hops=9, origin=KeyOrigin.PQC) == Decimal("0.25")
+    with pytest.raises(SettingsError, match="hybrid_per_key"):
+        parse_settings('hybrid_per_key = "-1"', Tariff, where="tariff")

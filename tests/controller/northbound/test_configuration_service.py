@@ -43,6 +43,46 @@ async def test_policy_counts_at_once_and_can_be_given_back(bench, operator):
     assert bench.engine.network.state.operator.policy is None
 
 
+async def test_what_keys_are_made_of_and_how_they_travel(bench, operator):
+    policy = pb.Policy()
+    policy.CopyFrom((await operator.configuration.GetPolicy(pb.GetPolicyRequest())).policy)
+    assert policy.guaranteed_key_mode == "qkd-only"
+    policy.guaranteed_key_mode, policy.guaranteed_relay_method = "hybrid", "aes-256-gcm"
+    policy.gcm_key_bits_per_pool_bit = 10
+    await operator.configuration.SetPolicy(pb.SetPolicyRequest(policy=policy))
+    tenant = pb.Tenant(name="bank", applications=["sae-burgo"], key_mode=pb.KEY_MODE_PQC_FALLBACK)
+    made = await operator.configuration.PutTenant(pb.PutTenantRequest(tenant=tenant))
+    assert (made.key_mode, made.relay_method) == (pb.KEY_MODE_PQC_FALLBACK, pb.RELAY_METHOD_UNSPECIFIED)
+    for source, mode in (("sae-aldea", pb.KEY_MODE_HYBRID), ("sae-burgo", pb.KEY_MODE_PQC_FALLBACK)):
+        wish = pb.OpenAssociationRequest(source=source, destination="sae-costa")
+        wish.qos.min_bandwidth_bps = 1_000
+        opened = (await operator.associations.Open(wish)).association
+        assert (opened.service.key_mode, opened.path.relay_method) == (mode, pb.RELAY_METHOD_AES_256_GCM)
+        assert opened.path.hop_bps == 100
+    policy.scheduled_key_mode = "none"
+    wrong = pb.SetPolicyRequest(policy=policy)
+    text = await refused(operator.configuration.SetPolicy(wrong), grpc.StatusCode.INVALID_ARGUMENT)
+    assert "scheduled_key_mode" in text
+    assert "qkd-only, hybrid, pqc-fallback" in text
+    wish = pb.OpenAssociationRequest(source="sae-costa", destination="sae-aldea")
+    wish.service.share_threshold = 2
+    text = await refused(operator.associations.Open(wish), grpc.StatusCode.INVALID_ARGUMENT)
+    assert "share threshold" in text
+    wish.service.ClearField("share_threshold")
+    wish.service.key_mode = 9
+    await refused(operator.associations.Open(wish), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+async def test_prices_of_origins(operator):
+    tariff = pb.Tariff(per_mbit="0.50", pqc_per_key="0", hybrid_per_mbit="0.75", decimals=2)
+    reply = await operator.configuration.SetTariff(pb.SetTariffRequest(tariff=tariff))
+    assert reply.tariff.pqc_per_key == "0"
+    assert reply.tariff.hybrid_per_mbit == "0.75"
+    assert not reply.tariff.HasField("hybrid_per_key")
+    wrong = pb.SetTariffRequest(tariff=pb.Tariff(pqc_per_mbit="-1"))
+    await refused(operator.configuration.SetTariff(wrong), grpc.StatusCode.INVALID_ARGUMENT)
+
+
 async def test_a_tariff_makes_the_bill(operator):
     tariff = pb.Tariff(currency="CHF", per_mbit="0.50", decimals=3)
     reply = await operator.configuration.SetTariff(pb.SetTariffRequest(tariff=tariff))

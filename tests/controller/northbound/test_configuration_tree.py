@@ -23,7 +23,7 @@ from keyweave_controller.control.service import (
 )
 from keyweave_controller.northbound.configuration_tree import decode, encode, entry_path, merged
 from keyweave_core.errors import SchemaViolation
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, RelayMethod
 from keyweave_core.model.link import Technology
 from keyweave_core.netconf.protocol.messages import parse_xml
 from keyweave_yang.schema import load_schema
@@ -85,7 +85,11 @@ def services(draw: st.DrawFn, starts_at: float | None = None) -> Service:
         strategy=draw(st.sampled_from(("", "min-hop", "widest"))),
         starts_at=starts_at,
         constraints=constraints,
+        key_mode=draw(st.none() | st.sampled_from(KeyMode)),
+        relay_method=draw(st.none() | st.sampled_from(RelayMethod)),
     )
+    if wanted.protection is Protection.ONE_PLUS_ONE:
+        wanted = replace(wanted, share_threshold=draw(st.none() | st.integers(2, wanted.ways)))
     assume(not [*wanted.faults(None if starts_at is None else starts_at + 1)])
     return wanted
 
@@ -95,6 +99,13 @@ policies = st.builds(
     guaranteed_strategy=st.sampled_from(("min-hop", "balanced")),
     best_effort_strategy=st.sampled_from(("widest", "balanced")),
     scheduled_strategy=st.sampled_from(("first-fit", "balanced")),
+    guaranteed_key_mode=st.sampled_from(KeyMode),
+    best_effort_key_mode=st.sampled_from(KeyMode),
+    scheduled_key_mode=st.sampled_from(KeyMode),
+    guaranteed_relay_method=st.sampled_from(RelayMethod),
+    best_effort_relay_method=st.sampled_from(RelayMethod),
+    scheduled_relay_method=st.sampled_from(RelayMethod),
+    gcm_key_bits_per_pool_bit=st.integers(1, 1_000_000),
     preemption=st.booleans(),
     most_moves=st.integers(0, 64),
     optimise_every_s=thousandths.filter(lambda s: s == 0 or s >= 1),
@@ -122,6 +133,10 @@ tariffs = st.builds(
     per_key=amounts,
     per_further_hop=amounts,
     decimals=st.integers(0, 9),
+    hybrid_per_mbit=st.none() | amounts,
+    hybrid_per_key=st.none() | amounts,
+    pqc_per_mbit=st.none() | amounts,
+    pqc_per_key=st.none() | amounts,
 )
 
 
@@ -136,6 +151,8 @@ def configurations(draw: st.DrawFn) -> OperatorConfiguration:
             applications=tuple(applications[place :: len(owners)]),
             max_associations=draw(rates),
             max_bandwidth_bps=draw(st.none() | st.integers(0, 2**64 - 1)),
+            key_mode=draw(st.none() | st.sampled_from(KeyMode)),
+            relay_method=draw(st.none() | st.sampled_from(RelayMethod)),
         )
         for place, owner in enumerate(owners)
     )

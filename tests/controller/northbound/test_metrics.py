@@ -33,6 +33,8 @@ async def test_metrics_show_the_state_of_this_moment(port):
     assert 'keyweave_link_key_rate_bps{link="Aldea-Burgo"} 10000.0' in text
     assert 'keyweave_link_stored_bits{link="Aldea-Burgo"} 1000.0' in text
     assert 'keyweave_associations{state="active"} 0.0' in text
+    assert "keyweave_associations_in_fallback 0.0" in text
+    assert 'keyweave_delivered_keys{origin="pqc"} 0.0' in text
 
 
 @pytest.mark.parametrize(

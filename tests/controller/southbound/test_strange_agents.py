@@ -9,7 +9,8 @@ from lxml import etree
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.control.events import NodeLost, NodeRead
 from keyweave_core.errors import Refused, SchemaViolation
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.model.application import Application, KeyMode, RelayMethod
+from keyweave_core.model.ids import AppId, LinkId, NodeId
 from keyweave_core.model.link import Endpoint, Link, LinkType, VirtualSpec
 from keyweave_yang.schema import load_schema
 
@@ -17,6 +18,7 @@ NODE_A = NodeId("0a000000-0000-4000-8000-000000000001")
 NODE_B = NodeId("0b000000-0000-4000-8000-000000000002")
 NODE_C = NodeId("0c000000-0000-4000-8000-000000000003")
 VIRT = LinkId("0e000000-0000-4000-8000-000000000005")
+APP = AppId("0f000000-0000-4000-8000-000000000006")
 ALL_LIBRARIES = ("yang-library",)
 
 
@@ -105,6 +107,35 @@ async def test_an_agent_that_wants_remaining_hops_is_given_no_fork(agent, run_fl
     fork = replace(virtual(NODE_C, next_hops=(NODE_B, NODE_C)), remote=None)
     with pytest.raises(Refused, match="cannot fork there"):
         await fleet.configure(NODE_A, NodeEdit(put_links=(fork,)))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            NodeEdit(
+                put_links=(replace(virtual(next_hops=(NODE_B,)), relay_method=RelayMethod.AES_256_GCM),)
+            ),
+            "relays by aes-256-gcm",
+        ),
+        (
+            NodeEdit(put_applications=(Application(app_id=APP, key_mode=KeyMode.HYBRID),)),
+            "wants keys hybrid",
+        ),
+        (NodeEdit(put_applications=(Application(app_id=APP, share_threshold=2),)), "2 shares"),
+    ],
+)
+async def test_without_our_module_nothing_beyond_015_is_written(
+    new_agent, run_fleet, heard, edit, words
+) -> None:
+    agent = new_agent("x")
+    agent.drop_capabilities = ("keyweave-qkd-node",)
+    await agent.start()
+    fleet = run_fleet(agent)
+    await heard.wait(NodeRead)
+    with pytest.raises(Refused, match=words):
+        await fleet.configure(NODE_A, edit)
+    assert not agent.applied
 
 
 async def test_a_model_that_takes_no_hops_gets_links_of_one_hop_without(agent, run_fleet, heard) -> None:
