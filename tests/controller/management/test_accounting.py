@@ -158,12 +158,8 @@ def test_a_tariff_is_read_from_toml_and_its_bounds_are_kept(tmp_path: Path) -> N
 def test_keys_of_each_origin_are_counted_and_priced_by_themselves() -> None:
     show, association = opened()
     assert association.path is not None
-    over = [
-        PathUsage(
-            link_id=association.path.link_id, delivered_bits=1_000_000, delivered_keys=10, origin=origin
-        )
-        for origin in KeyOrigin
-    ]
+    path = PathUsage(link_id=association.path.link_id, delivered_bits=1_000_000, delivered_keys=10)
+    over = [replace(path, origin=origin) for origin in KeyOrigin]
     report(show, association, period(10, 3_000_000, *over), period(20, 1_000_000, over[0]))
     usage = {record.origin: (record.bits, record.keys) for record in show.management.usage()}
     assert usage == {
