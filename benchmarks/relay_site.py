@@ -1,8 +1,8 @@
 """One key manager of a chain, as a process of its own: what `relay_three_hops` starts.
 
 Its only argument is a file with a `Site` in JSON. Key comes from a stream that both ends of a fibre compute
-alike, as fast as the pools take it. The ends serve ETSI GS QKD 014 besides, and hand keys to an application in the
-process, in bundles: what the first site draws it names to the last one, which fetches and compares.
+alike, as fast as the pools take it. The ends serve ETSI GS QKD 014 besides, and hand keys to an application
+in the process, in bundles: what the first site draws it names to the last one, which fetches and compares.
 """
 
 import asyncio

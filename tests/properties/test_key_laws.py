@@ -1,6 +1,7 @@
 """Laws of the key plane, whatever the wires and the machines do.
 
-1. No bit of a pool is used for two different messages (`Network` watches every message).
+1. No bit of a pool is used for two different messages, no nonce of a link key twice (`Network` watches
+   every message).
 2. A key is supplied once per side, with the same bits on both.
 3. When the faults end, buffers fill again, and what the master gets the slave can fetch.
 """
@@ -13,6 +14,7 @@ from tests.agents.keys.network import MASTER, SLAVE, Network, chain
 
 from keyweave_agents.keys.failures import KeysNotFound
 from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_core.model.application import RelayMethod
 
 SOME = settings(max_examples=int(os.environ.get("KEYWEAVE_EXAMPLES", "60")), deadline=None)
 
@@ -23,13 +25,13 @@ UNFAIR = [*FAIR[:-3], "generate", "half", "lose", "repeat", "swap", "corrupt"]
 class Run:
     """One history of an association along `path`: what happens is drawn by hypothesis."""
 
-    def __init__(self, network: Network, path: list[int]) -> None:
+    def __init__(self, network: Network, path: list[int], method: RelayMethod = RelayMethod.OTP) -> None:
         self.network = network
         self.last = path[-1]
         self.drawn: dict[str, bytes] = {}
         self.fetched: dict[str, bytes] = {}
         network.start()
-        network.associate(path)
+        network.associate(path, method=method)
 
     def step(self, name: str, choice: int) -> None:
         network = self.network
@@ -118,21 +120,26 @@ def steps(names: list[str]) -> st.SearchStrategy[list[tuple[str, int]]]:
     return st.lists(st.tuples(st.sampled_from(names), st.integers(0, 400)), max_size=60)
 
 
+METHODS = st.sampled_from(RelayMethod)
+
+
 @SOME
-@given(steps(FAIR + ["deliver"] * 4 + ["settle", "restart"] * 3), st.integers(0, 99))
-def test_laws_hold_over_cuts_and_restarts(history: list[tuple[str, int]], seed: int) -> None:
-    run = Run(chain(4, seed=seed), [1, 2, 3, 4])
+@given(steps(FAIR + ["deliver"] * 4 + ["settle", "restart"] * 3), st.integers(0, 99), METHODS)
+def test_laws_hold_over_cuts_and_restarts(
+    history: list[tuple[str, int]], seed: int, method: RelayMethod
+) -> None:
+    run = Run(chain(4, seed=seed), [1, 2, 3, 4], method)
     for name, choice in history:
         run.step(name, choice)
     run.recover()
 
 
 @SOME
-@given(steps(UNFAIR + ["deliver"] * 8 + ["settle"] * 2), st.integers(0, 99))
+@given(steps(UNFAIR + ["deliver"] * 8 + ["settle"] * 2), st.integers(0, 99), METHODS)
 def test_laws_hold_over_lost_repeated_reordered_and_corrupt_messages(
-    history: list[tuple[str, int]], seed: int
+    history: list[tuple[str, int]], seed: int, method: RelayMethod
 ) -> None:
-    run = Run(chain(4, seed=seed), [1, 2, 3, 4])
+    run = Run(chain(4, seed=seed), [1, 2, 3, 4], method)
     for name, choice in history:
         run.step(name, choice)
     run.recover()
@@ -141,9 +148,9 @@ def test_laws_hold_over_lost_repeated_reordered_and_corrupt_messages(
 
 
 @SOME
-@given(steps(FAIR[:7] + ["deliver"] * 8), st.lists(st.booleans(), max_size=6))
+@given(steps(FAIR[:7] + ["deliver"] * 8), st.lists(st.tuples(st.booleans(), METHODS), max_size=6))
 def test_moving_to_another_path_neither_loses_nor_doubles(
-    history: list[tuple[str, int]], moves: list[bool]
+    history: list[tuple[str, int]], moves: list[tuple[bool, RelayMethod]]
 ) -> None:
     network = Network([(1, 2), (2, 4), (1, 3), (3, 4)])
     run = Run(network, [1, 2, 4])
@@ -152,7 +159,7 @@ def test_moving_to_another_path_neither_loses_nor_doubles(
     for index, (name, choice) in enumerate(history):
         run.step(name, choice)
         if pending and index % every == 0:
-            path = [1, 3, 4] if pending.pop() else [1, 2, 4]
-            network.associate(path, virtual=0x600 + index)
+            lower, method = pending.pop()
+            network.associate([1, 3, 4] if lower else [1, 2, 4], virtual=0x600 + index, method=method)
     run.recover()
     assert run.drawn.keys() == run.fetched.keys()

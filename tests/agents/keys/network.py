@@ -194,6 +194,7 @@ class Network:
         app_id: AppId = APP,
         expires_at: float | None = None,
         mode: KeyMode = KeyMode.QKD_ONLY,
+        method: RelayMethod = RelayMethod.OTP,
     ) -> LinkId:
         """Put a path and the association at its ends on every node (`keep`: beside what is there)."""
         link_id = LinkId(uid(virtual))
@@ -218,7 +219,7 @@ class Network:
                 )
             routes = old.routes
             if len(path) > 1:
-                routes += (Route(link_id=link_id, prev_hop=before, next_hop=after),)
+                routes += (Route(link_id=link_id, prev_hop=before, next_hop=after, method=method),)
             self.plans[number] = KeyPlan(routes=routes, associations=associations)
         for number in path:
             self.planes[number].configure(self.plans[number])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.agents.keys.network import APP, MASTER, SLAVE, Network, uid
 
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId
 
 UPPER, LOWER, OUTER = [1, 2, 4], [1, 3, 4], [1, 5, 4]
@@ -26,7 +27,9 @@ def three_ways(*, seed: int = 1, **settings: object) -> Network:
     return network
 
 
-def lay(network: Network, path: list[int], number: int) -> LinkId:
+def lay(
+    network: Network, path: list[int], number: int, method: RelayMethod = RelayMethod.OTP
+) -> LinkId:
     """Put a virtual link on every node of a path."""
     link_id = virtual(number)
     for index, node in enumerate(path):
@@ -34,6 +37,7 @@ def lay(network: Network, path: list[int], number: int) -> LinkId:
             link_id=link_id,
             prev_hop=network.node(path[index - 1]) if index else None,
             next_hop=network.node(path[index + 1]) if index + 1 < len(path) else None,
+            method=method,
         )
         plan = network.plans[node]
         configure(network, node, replace(plan, routes=(*plan.routes, route)))
@@ -48,7 +52,12 @@ def remove(network: Network, number: int) -> None:
         configure(network, node, replace(plan, routes=left))
 
 
-def back(network: Network, *numbers: int, at: tuple[int, ...] = (SOURCE, DESTINATION)) -> None:
+def back(
+    network: Network,
+    *numbers: int,
+    at: tuple[int, ...] = (SOURCE, DESTINATION),
+    threshold: int | None = None,
+) -> None:
     """Write the association at its ends, or at one of them: backed by these virtual links."""
     for node in at:
         association = AssociationPlan(
@@ -58,6 +67,7 @@ def back(network: Network, *numbers: int, at: tuple[int, ...] = (SOURCE, DESTINA
             source=node == SOURCE,
             links=tuple(virtual(number) for number in numbers),
             remote_node=network.node(DESTINATION if node == SOURCE else SOURCE),
+            threshold=threshold,
         )
         configure(network, node, replace(network.plans[node], associations=(association,)))
 

@@ -28,9 +28,25 @@ from tests.agents.keys.protected import (
 
 from keyweave_agents.keys.failures import KeysNotFound
 from keyweave_agents.keys.plan import KeyPlan, SuppliedKey
+from keyweave_core.model.application import RelayMethod
 
-PATHS = {0x501: UPPER, 0x502: LOWER, 0x503: OUTER, 0x504: UPPER}
-SETS = [(0x501,), (0x503,), (0x501, 0x502), (0x502, 0x503), (0x503, 0x504), (0x501, 0x502, 0x503)]
+PATHS = {
+    0x501: (UPPER, RelayMethod.OTP),
+    0x502: (LOWER, RelayMethod.OTP),
+    0x503: (OUTER, RelayMethod.XOR_ANNOUNCE),
+    0x504: (UPPER, RelayMethod.AES_256_GCM),
+}
+Backing = tuple[tuple[int, ...], int | None]
+SETS: list[Backing] = [
+    ((0x501,), None),
+    ((0x503,), None),
+    ((0x501, 0x502), None),
+    ((0x502, 0x503), None),
+    ((0x503, 0x504), None),
+    ((0x501, 0x502, 0x503), None),
+    ((0x501, 0x502, 0x503), 2),
+    ((0x502, 0x503, 0x504), 2),
+]
 BETWEEN = (2, 3, 5)
 
 some = st.integers(0, 400)
@@ -40,16 +56,16 @@ class Switched(RuleBasedStateMachine):
     """One association whose links are changed, at one end and then at the other, over wires that lose."""
 
     @initialize(seed=st.integers(0, 99), first=st.sampled_from(SETS))
-    def begin(self, seed: int, first: tuple[int, ...]) -> None:
+    def begin(self, seed: int, first: Backing) -> None:
         self.network = three_ways(seed=seed)
         self.drawn: dict[str, bytes] = {}
         self.fetched: dict[str, bytes] = {}
         self.between: set[bytes] = set()
         self.restarted = False
         self.links = dict.fromkeys((SOURCE, DESTINATION), first)
-        for number, path in PATHS.items():
-            lay(self.network, path, number)
-        back(self.network, *first)
+        for number, (path, method) in PATHS.items():
+            lay(self.network, path, number, method)
+        back(self.network, *first[0], threshold=first[1])
 
     def wires(self, choice: int) -> tuple[tuple[str, int], ...]:
         busy = [key for key, wire in self.network.wires.items() if wire]
@@ -98,9 +114,9 @@ class Switched(RuleBasedStateMachine):
         self.network.generate(list(self.network.links)[choice % 6], 64 + choice)
 
     @rule(end=st.sampled_from([SOURCE, DESTINATION]), links=st.sampled_from(SETS))
-    def switch(self, end: int, links: tuple[int, ...]) -> None:
+    def switch(self, end: int, links: Backing) -> None:
         self.links[end] = links
-        back(self.network, *links, at=(end,))
+        back(self.network, *links[0], at=(end,), threshold=links[1])
 
     @rule(node=st.sampled_from([*BETWEEN, DESTINATION]))
     @precondition(lambda self: not self.restarted)
@@ -146,7 +162,7 @@ class Switched(RuleBasedStateMachine):
             return
         network = self.network
         last = self.links[SOURCE]
-        back(network, *last, at=(DESTINATION,))
+        back(network, *last[0], at=(DESTINATION,), threshold=last[1])
         for link_id in network.links:
             network.disconnect(link_id)
             network.connect(link_id)
@@ -164,7 +180,7 @@ class Switched(RuleBasedStateMachine):
         self.note(self.drawn, fresh)
         self.note(self.fetched, network.fetch(fresh, at=DESTINATION))
         assert all(self.fetched[key.key_id] == self.drawn[key.key_id] for key in fresh)
-        assert fresh[-1].links == tuple(sorted(virtual(number) for number in last))
+        assert fresh[-1].links == tuple(sorted(virtual(number) for number in last[0]))
         if not self.restarted:
             assert self.drawn.keys() == self.fetched.keys(), "a key that the master got is lost"
         configure(network, SOURCE, KeyPlan())
