@@ -3,6 +3,7 @@
 Rule of this file: no I/O and no clock; time comes in as seconds. What an event means:
 
     AssociationWanted   sdqkdn_application_new (CLIENT)
+    QosWanted           sdqkdn_application_qos_update
     AssociationExpired  sdqkdn_application_disconnected
     LinkDown            sdqkdn_link_down, and alarm; only an event where somebody switched the link off
     LinkUp              event (ACTIVE), and sdqkdn_link_perf_update
@@ -34,6 +35,7 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     PoolEmptied,
     PoolFilled,
+    QosWanted,
     RelayRestored,
     RelayTrouble,
     StoreRestored,
@@ -67,6 +69,8 @@ def of_key_event(
     match event:
         case AssociationWanted():
             return (application_new(event, node),)
+        case QosWanted():
+            return (told.ApplicationQosUpdate(app_id=event.app_id, qos=event.qos, priority=event.priority),)
         case AssociationExpired():
             return (told.ApplicationDisconnected(app_id=event.app_id),)
         case PoolEmptied():

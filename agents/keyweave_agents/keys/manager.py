@@ -23,6 +23,7 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     KeyPlan,
     KeyState,
+    QosWanted,
     StoreRestored,
     StoreStatus,
     StoreTrouble,
@@ -363,6 +364,10 @@ class KeyManager:
     def want(self, wanted: AssociationWanted) -> None:
         """See `ports.KeyAssociations`."""
         self._emit(wanted)
+
+    def change(self, app_id: AppId, qos: AppQos, priority: int) -> None:
+        """See `ports.KeyAssociations`."""
+        self._emit(QosWanted(app_id=app_id, qos=qos, priority=priority))
 
     def give_back(self, app_id: AppId) -> None:
         """See `ports.KeyAssociations`."""

@@ -172,13 +172,15 @@ class StoreStatus:
 class AssociationEnds:
     """Whose an association is: the application that gets keys first, and those here that get the same.
 
-    `direct`: its keys visit no node on their way, as far as this node knows its virtual links.
+    `direct`: its keys visit no node on their way, as far as this node knows its virtual links. `qos` is what
+    it was granted.
     """
 
     app_id: AppId
     server: SaeId
     clients: tuple[SaeId, ...]
     direct: bool
+    qos: AppQos = field(default_factory=AppQos)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,15 @@ class AssociationWanted:
     priority: int = 0
     mode: KeyMode | None = None
     app_id: AppId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QosWanted:
+    """The applications of an association want other qualities; what is granted stands in its plan."""
+
+    app_id: AppId
+    qos: AppQos
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +321,7 @@ class FallbackEnded:
 
 KeyEvent = (
     AssociationWanted
+    | QosWanted
     | FallbackBegan
     | FallbackEnded
     | AssociationExpired

@@ -106,6 +106,10 @@ class KeyAssociations(Protocol):
         """The applications want an association; a request for keys besides waits for it, or is refused."""
         ...
 
+    def change(self, app_id: AppId, qos: AppQos, priority: int) -> None:
+        """The applications of an association want other qualities; `KeyLetters.ends` shows what they have."""
+        ...
+
     def give_back(self, app_id: AppId) -> None:
         """The applications of an association are done with it: the controller may close it."""
         ...

@@ -528,7 +528,9 @@ class Supply:
             and (route.next_hops if plan.source else (route.prev_hop,)) == (plan.remote_node,)
             for route in routes
         )
-        return AssociationEnds(app_id=app_id, server=plan.server, clients=plan.clients, direct=direct)
+        return AssociationEnds(
+            app_id=app_id, server=plan.server, clients=plan.clients, direct=direct, qos=plan.qos
+        )
 
     def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
         """See `ports.KeyLetters`."""

@@ -17,6 +17,7 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     PoolEmptied,
     PoolFilled,
+    QosWanted,
     RelayRestored,
     RelayTrouble,
     StoreRestored,
@@ -129,8 +130,8 @@ class AgentVoice:
                 self._report(tasks, "info", STORE_RESTORED, "the key store can be written again")
             case AssociationExpired():
                 self._report(tasks, "info", EXPIRED, f"association {event.app_id} has expired")
-            case AssociationRemoved():
-                pass  # ended by the agent itself
+            case AssociationRemoved() | QosWanted():
+                pass  # ended by the agent itself; QuicKS knows no change of qualities
             case _:
                 assert_never(event)
 
