@@ -36,6 +36,7 @@ class Reason(Enum):
     BORDER_PENDING = "the other network has not confirmed the keys yet"
     BORDER_DOWN = "the key manager of the other network does not answer"
     BORDER_REFUSED = "the other network refused the keys"
+    BORDER_PAUSED = "the other network refused keys of these applications a moment ago"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

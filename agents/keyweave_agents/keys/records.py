@@ -59,6 +59,10 @@ class Endpoint(Protocol):
         """
         ...
 
+    def refused(self, batch_id: bytes, reason: str) -> None:
+        """A batch that was submitted here will not be taken where it goes: it is of no use any more."""
+        ...
+
     def letter(self, letter: Letter) -> None:
         """A letter of the other end of a virtual link came."""
         ...

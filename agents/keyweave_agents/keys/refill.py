@@ -185,6 +185,8 @@ class Refill:
             reason = self.abroad.arrived(association.plan, flight.batch, flight.payload)
         if reason is None:
             self.landed(batch_id, flight.batch.link_id, association.keeper)
+        elif reason is Reason.BORDER_REFUSED:
+            self.refused(batch_id, reason.value)
         else:
             association.blocked = reason.value
 
@@ -355,6 +357,14 @@ class Refill:
             for batch_id, flight in list(lane.flights.items()):
                 if flight.keeper not in (b"", keeper):
                     self._give_up(lane, batch_id)
+
+    def refused(self, batch_id: bytes, reason: str) -> None:
+        """A batch is not taken where it goes: other keys may be."""
+        pair = self._flights.get(batch_id)
+        if pair is not None:
+            association, lane = pair
+            association.blocked = reason
+            self._give_up(lane, batch_id)
 
     def setback(
         self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId | None = None

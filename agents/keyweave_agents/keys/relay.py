@@ -382,6 +382,7 @@ class Relay:
         # two ends of an association are not given other links at the same instant.
         patient = reason in (
             Reason.BORDER_PENDING,
+            Reason.BORDER_PAUSED,
             Reason.KEYS_GONE,
             Reason.NO_PAD,
             Reason.OTHER_LINKS,
@@ -391,6 +392,8 @@ class Relay:
         tell = not patient or record.delay_s >= RETRY_MOST_S
         text = f"{reason.value} (at node {at_node})"
         self._setback(record, text, now_s, too_large=too_large, tell=tell)
+        if reason is Reason.BORDER_REFUSED:  # however often it is sent
+            self._endpoint.refused(record.batch.batch_id, text)
 
     # --- acknowledgements ------------------------------------------------------------------------
 

@@ -458,6 +458,10 @@ class Supply:
         """See `records.Endpoint`."""
         self._refill.setback(batch_id, reason, too_large=too_large, link_id=link_id)
 
+    def refused(self, batch_id: bytes, reason: str) -> None:
+        """See `records.Endpoint`."""
+        self._refill.refused(batch_id, reason)
+
     # --- the border to other networks (`abroad.Home`) ----------------------------------------------
 
     def cross(self, abroad: Abroad) -> None:

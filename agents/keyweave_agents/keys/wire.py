@@ -54,6 +54,7 @@ _ENUM = {
     Reason.BORDER_PENDING: pb.Nack.BORDER_PENDING,
     Reason.BORDER_DOWN: pb.Nack.BORDER_DOWN,
     Reason.BORDER_REFUSED: pb.Nack.BORDER_REFUSED,
+    Reason.BORDER_PAUSED: pb.Nack.BORDER_PAUSED,
 }
 _LETTER_KINDS = {
     LetterKind.PQC: pb.Letter.PQC,
