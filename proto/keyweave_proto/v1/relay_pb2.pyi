@@ -208,6 +208,7 @@ class Nack(_message.Message):
         BORDER_PENDING: _ClassVar[Nack.Reason]
         BORDER_DOWN: _ClassVar[Nack.Reason]
         BORDER_REFUSED: _ClassVar[Nack.Reason]
+        BORDER_PAUSED: _ClassVar[Nack.Reason]
     REASON_UNSPECIFIED: Nack.Reason
     NO_PAD: Nack.Reason
     NEXT_HOP_DOWN: Nack.Reason
@@ -226,6 +227,7 @@ class Nack(_message.Message):
     BORDER_PENDING: Nack.Reason
     BORDER_DOWN: Nack.Reason
     BORDER_REFUSED: Nack.Reason
+    BORDER_PAUSED: Nack.Reason
     BATCH_ID_FIELD_NUMBER: _ClassVar[int]
     LINK_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
