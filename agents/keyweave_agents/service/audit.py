@@ -16,6 +16,7 @@ Rule of this file: lines are collected and written once for all that one turn of
 """
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -61,8 +62,7 @@ class AuditLog:
         self._log = get_logger("audit")
         self._lines: list[bytes] = []
         self._encoder = msgspec.json.Encoder()
-        self._time: tuple[int, bytes] = (-1, b"")
-        self._unsynced = False
+        self._second = (-1, "")
         self._timer: asyncio.TimerHandle | None = None
         self._failure: str | None = None
         try:
@@ -83,10 +83,11 @@ class AuditLog:
 
     def note(self, delivery: Delivery) -> None:
         """Remember a line for the next `flush`."""
-        now_ms = int(self._clock.now() * 1000)
-        if now_ms != self._time[0]:
-            self._time = (now_ms, b'{"time":"%b",' % date_and_time(now_ms / 1000).encode())
-        self._lines.append(self._time[1] + self._encoder.encode(delivery)[1:] + b"\n")
+        second, thousandth = divmod(int(self._clock.now() * 1000), 1000)
+        if second != self._second[0]:
+            self._second = (second, date_and_time(second)[:-4])  # without .000Z but its point
+        head = f'{{"time":"{self._second[1]}{thousandth:03d}Z",'.encode()
+        self._lines.append(b"%b%b\n" % (head, self._encoder.encode(delivery)[1:]))
 
     def check(self) -> None:
         """Before keys are drawn: AuditFailed when lines cannot be written now."""
@@ -100,7 +101,9 @@ class AuditLog:
         if not content and self._failure is None:
             return
         try:
-            if self._size + len(content) > self._settings.file_bytes and self._size:
+            if self._failure is not None:
+                self._reopen()  # what is wrong may be the file: moved, or on a volume that came back
+            elif self._size + len(content) > self._settings.file_bytes and self._size:
                 self._rotate()
             self._write(content or b"\n")  # a blank line tries whether it works again
         except OSError as error:
@@ -119,7 +122,7 @@ class AuditLog:
         if written < len(content):
             # Whole lines or none: what a full disk took of them is taken back.
             os.ftruncate(self._file, self._size)
-            raise OSError(28, os.strerror(28))  # ENOSPC
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
 
     def _rotate(self) -> None:
@@ -129,13 +132,14 @@ class AuditLog:
             newer = self._path.with_name(f"delivery.{number - 1}.jsonl") if number > 1 else self._path
             if newer.exists():
                 newer.replace(older)
+        self._reopen()
+
+    def _reopen(self) -> None:
         old, self._file = self._file, self._open()
         os.close(old)
 
     def _sync_later(self) -> None:
-        self._unsynced = True
         if self._settings.sync_s == 0:
-            self._unsynced = False
             os.fdatasync(self._file)
         elif self._timer is None:
             loop = asyncio.get_running_loop()
@@ -144,7 +148,6 @@ class AuditLog:
     def _sync(self) -> None:
         """Force it to the disk, in a thread: nobody waits for it."""
         self._timer = None
-        self._unsynced = False
         file = os.dup(self._file)
         asyncio.get_running_loop().run_in_executor(None, _sync_and_close, file).add_done_callback(
             self._synced
