@@ -150,8 +150,9 @@ def test_open_takes_a_service(lab):
     opened = json.loads(good("open", "sae-c", "sae-b", *wish, "--json", lab=lab))
     assert opened["service"]["key_mode"] == "KEY_MODE_PQC_FALLBACK"
     assert opened["path"]["relay_method"] == "RELAY_METHOD_AES_256_GCM"
-    shown = good("show", opened["app_id"], lab=lab)
-    assert "keys pqc fallback, relayed by aes 256 gcm" in " ".join(shown.split())
+    assert "keys pqc fallback, relayed by aes 256 gcm" in " ".join(
+        good("why", opened["app_id"], lab=lab).split()
+    )
     good("close", opened["app_id"], lab=lab)
     result = keyweave("open", "sae-c", "sae-b", "--exclude", "Nowhere", lab=lab)
     assert (result.exit_code, "service.constraints.exclude_links" in result.stderr) == (3, True)

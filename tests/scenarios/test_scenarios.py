@@ -7,11 +7,13 @@ A file holds commands; below each, after `----`, stands what came of it. Run wit
     apps SITE SAE...                     applications a site serves, before `start`
     policy hops=N restore=S default=BPS  before `start`
     start | restart                      the controller starts; or dies and starts again on what it knew
-    open ID SRC DST [rate=] [max=] [priority=] [ttl=]      the northbound asks
+    open ID SRC DST [rate=] [max=] [priority=] [ttl=] [mode=]  the northbound asks
     ask SITE SRC DST... [rate=] [app=ID]                   an agent notifies application_new
     qos SITE APP rate=                   an agent notifies application_qos_update
     close ID APP | leave SITE APP        the northbound, or an agent, gives an association back
     down A-B by=SITE [reason=] | empty A-B by=SITE | up A-B by=SITE
+    suspect A-B by=SITE | calm A-B by=SITE  somebody may be listening; or nobody any more
+    fallback SITE APP REASON | quantum SITE APP  keys are made by ML-KEM; or are quantum keys again
     measure A-B by=SITE [rate=] [qber=]  figures of a link
     tell SITE A-B [to=SITE] [loss=]      a site says something else of a link, and is read again
     lose SITE | return SITE | read SITE | reject SITE REASON
@@ -50,15 +52,19 @@ from keyweave_controller.control.events import (
     UsageReported,
 )
 from keyweave_controller.control.network import Network
+from keyweave_controller.control.service import DEFAULT_SERVICE, Service
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_controller.management.manager import Management
-from keyweave_core.model.application import AppQos, AppStatistics
+from keyweave_core.model.application import AppQos, AppStatistics, KeyMode, KeyOrigin
 from keyweave_core.model.link import Endpoint, LinkPerformance, LinkStatus
 from keyweave_core.model.notifications import (
+    Alarm,
     ApplicationDisconnected,
     ApplicationNew,
     ApplicationQosUpdate,
+    ApplicationReport,
+    Concern,
     Event,
     LinkDown,
     LinkReport,
@@ -127,6 +133,7 @@ class Stage:
             qos=qos(named),
             priority=int(named.get("priority", "0")),
             expires_at=self.show.now + float(ttl) if ttl else None,
+            service=Service(key_mode=KeyMode(named["mode"])) if "mode" in named else DEFAULT_SERVICE,
         )
 
     def do_ask(self, site: str, source: str, *clients: str, **named: str) -> None:
@@ -151,6 +158,26 @@ class Stage:
 
     def do_up(self, link: str, by: str) -> None:
         self.notify(by, Event(link=LinkReport(link_id=span_id(link), status=LinkStatus.ACTIVE)))
+
+    def do_suspect(self, link: str, by: str) -> None:
+        report = LinkReport(
+            link_id=span_id(link),
+            status=LinkStatus.OFF,
+            message="QBER 14.0%, 11.0% is the limit",
+            concern=Concern.INTRUSION,
+        )
+        self.notify(by, Alarm(link=report))
+
+    def do_calm(self, link: str, by: str) -> None:
+        report = LinkReport(link_id=span_id(link), status=LinkStatus.ACTIVE, concern=Concern.INTRUSION)
+        self.notify(by, Event(link=report))
+
+    def do_fallback(self, site: str, app: str, reason: str) -> None:
+        report = ApplicationReport(app_id=self.long(app), origin=KeyOrigin.PQC, message=reason)
+        self.notify(site, Alarm(application=report))
+
+    def do_quantum(self, site: str, app: str) -> None:
+        self.notify(site, Event(application=ApplicationReport(app_id=self.long(app), origin=KeyOrigin.QKD)))
 
     def do_measure(self, link: str, by: str, rate: str | None = None, qber: str | None = None) -> None:
         figures = LinkPerformance(skr_bps=int(rate) if rate else None, qber=float(qber) if qber else None)

@@ -26,6 +26,7 @@ class Guard:
         settings: ModuleSettings,
         sink: KeySink,
         *,
+        first_block_id: int,
         clock: Clock,
         tell: Callable[[IntrusionSuspected | IntrusionOver], None],
         log: Logger,
@@ -36,7 +37,7 @@ class Guard:
         self._clock = clock
         self._tell = tell
         self._log = log
-        self._watch = Watch(settings.intrusion)
+        self._watch = Watch(settings.intrusion, first_block_id)
         self._looks = asyncio.Event()  # there is a suspicion of our own, which may end
         self.quarantine: Quarantine | None = None
 

@@ -90,10 +90,11 @@ def suspicion(
 
 
 class Watch:
-    """One end of a fibre."""
+    """One end of a fibre. `first_block_id`: no block of this run has a lower id."""
 
-    def __init__(self, settings: IntrusionSettings) -> None:
+    def __init__(self, settings: IntrusionSettings, first_block_id: int) -> None:
         self._settings = settings
+        self._next_block_id = first_block_id
         self._recent: deque[tuple[int, float]] = deque(maxlen=MOST_RECENT)
         self._good_since_s: float | None = None
         self.own = ""  # what is measured here, while that is suspect
@@ -113,6 +114,7 @@ class Watch:
     def came(self, block_id: int, now_s: float) -> None:
         """A block was put into the pool."""
         self._recent.append((block_id, now_s))
+        self._next_block_id = block_id + 1
 
     def measured(self, words: str, now_s: float) -> bool:
         """A measurement: what is suspect about it, or empty. Whether this begins a suspicion here."""
@@ -165,7 +167,4 @@ class Watch:
 
     def _first_since(self, moment_s: float) -> int:
         """The first block that came at this moment or later; behind all of them when none did."""
-        return next(
-            (block_id for block_id, at_s in self._recent if at_s >= moment_s),
-            self._recent[-1][0] + 1 if self._recent else 0,
-        )
+        return next((block_id for block_id, at_s in self._recent if at_s >= moment_s), self._next_block_id)

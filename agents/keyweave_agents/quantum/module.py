@@ -80,7 +80,14 @@ class QuantumModule:
         self._enabled = asyncio.Event()
         self._enabled.set()
         self._failed = False
-        self._guard = Guard(settings, sink, clock=clock, tell=self._tell, log=self._log)
+        self._guard = Guard(
+            settings,
+            sink,
+            first_block_id=self._ledger.next_block_id,
+            clock=clock,
+            tell=self._tell,
+            log=self._log,
+        )
         self._stream: FrameStream | None = None
         self._disturbance = Disturbance()
         self._figures = _DARK

@@ -64,7 +64,7 @@ def test_settings_that_cannot_be_are_named(name: str, value: object) -> None:
 
 
 def watch_with(blocks: dict[int, float], **more: float) -> Watch:
-    watch = Watch(replace(USUAL, **more))
+    watch = Watch(replace(USUAL, **more), 0)
     for block_id, at_s in blocks.items():
         watch.came(block_id, at_s)
     return watch
@@ -79,7 +79,9 @@ def test_what_came_in_the_window_is_not_trusted() -> None:
 
 
 def test_nothing_came_in_the_window() -> None:
-    assert watch_with({}).measured("QBER", 9.0)
+    fresh = Watch(USUAL, 700)
+    assert fresh.measured("QBER", 9.0)
+    assert fresh.since_block_id == 700  # what an earlier run of the program left stays
     watch = watch_with({1: 0.0, 2: 1.0})
     assert watch.measured("QBER", 9.0)
     assert watch.since_block_id == 3
@@ -116,7 +118,7 @@ def test_a_suspicion_ends_after_good_measurements_without_a_gap() -> None:
 
 
 def test_the_operator_alone_releases_where_that_is_so() -> None:
-    watch = Watch(IntrusionSettings(release="operator", release_after_s=0))
+    watch = Watch(IntrusionSettings(release="operator", release_after_s=0), 0)
     watch.measured("QBER", 1.0)
     watch.measured("", 2.0)
     assert not watch.tick(1e6)
@@ -137,7 +139,7 @@ def test_the_operator_alone_releases_where_that_is_so() -> None:
     )
 )
 def test_while_it_lasts_it_never_trusts_what_it_distrusted_before(steps: list[tuple[str, int]]) -> None:
-    watch, block_id, now_s = Watch(USUAL), 0, 0.0
+    watch, block_id, now_s = Watch(USUAL, 0), 0, 0.0
     for what, number in steps:
         now_s += 0.7
         was, before = watch.suspect, watch.since_block_id
