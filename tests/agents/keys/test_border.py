@@ -183,16 +183,29 @@ def test_a_refusal_guarantees_that_nothing_is_there_and_ends_the_batch() -> None
 
 def test_keys_that_did_not_get_through_are_given_up_and_others_made() -> None:
     pair = Pair(rules=BorderRules(relay_s=5.0), grants=False).begin()
-    pair.wait(8)
+    pair.wait(5.25)
     failed = pair.key_ids()
+    pair.wait(3)
     assert failed
     assert said_of(pair, failed) == {"failed"}
     pair.grants = True
-    pair.wait(75)
+    pair.wait(10)
     keys = pair.draw(2)
     assert len(keys) == 2
     assert not {key.key_id for key in keys} & set(failed)
     pair.fetch(keys)
+
+
+def test_a_network_that_refuses_is_asked_ever_less_often() -> None:
+    pair = Pair().begin()
+    pair.y.border.domains["x"] = type(pair.y.border.domains["x"])(name="x", sae_ids=(SaeId("other"),))
+    request = pair.x.request()
+    pair.wait(20)
+    early = len(pair.seen)
+    assert "refused keys" in (pair.x.planes[1].supply.why(request) or "")
+    pair.wait(60)
+    assert early >= 4
+    assert len(pair.seen) - early <= 4
 
 
 def said_of(pair: Pair, key_ids: list[str]) -> set[str]:

@@ -39,6 +39,10 @@ TROUBLE_EVERY_S = 10.0
 FAILURES_BEFORE_TROUBLE = 3
 
 
+Way = tuple[str, Parties]
+"""Keys that meet the same answer: peer and applications."""
+
+
 class Outbound:
     """Every batch that goes to another network from here and is not forgotten yet."""
 
@@ -61,6 +65,7 @@ class Outbound:
         self._of_key: dict[str, bytes] = {}
         self._failures: dict[str, int] = {}  # in a row, by peer
         self._troubled: dict[LinkId, float] = {}  # told until when, by virtual link
+        self._paused: dict[Way, tuple[float, float]] = {}  # after keys were refused: until, and for how long
         now_s = clock.monotonic()
         for key, value in shelf.items():
             self._add(from_record(key, value, now_s, self._offset_s))
@@ -90,10 +95,13 @@ class Outbound:
                 return Reason.BORDER_REFUSED
             if len(self._of_key) + batch.count > self._rules.records:
                 return Reason.FULL
+            parties = Parties(initiator=plan.server, targets=plan.clients)
+            if self._paused.get((peer, parties), (now_s, 0.0))[0] > now_s:
+                return Reason.BORDER_PAUSED
             one = Sending(
                 batch=batch,
                 peer=peer,
-                parties=Parties(initiator=plan.server, targets=plan.clients),
+                parties=parties,
                 state=SendState.OFFERED,
                 heard_s=now_s,
                 until_s=now_s + ttl_s,
@@ -241,6 +249,7 @@ class Outbound:
                     one.wipe()
                     self._note(one)
                     self._home.count(one.batch)
+                    self._paused.pop((one.peer, one.parties), None)
                     if self._troubled.pop(one.batch.link_id, None) is not None:
                         self._emit(RelayRestored(link_id=one.batch.link_id))
                     self._home.resume()
@@ -267,6 +276,7 @@ class Outbound:
             held -= set(refused.key_ids)
         one.open = held
         one.reason = Reason.BORDER_REFUSED
+        self._pause((one.peer, one.parties))
         if held:
             one.state = SendState.VOIDING
             one.void_due_s = self._clock.monotonic()
@@ -274,6 +284,12 @@ class Outbound:
         else:
             self._gone(one)
         self._home.resume()
+
+    def _pause(self, way: Way) -> None:
+        """Leave the peer alone with keys of these applications, each time longer."""
+        rules = self._rules
+        delay_s = min(rules.pause_most_s, 2 * self._paused.get(way, (0.0, rules.retry_first_s))[1])
+        self._paused[way] = (self._clock.monotonic() + delay_s, delay_s)
 
     def _gone(self, one: Sending) -> None:
         one.wipe()
@@ -321,6 +337,9 @@ class Outbound:
     def tick(self) -> None:
         """Give up what nobody waits for, forget what is long over."""
         now_s = self._clock.monotonic()
+        for way, (until_s, _) in list(self._paused.items()):
+            if until_s + self._rules.pause_most_s <= now_s:
+                del self._paused[way]
         for one in list(self._batches.values()):
             if one.state is SendState.OFFERED and one.heard_s + self._rules.forsaken_s <= now_s:
                 if not one.parts:  # offered before a restart: the peer may have any of it

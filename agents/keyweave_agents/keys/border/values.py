@@ -104,7 +104,9 @@ class BorderRules:
     have. Keys handed to us that do not get through within `relay_s` have failed. What a peer took and does
     not acknowledge within `ack_wait_s` is offered again; what nobody of ours waits for any more is voided
     after `forsaken_s`. Taking keys back is tried for `recall_s`. A key id that was voided or failed is
-    remembered for `tombstone_s`. `key_ttl_s`: how long a key lives of which nobody said more.
+    remembered for `tombstone_s`. `key_ttl_s`: how long a key lives of which nobody said more. A post that
+    failed is repeated after `retry_first_s`, doubling to `retry_most_s`; after keys were refused, others of
+    their applications wait, at most `pause_most_s`.
     """
 
     keys_per_post: int = 128
@@ -118,6 +120,7 @@ class BorderRules:
     key_ttl_s: float = 3600.0
     retry_first_s: float = 0.25
     retry_most_s: float = 8.0
+    pause_most_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
