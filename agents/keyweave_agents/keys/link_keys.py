@@ -75,6 +75,11 @@ class ReceivingKey:
         self._newest = 0
         self._bytes = 0
 
+    @property
+    def proven(self) -> bool:
+        """Whether a message under it proved itself."""
+        return self._newest > 0
+
     def open(self, counter: int, ciphertext: Raw, tag: bytes, proved: Raw) -> bytearray | None:
         """The payload; None when it does not prove itself, was there before, or exceeds what a key may do."""
         length = len(ciphertext)

@@ -10,6 +10,8 @@ from keyweave_agents.keys.sealed import MOST_ACKS, write_acks
 from keyweave_agents.keys.session import LinkSession
 from keyweave_core.model.application import RelayMethod
 
+KEY_AFTER_REPEATS = 3
+
 _Owed = tuple[LinkSession, RelayMethod]
 
 
@@ -35,9 +37,12 @@ class Receipts:
     def again(self, record: Record) -> None:
         """It came once more: the acknowledgement may be lost, or still on its way."""
         ack = record.ack
-        if ack is not None and ack.fresh and ack.method is RelayMethod.OTP:
+        if ack is not None and ack.fresh:
             record.ack_repeats += 1
-            if record.ack_repeats % 2:
+            if ack.method is not RelayMethod.OTP:
+                if record.ack_repeats % KEY_AFTER_REPEATS == 0:  # they may not have our link key
+                    ack.session.another_key()
+            elif record.ack_repeats % 2:
                 ack.session.send(ack.frame)
                 return
         self.owe(record)

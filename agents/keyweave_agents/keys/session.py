@@ -53,7 +53,7 @@ class LinkSession:
         self._send = send
         self._dials = pool.local < pool.remote
         self._sending: SendingKey | None = None
-        self._receiving: ReceivingKey | None = None
+        self._receiving: list[ReceivingKey] = []
 
     @property
     def ready(self) -> bool:
@@ -84,7 +84,7 @@ class LinkSession:
     def connected(self) -> None:
         """A new connection stands: say Hello."""
         self.number += 1
-        self._sending = self._receiving = None
+        self._sending, self._receiving = None, []
         self.phase = Phase.GREETING
         self.pool.separate()
         own, their = self.pool.stocks()
@@ -102,7 +102,7 @@ class LinkSession:
     def disconnected(self) -> None:
         """The connection is gone."""
         agreed, self.phase = self.ready, Phase.DOWN
-        self._sending = self._receiving = None
+        self._sending, self._receiving = None, []
         if agreed:
             self.pool.parted()
         else:
@@ -146,7 +146,7 @@ class LinkSession:
 
     def distrust(self, since_block_id: int) -> tuple[int, int]:
         """See `LinkPool.distrust`; link keys may be made of such blocks, too."""
-        self._sending = self._receiving = None
+        self._sending, self._receiving = None, []
         return self.pool.distrust(since_block_id)
 
     # --- what goes out ---------------------------------------------------------------------------
@@ -241,18 +241,21 @@ class LinkSession:
             pad.wipe()
 
     def _decipher(self, sealed: Sealed) -> bytearray | Reason:
-        key = self._receiving
-        if key is None or key.ranges != sealed.pad:
+        key = next((one for one in self._receiving if one.ranges == sealed.pad), None)
+        if key is None:
             bits = self.claim(sealed.pad)
             if bits is None:
                 return Reason.PAD_GONE
             key = ReceivingKey(sealed.pad, bits.last(LINK_KEY_BYTES))
             bits.wipe()
+            # Beside the one that proved itself, one that did not yet: its first message may be spoiled.
+            self._receiving = [*(one for one in self._receiving if one.proven), key]
         payload = key.open(sealed.counter, sealed.ciphertext, sealed.tag, sealed.proved)
         if payload is None:
             self.bad_tags += 1
             return Reason.BAD_TAG
-        self._receiving = key
+        if len(self._receiving) > 1:
+            self._receiving = [key] if key is self._receiving[-1] else self._receiving
         return payload
 
     def send(self, frame: Raw) -> None:
