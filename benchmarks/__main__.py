@@ -19,6 +19,7 @@ NAMES = (
     "delivery",
     "failover",
     "memory",
+    "storage",
     "netconf",
     "controller_sessions",
     "push",

@@ -42,7 +42,7 @@ class KeyLimits:
     min_key_bits: int = 64
     max_key_bits: int = 8192
     keys_per_batch: int = 128  # one relay message carries at most so many keys
-    stored_keys: int = 16_384  # of one association at its destination
+    stored_keys: int = 262_144  # of one association at its destination
     waiting_requests: int = 1_024
     relay_records: int = 1_024  # batches under way through this node at one time
     batches_in_flight: int = 8  # unacknowledged, of one association
@@ -117,7 +117,7 @@ class KeySettings:
     def __post_init__(self) -> None:
         _within("listen_port", self.listen_port, 0, 65535)
         _within("pool_capacity_bits", self.pool_capacity_bits, 1024, 2**33)
-        _within("buffer_keys", self.buffer_keys, 1, 100_000)
+        _within("buffer_keys", self.buffer_keys, 1, 4_000_000)
         _within("default_key_bits", self.default_key_bits, self.limits.min_key_bits, self.limits.max_key_bits)
         if self.default_key_bits % 8:
             raise ValueError("default_key_bits must be a multiple of 8")
