@@ -146,13 +146,13 @@ def read_sealed(raw: bytes) -> Sealed:
     end = size - TAIL_BYTES
     try:
         length, start = _number(raw, 1)
-    except IndexError:
+    except (IndexError, OverflowError):
         raise MalformedMessage("not a relay frame") from None
     if start + length != size or end < start or raw[end : end + 2] != _TAG_FIELD:
         raise MalformedMessage("a sealed message whose tag does not stand last")
     try:
         sealed = _as_laid(raw, start, end)
-    except (IndexError, KeyError, error):
+    except (IndexError, KeyError, OverflowError, error):
         sealed = None
     if sealed is None:
         sealed = _by_schema(raw, start, end)
@@ -242,7 +242,7 @@ def _receipts(raw: bytes, at: int, end: int) -> tuple[tuple[Ack, ...] | None, in
 
 
 def _number(raw: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends; KeyError when it has more than four bytes."""
+    """A number of variable length, and where it ends; OverflowError when it has more than four bytes."""
     byte = raw[at]
     if byte < 0x80:
         return byte, at + 1
@@ -253,7 +253,7 @@ def _number(raw: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         shift += 7
         if shift > 28:
-            raise KeyError("a length of more than four bytes")
+            raise OverflowError("a length of more than four bytes")
     return number, at + 1
 
 

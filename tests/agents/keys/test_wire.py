@@ -169,6 +169,7 @@ def sealed(**changes: object) -> bytes:
         (b"", "without content"),
         (b"\xff\xff\xff", "not a relay frame"),
         (b"\x1a", "not a relay frame"),
+        (b"\x1a\xff\xff\xff\xff\xff\xff\x01" + bytes(20), "not a relay frame"),
         (b"\x1a\x14\xff\xff" + b"\x3a\x10" + bytes(16), "not a relay frame"),
         (pb.Frame(sealed=pb.Sealed(tag=bytes(16))).SerializeToString(), "either a batch or acknowledgements"),
         (sealed(acks=[pb.Ack()]), "either a batch or acknowledgements"),
