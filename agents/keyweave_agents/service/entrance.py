@@ -2,7 +2,8 @@
 
 A handshake costs the server work and a descriptor before anybody is known, so at most `max_handshakes` run at
 once. One more ends the oldest of them: an honest client is done in milliseconds, one that sits there is not.
-The system's bound on open files is raised as far as it goes, and told when that is not enough.
+Each has `_GRACE_S` at least: in a flood newcomers wait in the system's queue for that long. The system's bound
+on open files is raised as far as it goes, and told when that is not enough.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ _OTHER_FILES = 256
 """Descriptors that the rest of the process may want."""
 
 _PAUSE_S = 0.2
+_GRACE_S = 0.25
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -56,7 +58,7 @@ class Entrance:
         self._settings = settings
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._handshakes: dict[asyncio.Task[None], None] = {}
+        self._handshakes: dict[asyncio.Task[None], float] = {}  # since when, oldest first
         self._failed = 0
         self._told_s = float("-inf")
         self._open = False
@@ -88,32 +90,39 @@ class Entrance:
         for _ in range(64):
             if not self._open:
                 return
+            if len(self._handshakes) >= self._settings.max_handshakes and not self._make_room():
+                return
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in _NO_ROOM:
-                    self._pause(error)
+                if error.errno in _NO_ROOM:  # no descriptor or memory left
+                    self._log.error("cannot_accept", reason=error.strerror)
+                    self._pause(_PAUSE_S)
                     return
                 continue  # the client went away again
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if len(self._handshakes) >= self._settings.max_handshakes:
-                oldest = next(iter(self._handshakes))
-                del self._handshakes[oldest]
-                oldest.cancel()
             task = self._loop.create_task(self._secure(sock))
-            self._handshakes[task] = None
+            self._handshakes[task] = self._loop.time()
             task.add_done_callback(self._done)
 
-    def _pause(self, error: OSError) -> None:
-        """No descriptor or memory left: those who wait stay in the system's queue for a moment."""
-        self._log.error("cannot_accept", reason=error.strerror)
-        if self._handshakes:
-            next(iter(self._handshakes)).cancel()
+    def _make_room(self) -> bool:
+        """End the oldest handshake; False when it is too young for that, and accepting pauses."""
+        oldest, since_s = next(iter(self._handshakes.items()))
+        left_s = since_s + _GRACE_S - self._loop.time()
+        if left_s > 0:
+            self._pause(left_s)
+            return False
+        del self._handshakes[oldest]
+        oldest.cancel()
+        return True
+
+    def _pause(self, for_s: float) -> None:
+        """Those who come stay in the system's queue for a moment."""
         self._loop.remove_reader(self._listener.fileno())
-        self._loop.call_later(_PAUSE_S, self._resume)
+        self._loop.call_later(for_s, self._resume)
 
     def _resume(self) -> None:
         if self._open:

@@ -3,7 +3,7 @@
     a client that sends slowly        `receive_s` from the first byte of a request to its last, then aborted
     a client that reads slowly        `send_s` while the write buffer is full, then aborted
     a head without end                `max_head_bytes`, then 431 and closed
-    no Host, or two (RFC 9112 3.2)    400 and closed
+    no Host, or two (RFC 9112 3.2)    400 and closed; not HTTP/1: 505 and closed
     more than `_MOST_PIPELINED`       aborted: nobody sends so much without reading
     a client that went away           `Connection.while_waiting` ends the work that nobody waits for
 
@@ -170,7 +170,7 @@ class LimitedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             refusal = error.__context__
             if isinstance(refusal, _Refusal):
-                self._refuse(400, str(refusal))
+                self._refuse(refusal.status, str(refusal))
             else:
                 self._refuse(400, "malformed HTTP request")
             return
@@ -204,7 +204,9 @@ class LimitedProtocol(HttpToolsProtocol):
         parser = self.parser
         version = parser.get_http_version()
         if hosts != 1 and (hosts or version != "1.0"):
-            raise _Refusal("a request has exactly one Host")
+            raise _Refusal(400, "a request has exactly one Host")
+        if version not in _VERSIONS:
+            raise _Refusal(505, "this is HTTP/1.1")
         if plain and version == "1.1" and parser.should_keep_alive():
             self.method = parser.get_method()
             self._held = []
@@ -336,12 +338,17 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+_VERSIONS = frozenset(("1.1", "1.0"))
 _NOT_PLAIN = frozenset((b"expect", b"upgrade"))
 """Fields that want more than the quick way gives."""
 
 
 class _Refusal(Exception):
     """Raised inside a callback of the parser, which stops then: the request is refused with this text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class _Before:

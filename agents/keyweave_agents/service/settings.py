@@ -80,7 +80,7 @@ class ServiceSettings:
     close_s: float = 2.0
     max_body_bytes: int = 64 * 1024
     max_head_bytes: int = 16 * 1024
-    max_connections: int = 10_240
+    max_connections: int = 4096
     max_handshakes: int = 512
     access_log: bool = True
     status_extension: bool = False
