@@ -44,6 +44,11 @@ async def read_equal(alice: StreamClient, charlie: StreamClient, ksid: bytes, in
         assert near.key.same_as(far.key)
 
 
+async def reserved(network: Network, bps: int) -> bool | None:
+    (association,) = network.associations()
+    return True if association.qos.min_bandwidth_bps == bps else None
+
+
 async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_network: RunNetwork) -> None:
     async with (
         run_network(RING) as network,
@@ -74,6 +79,24 @@ async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_networ
             return True if not network.associations() else None
 
         await until(given_back, CLOCK, 20, "the association given back")
+
+
+async def test_what_two_streams_of_a_pair_want_is_reserved(run_network: RunNetwork) -> None:
+    async with (
+        run_network(RING) as network,
+        await dial(network, "sae-a") as alice,
+        await dial(network, "sae-c") as charlie,
+    ):
+        first, second = await both_open(alice, charlie), await both_open(alice, charlie)
+        (association,) = network.associations()
+        assert association.app_id == str(UUID(bytes=first.ksid))
+        await until(lambda: reserved(network, 2 * ASKED.min_bps), CLOCK, 20, "the reservation of two streams")
+        await read_equal(alice, charlie, second.ksid, range(10))
+        await read_equal(alice, charlie, first.ksid, range(10))
+        assert await alice.close_stream(first.ksid) is Outcome.SUCCESS
+
+        await until(lambda: reserved(network, ASKED.min_bps), CLOCK, 20, "the reservation of one stream")
+        await read_equal(alice, charlie, second.ksid, range(10, 20))
 
 
 async def test_a_stream_ends_with_the_process_that_served_a_side_of_it(run_network: RunNetwork) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from keyweave_agents.service.streams.letters import Opened
 from keyweave_agents.service.streams.stream import Stream
-from keyweave_agents.service.streams.values import Outcome
+from keyweave_agents.service.streams.values import Outcome, StreamQos
 from keyweave_core.model.ids import AppId, SaeId
 
 ANNOUNCED_S = 10.0
@@ -53,6 +53,14 @@ class Book:
         """The side here that a letter between these applications is for."""
         sides = self._streams.get(ksid, {}).values()
         return next((side for side in sides if parties.issuperset((side.own, side.other))), None)
+
+    def qualities(self) -> dict[tuple[SaeId, SaeId], list[StreamQos]]:
+        """By own and other application: the qualities of the sides that make keys, or may come to."""
+        found: dict[tuple[SaeId, SaeId], list[StreamQos]] = {}
+        for side in self:
+            if side.may_make:
+                found.setdefault((side.own, side.other), []).append(side.qos)
+        return found
 
     def obstacle(self, ksid: bytes, own: SaeId, other: SaeId) -> Outcome | None:
         """Why `own` cannot open this stream with `other`; None when it can."""

@@ -70,7 +70,7 @@ class StreamDesk:
         self._random_bytes = random_bytes
         self._book = Book(most=most_streams, most_each=most_each)
         self._borrowed = Borrowed(keys, shelf, clock.monotonic())
-        self._supply = StreamSupply(keys, self._borrowed, clock)
+        self._supply = StreamSupply(keys, self._book, self._borrowed, clock)
         self._post = StreamPost(keys, self._book, clock, serves=serves, heard=self._heard)
         self._changed: dict[Stream, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,6 +125,7 @@ class StreamDesk:
         stream.told = True
         if stream.taker is not None:
             self._supply.drop(stream)  # what was drawn before it was known who makes the keys
+        met = met and stream.qos.min_bps == qos.min_bps
         if outcome is Outcome.SUCCESS and not met and stream.taker is None:
             outcome, stream.proposal = Outcome.QOS_NOT_MET, True
         return Opening(outcome=outcome, qos=stream.qos, ksid=ksid)
@@ -235,7 +236,7 @@ class StreamDesk:
             await self._clock.sleep(TICK_S)
             now_s = self._clock.monotonic()
             self._book.expire(now_s)
-            self._borrowed.tick({(stream.own, stream.other) for stream in self._book}, now_s)
+            self._borrowed.tick(self._book.qualities(), now_s)
             for stream in self._book:
                 if stream.idle(now_s):
                     self._log.info("stream_unused", caller=stream.own, other=stream.other)

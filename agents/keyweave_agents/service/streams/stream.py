@@ -113,6 +113,11 @@ class Stream:
         """The head of a letter to the other side."""
         return Head(ksid=self.ksid, mine=self.opening, yours=self._peer)
 
+    @property
+    def may_make(self) -> bool:
+        """Whether this side makes the keys, or will if nobody with a larger claim comes."""
+        return self.maker is not None or (self.phase is Phase.WAITING and self.claim > 0 and not self.defers)
+
     def makes(self, other_claim: int) -> bool:
         """Whether this side makes the keys, when the other one has this claim."""
         return (self.claim, self.other) > (other_claim, self.own)

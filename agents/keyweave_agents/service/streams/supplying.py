@@ -5,22 +5,26 @@ its keys are on their way.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from keyweave_agents.keys.plan import SuppliedKey
-from keyweave_agents.service.streams.borrowed import Borrowed
+from keyweave_agents.service.streams.book import Book
+from keyweave_agents.service.streams.borrowed import Borrowed, together
 from keyweave_agents.service.streams.letters import Letter, Offer
 from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS
 from keyweave_agents.service.streams.stream import CREATOR, Stream
-from keyweave_agents.service.streams.values import Outcome
+from keyweave_agents.service.streams.values import Outcome, StreamQos
 from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError, Unavailable
-from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
 DRAW_WAIT_S = 1.0
 """How long one draw waits for key; then fewer chunks are tried."""
+
+GRANT_S, GRANT_LOOK_S = 2.0, 0.05
+"""How long a stream waits for its minimum to be reserved besides that of others."""
 
 LEADER_S, FOLLOWER_S = 0.1, 0.5
 """How long a stream with a known id waits for word of its peer before an association is asked for: where this
@@ -30,8 +34,9 @@ side would make the keys if both have the same claim, and where it would not."""
 class StreamSupply:
     """Does what streams want done with keys."""
 
-    def __init__(self, keys: StreamKeys, borrowed: Borrowed, clock: Clock) -> None:
+    def __init__(self, keys: StreamKeys, book: Book, borrowed: Borrowed, clock: Clock) -> None:
         self._keys = keys
+        self._book = book
         self._borrowed = borrowed
         self._clock = clock
         self._proofs: dict[Stream, tuple[SuppliedKey, ...]] = {}  # drawn, and no chunks with them
@@ -42,7 +47,8 @@ class StreamSupply:
         _wipe(self._proofs.pop(stream, ()))
 
     async def associate(self, stream: Stream, wait_s: float) -> Outcome | None:
-        """Have the network join the two applications; what stands against it.
+        """Have the network join the two applications, and reserve what the stream is to have; what stands
+        against it. A stream that cannot have its minimum has what is left from then on.
 
         The keys that show it are the proof keys of the first offer. Of two that could ask one is slower, so
         that it hears of the other before it asks for a second association.
@@ -51,18 +57,36 @@ class StreamSupply:
             await self._clock.sleep(LEADER_S if stream.makes(stream.claim) else FOLLOWER_S)
             if stream.defers:
                 return None
-        pair = (stream.own, stream.other)
-        self._borrowed.want(stream.ksid, pair, _app_qos(stream), stream.qos.priority)
+        until_s = self._clock.monotonic() + min(wait_s / 2, GRANT_S)
+        self._borrowed.want(stream.ksid, (stream.own, stream.other), self._qualities(stream))
         try:
             self._proofs[stream] = await self._drawn(stream, PROOF_KEYS, PROOF_BITS, wait_s)
         except DeadlineExceeded:
             return Outcome.TIMEOUT
         except Unavailable:
-            return None  # they are joined, and there is no key now
+            pass  # they are joined, and there is no key now
         except InvalidInput as error:
             self._log.info("stream_refused", caller=stream.own, other=stream.other, reason=str(error))
             return Outcome.NO_CONNECTION
+        while stream.qos.min_bps:
+            lacking = self._lacking_bps(stream)
+            may_grow = self._borrowed.ours((stream.own, stream.other))
+            if lacking <= 0 or not may_grow or self._clock.monotonic() >= until_s:
+                stream.qos = replace(stream.qos, min_bps=stream.qos.min_bps - max(0, lacking))
+                break
+            await self._clock.sleep(GRANT_LOOK_S)
         return None
+
+    def _lacking_bps(self, stream: Stream) -> int:
+        """What of the minimum of a stream the network has not reserved."""
+        every = self._qualities(stream)
+        pair, now_s = (stream.own, stream.other), self._clock.monotonic()
+        lacking = sum(qos.min_bps for qos in every) - self._borrowed.reserved_bps(pair, every, now_s)
+        return min(lacking, stream.qos.min_bps)
+
+    def _qualities(self, stream: Stream) -> list[StreamQos]:
+        """Of this stream and of all others that the association of its pair serves."""
+        return self._book.qualities().get((stream.own, stream.other)) or [stream.qos]
 
     async def draw(self, stream: Stream, number: int) -> list[Letter]:
         """Draw chunks for the maker of a stream, and the proof keys of their offer."""
@@ -87,7 +111,7 @@ class StreamSupply:
         return []
 
     async def _drawn(self, stream: Stream, number: int, bits: int, wait_s: float) -> tuple[SuppliedKey, ...]:
-        qos, priority = _app_qos(stream), stream.qos.priority
+        qos, priority = together(self._qualities(stream))
         return await self._keys.get_keys(
             stream.own, stream.other, number, bits, wait_s, qos=qos, priority=priority
         )
@@ -126,15 +150,6 @@ class StreamSupply:
         """Trusted nodes between the two, when this node can tell."""
         ends = self._keys.between(server, client)
         return 0 if ends is not None and ends.direct else None
-
-
-def _app_qos(stream: Stream) -> AppQos:
-    """The qualities of a stream as those of an association (ETSI GS QKD 015 `app_qos`).
-
-    Jitter has no place: 004 means bit/s, 015 ms.
-    """
-    qos = stream.qos
-    return AppQos(min_bandwidth_bps=qos.min_bps or None, max_bandwidth_bps=qos.max_bps, ttl_s=qos.ttl_s)
 
 
 def _wipe(keys: Iterable[SuppliedKey]) -> None:
