@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from keyweave_controller.control import admission, supposing, topology
+from keyweave_controller.control import admission, condition, supposing, topology
 from keyweave_controller.control.actions import Alternative, Answer
 from keyweave_controller.control.events import AssociationRequested
-from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service
+from keyweave_controller.control.service import DEFAULT_SERVICE, Service
 from keyweave_controller.control.shortfalls import unprotected
 from keyweave_controller.control.state import Association, AssociationState, NetworkState
 from keyweave_controller.control.supposing import LinkRate, Trial
@@ -204,6 +204,8 @@ def _fate(
         return Fate.PREEMPTED, lost
     if lost and one.state is AssociationState.WAITING and one.service.starts_at is not None:
         return Fate.WAITING, lost
+    if lost and one.service.falls_back and one.path is not None:
+        return Fate.DEGRADED, ("its keys would be made by ML-KEM", *lost)
     if lost:
         return Fate.LOST, lost
     less = tuple(sorted(now.lacks - before.lacks))
@@ -220,8 +222,8 @@ def _why_lost(state: NetworkState, one: Association) -> tuple[str, ...]:
     if one.source_node == one.destination_node:
         obstacles = topology.node_obstacles(state.nodes.get(one.source_node))
         return tuple(f"node {state.node_name(one.source_node)} {obstacle}" for obstacle in obstacles)
-    needed = one.paths if one.service.protection is Protection.ONE_PLUS_ONE else one.paths[:1]
-    if one.path is not None and not any(topology.broken_links(state, path) for path in needed):
+    whole = sum(not topology.broken_links(state, path) for path in condition.needed(one))
+    if one.path is not None and whole >= condition.least(one):
         return ()
     return one.reasons or ("it has no path",)
 

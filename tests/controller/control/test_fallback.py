@@ -8,6 +8,7 @@ from keyweave_controller.control.events import AssociationRequested, Notified
 from keyweave_controller.control.network import Network
 from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service
 from keyweave_controller.control.state import Association, AssociationState
+from keyweave_controller.control.what_if import Fate, Question, what_if
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType
@@ -208,3 +209,22 @@ def test_a_share_threshold_keeps_serving_while_enough_ways_stand() -> None:
     set_fibre(show, "A", "B", LinkStatus.ACTIVE)
     assert (one.state, one.reasons) == (AssociationState.ACTIVE, ())
     replayed(show)
+
+
+def fates(show: Rehearsal, *fibres: str) -> dict[str, tuple[Fate, tuple[str, ...]]]:
+    links = tuple(simulated_link_id(*fibre) for fibre in fibres)
+    answer = what_if(show.network.state, Question(fail_links=links), at=show.now)
+    return {one.id: (one.fate, one.reasons) for one in answer}
+
+
+def test_what_if_knows_of_fallback_and_thresholds(show: Rehearsal) -> None:
+    one = opened(show)
+    fate, reasons = fates(show, "AB")[one.app_id]
+    assert fate is Fate.DEGRADED
+    assert "ML-KEM" in reasons[0]
+    spans = [Span(a=a, b=b, skr_bps=10_000) for a, b in ("AB", "BD", "AC", "CD", "AE", "ED")]
+    show = Rehearsal(nodes=simulate(spans, {"A": ("sae:A",), "D": ("sae:C",)}))
+    show.start()
+    one = opened(show, Service(protection=Protection.ONE_PLUS_ONE, ways=3, share_threshold=2))
+    assert fates(show, "AB")[one.app_id][0] is Fate.DEGRADED
+    assert fates(show, "AB", "AC")[one.app_id][0] is Fate.LOST

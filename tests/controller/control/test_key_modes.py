@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keyweave_agents.control import apply
 from keyweave_agents.keys.plan import KeyPlan
@@ -230,3 +232,20 @@ def test_several_destinations_get_plain_quantum_keys() -> None:
     assert any("xor-announce" in one for one in several(Service(relay_method=RelayMethod.XOR_ANNOUNCE)))
     assert several(DEFAULT_SERVICE) == ()
     assert plan_of(show, "A").associations[0].mode is KeyMode.QKD_ONLY
+
+
+@given(
+    st.sampled_from(RelayMethod),
+    st.integers(1, 10**9),
+    st.integers(8, 8192).map(lambda octets: 8 * octets),
+    st.integers(1, 4096),
+    st.integers(1, 10**6),
+)
+def test_what_fits_into_a_link_is_no_more_than_it_has(
+    method: RelayMethod, room: int, key_bits: int, batch: int, gain: int
+) -> None:
+    service = Service(relay_method=method, key_bits=key_bits)
+    policy = Policy(keys_per_batch=batch, gcm_key_bits_per_pool_bit=gain)
+    rate = admission.keys_bps(room, service, policy)
+    assert admission.hop_bps(rate, service, policy) <= room
+    assert admission.hop_bps(rate + 2, service, policy) >= room

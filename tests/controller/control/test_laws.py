@@ -44,7 +44,7 @@ from keyweave_controller.control.state import AssociationState
 from keyweave_controller.control.strategies import SCALE, STRATEGIES
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate
-from keyweave_core.model.application import AppQos
+from keyweave_core.model.application import AppQos, KeyMode, RelayMethod
 from keyweave_core.model.link import KeyPool, LinkPerformance, LinkStatus
 from keyweave_core.model.notifications import ApplicationNew, Event, LinkDown, LinkReport
 
@@ -165,6 +165,9 @@ class History:
             preemptible=pick.random() < 0.7,
             strategy=pick.choice(("", *sorted(STRATEGIES))),
             constraints=Constraints(max_hops=pick.choice((None, None, 3))),
+            key_mode=pick.choice((None, *KeyMode)),
+            relay_method=pick.choice((None, *RelayMethod)),
+            share_threshold=2 if protection is Protection.ONE_PLUS_ONE and pick.random() < 0.5 else None,
         )
 
     def configure(self) -> None:
@@ -173,7 +176,16 @@ class History:
         self.count += 1
         wanted = {tuple(pick.sample(SITES, 2)) for _ in range(pick.randrange(4))}
         configuration = OperatorConfiguration(
-            policy=Policy(usable_share=0.8) if pick.random() < 0.2 else None,
+            policy=pick.choice(
+                (
+                    None,
+                    None,
+                    None,
+                    Policy(usable_share=0.8),
+                    Policy(guaranteed_key_mode=KeyMode.PQC_FALLBACK),
+                    Policy(guaranteed_relay_method=RelayMethod.AES_256_GCM),
+                )
+            ),
             tenants=(Tenant(name="t", applications=("sae:A",), max_bandwidth_bps=20_000),)
             if pick.random() < 0.3
             else (),
