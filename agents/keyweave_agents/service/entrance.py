@@ -2,7 +2,7 @@
 
 A handshake costs the server work and a descriptor before anybody is known, so at most `max_handshakes` run at
 once. One more ends the oldest of them: an honest client is done in milliseconds, one that sits there is not.
-Each has `_GRACE_S` at least: in a flood newcomers wait in the system's queue for that long. The system's bound
+Each has `_GRACE_S` at least: in a flood newcomers wait in the queue of the system for that long. Its bound
 on open files is raised as far as it goes, and told when that is not enough.
 """
 

@@ -1,5 +1,6 @@
 """ETSI GS QKD 014 over real mutual TLS: every method, every field, every fixed message."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from keyweave_agents.keys.failures import RateExceeded
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InternalFault, Refused
+from keyweave_core.model.application import KeyMode, KeyOrigin
 
 UNKNOWN_KEY = "00000000-0000-4000-8000-000000000000"
 TO_BOB = "/api/v1/keys/bob/enc_keys"
@@ -180,10 +182,87 @@ async def test_mandatory_extensions_are_honoured_or_fail_and_optional_ones_may_b
 
 
 async def test_our_own_extension_names_the_link_of_each_key(service: Any) -> None:
-    body = {"extension_optional": [{"keyweave_relay_link": True}]}
-    _, answer = await service.ask("alice", "POST", TO_BOB, body)
-    extension = answer["keys"][0]["key_extension"]
-    assert extension == {"keyweave_relay_link": "7d1f7ed1-94c1-4a2a-8d04-3c2d6b1c7f10"}
+    for kind in ("extension_optional", "extension_mandatory"):
+        _, answer = await service.ask("alice", "POST", TO_BOB, {kind: [{"keyweave_relay_link": True}]})
+        extension = answer["keys"][0]["key_extension"]
+        assert extension == {"keyweave_relay_link": "7d1f7ed1-94c1-4a2a-8d04-3c2d6b1c7f10"}
+
+
+UNMET = "not all extension_mandatory request options could be met"
+
+
+@pytest.mark.parametrize(
+    ("mode", "origin", "demand", "status"),
+    [
+        ("qkd-only", "qkd", "qkd", 200),
+        ("qkd-only", "qkd", ["qkd", "hybrid"], 200),
+        ("qkd-only", "qkd", True, 200),
+        ("qkd-only", "qkd", "hybrid", 400),
+        ("hybrid", "hybrid", "hybrid", 200),
+        ("hybrid", "hybrid", "qkd", 400),
+        ("pqc-fallback", "qkd", "qkd", 200),
+        ("pqc-fallback", "pqc", "qkd", 400),
+        ("pqc-fallback", "pqc", ["pqc", "qkd"], 200),
+        ("pqc-fallback", "pqc", "pqc", 200),
+        ("qkd-only", "qkd", "QKD", 400),
+        ("qkd-only", "qkd", [], 400),
+        ("qkd-only", "qkd", {"qkd": 1}, 400),
+        ("qkd-only", "qkd", [["qkd"]], 400),
+        ("qkd-only", "qkd", False, 400),
+    ],
+)
+async def test_an_origin_can_be_demanded(
+    quick: Any, mode: str, origin: str, demand: Any, status: int
+) -> None:
+    quick.model.mode, quick.model.origin = KeyMode(mode), KeyOrigin(origin)
+    body = {"extension_mandatory": [{"keyweave_origin": demand}]}
+    code, answer = await quick.ask("alice", "POST", TO_BOB, body)
+    assert code == status
+    if status == 200:
+        assert answer["keys"][0]["key_extension"] == {"keyweave_origin": origin}
+    else:
+        assert answer["message"] == UNMET
+        assert (quick.model.asked, quick.model.drawn) == ([], []), "no key was drawn"
+
+
+async def test_a_fallback_that_begins_while_a_demand_waits_is_told_and_its_keys_reach_nobody(
+    service: Any,
+) -> None:
+    service.model.mode, service.model.known = KeyMode.PQC_FALLBACK, frozenset({"alice"})
+    body = {"extension_mandatory": [{"keyweave_origin": "qkd"}]}
+    service.model.gate = asyncio.Event()
+    asking = asyncio.create_task(service.ask("alice", "POST", TO_BOB, body))  # there is no association yet
+    async with asyncio.timeout(5):
+        while not service.model.asked:
+            await asyncio.sleep(0.01)
+    service.model.known, service.model.origin = frozenset({"alice", "bob"}), KeyOrigin.PQC
+    service.model.gate.set()
+    status, answer = await asking
+    assert (status, answer["message"]) == (400, UNMET)
+    assert not any(service.model.handed_out[0].key.reveal())
+
+
+async def test_keys_that_are_no_quantum_keys_say_so_unasked(service: Any) -> None:
+    service.model.origin = KeyOrigin.PQC
+    _, answer = await service.ask("alice", "POST", TO_BOB, {})
+    assert answer["keys"][0]["key_extension"] == {"keyweave_origin": "pqc"}
+
+
+async def test_an_optional_extension_with_a_value_that_means_nothing_is_ignored(service: Any) -> None:
+    wishes = [{"keyweave_origin": "gold"}, {"keyweave_relay_link": "yes"}]
+    status, answer = await service.ask("alice", "POST", TO_BOB, {"extension_optional": wishes})
+    assert (status, set(answer["keys"][0])) == (200, {"key_ID", "key"})
+    _, answer = await service.ask(
+        "alice", "POST", TO_BOB, {"extension_optional": [{"keyweave_origin": "pqc"}]}
+    )
+    assert answer["keys"][0]["key_extension"] == {"keyweave_origin": "qkd"}, "told, not demanded"
+
+
+async def test_not_now_says_when_to_ask_again(service: Any) -> None:
+    service.model.trouble = Exhausted("0 of 1 keys ready")
+    async with httpx.AsyncClient(verify=service.context_of("alice")) as client:
+        response = await client.get(service.base + TO_BOB)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
 async def test_an_empty_list_of_further_slaves_is_no_multicast(service: Any) -> None:
