@@ -31,7 +31,6 @@ class QuantumWatch:
     def tick(self, now_s: float, *, missing: bool, able: bool) -> bool:
         """Judge; whether it changed. `missing`: quantum keys lack; `able`: a secret stands."""
         if not missing:
-            self._look(now_s)
             self._well_s = now_s
         self._look(now_s)
         if not self.in_fallback:
