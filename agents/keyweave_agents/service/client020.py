@@ -42,13 +42,19 @@ class _Reading:
     def __init__(self) -> None:
         self.body = bytearray()
         self.done = False
+        self.status = 0
+        self.keeps = False
         self.parser = httptools.HttpResponseParser(self)
 
     def on_body(self, part: bytes) -> None:
         self.body += part
 
+    def on_headers_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+        self.keeps = bool(self.parser.should_keep_alive())
+
     def on_message_complete(self) -> None:
-        self.done = self.parser.get_status_code() >= 200  # 1xx are not the answer
+        self.done = self.status >= 200  # 1xx are not the answer
 
     def on_message_begin(self) -> None:
         self.body.clear()
@@ -77,8 +83,7 @@ class _Line:
             reading.parser.feed_data(data)
             if len(reading.body) > MOST_ANSWER_BYTES:
                 raise ConnectionError(f"an answer of more than {MOST_ANSWER_BYTES} bytes")
-        status = reading.parser.get_status_code()
-        return Reply(status, bytes(reading.body)), bool(reading.parser.should_keep_alive())
+        return Reply(reading.status, bytes(reading.body)), reading.keeps
 
 
 class BorderClient:

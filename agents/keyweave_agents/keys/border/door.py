@@ -266,7 +266,7 @@ class Border:
             if post.number in self._acks:
                 self._answered(post, heard=heard)
             else:
-                self._in.told(post, heard=heard, again_s=self._clock.monotonic() + delay_s)
+                self._in.told(post, answer, self._clock.monotonic() + delay_s)
         self.stirred()
 
     def _answered(self, post: Post, *, heard: bool) -> None:

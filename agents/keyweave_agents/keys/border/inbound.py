@@ -10,6 +10,7 @@ Rule of this file: a key is given only in state ACCEPTED, and every way out of t
 shelf before anybody hears of it. No I/O; times are monotonic seconds of the clock.
 """
 
+import heapq
 from collections.abc import Callable, Iterable
 
 from keyweave_agents.keys.abroad import Home
@@ -26,7 +27,15 @@ from keyweave_agents.keys.border.records import (
     record_key,
     to_record,
 )
-from keyweave_agents.keys.border.values import Acked, AckStatus, BorderRules, Offer, Parties, Post
+from keyweave_agents.keys.border.values import (
+    Acked,
+    AckStatus,
+    Answer,
+    BorderRules,
+    Offer,
+    Parties,
+    Post,
+)
 from keyweave_agents.keys.frames import uuid_bytes, uuid_text
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.ledger import Shelf
@@ -36,6 +45,11 @@ from keyweave_core.model.application import AppQos
 from keyweave_core.runtime.clock import Clock
 
 _SALT = b"salt"
+
+MOST_TOLD = 2048
+"""Keys in one acknowledgement: peers bound the size of a request."""
+
+MOST_REFUSALS = 8
 
 Way = tuple[str, Parties, int]
 """Keys that go together: peer, applications, bytes of a key."""
@@ -64,7 +78,7 @@ class Inbound:
         self._requests: dict[Way, Request] = {}
         self._batches: dict[bytes, tuple[str, ...]] = {}
         self._due: dict[str, None] = {}  # keys of which the peer is to be told
-        self._look_s = 0.0
+        self._ends: list[tuple[float, str]] = []  # when to look at a key, soonest first
         self._salt = self._load(random_bytes)
 
     def _load(self, random_bytes: Callable[[int], bytes]) -> bytes:
@@ -75,9 +89,10 @@ class Inbound:
                 continue
             held = from_record(uuid_text(key), value, self._offset_s)
             value[:] = bytes(len(value))
-            self._add(held)
             if held.state is HeldState.ACCEPTED:
                 held.deadline_s = self._clock.monotonic() + self._rules.relay_s
+            self._add(held)
+            if held.state is HeldState.ACCEPTED:
                 self._wait(held)
             elif held.state is HeldState.VOIDING:
                 self._take_back(held)
@@ -94,6 +109,7 @@ class Inbound:
 
     def _add(self, held: HeldKey) -> None:
         self._keys[held.key_id] = held
+        heapq.heappush(self._ends, (min(held.until_s, held.deadline_s or held.until_s), held.key_id))
         self._counts[held.peer] = self._counts.get(held.peer, 0) + 1
 
     def _note(self, held: HeldKey) -> None:
@@ -222,6 +238,7 @@ class Inbound:
         held.wipe()
         held.state, held.message = state, message
         held.until_s = self._clock.monotonic() + self._rules.tombstone_s
+        heapq.heappush(self._ends, (held.until_s, held.key_id))
         self._note(held)
 
     def said(self, peer: str, parties: Parties, key_id: str) -> tuple[AckStatus, str] | None:
@@ -344,13 +361,17 @@ class Inbound:
     def tick(self) -> None:
         """What time brings: keys that did not get through, keys whose time is over, tombstones to forget."""
         now_s = self._clock.monotonic()
-        if now_s < self._look_s:
-            return
-        self._look_s = now_s + 1.0
-        for held in list(self._keys.values()):
+        while self._ends and self._ends[0][0] <= now_s:
+            held = self._keys.get(heapq.heappop(self._ends)[1])
+            if held is None:
+                continue
             if held.state is HeldState.ACCEPTED and held.deadline_s <= now_s:
                 self._fail(held, f"the keys did not get through within {self._rules.relay_s:g} s")
-            elif held.until_s <= now_s and held.state is not HeldState.VOIDING:
+            elif held.state is HeldState.VOIDING:
+                heapq.heappush(self._ends, (now_s + self._rules.recall_s, held.key_id))
+            elif held.until_s > now_s:
+                heapq.heappush(self._ends, (held.until_s, held.key_id))
+            else:
                 if held.state is HeldState.RELAYED and held.agreed and held.app_id:
                     self._recall.ask(held.app_id, (held.key_id,), _nobody_asks, self._rules.recall_s)
                 self._forget(held)
@@ -368,16 +389,19 @@ class Inbound:
         """What peers are to be told now, by peer and callback; grouped by status and applications."""
         now_s = self._clock.monotonic()
         groups: dict[tuple[str, str], dict[tuple[AckStatus, Parties, str], list[str]]] = {}
+        told: dict[tuple[str, str], int] = {}
         for key_id in list(self._due):
             held = self._keys[key_id]
             status = SAID.get(held.state)
             if held.callback is None or status is None or held.told:
                 del self._due[key_id]
                 continue
-            if held.again_s > now_s:
+            place = (held.peer, held.callback)
+            if held.again_s > now_s or told.get(place, 0) >= MOST_TOLD:
                 continue
+            told[place] = told.get(place, 0) + 1
             held.again_s = now_s + self._rules.ack_wait_s  # until it was posted
-            group = groups.setdefault((held.peer, held.callback), {})
+            group = groups.setdefault(place, {})
             group.setdefault((status, held.parties, held.message), []).append(key_id)
         return {
             place: [
@@ -388,14 +412,18 @@ class Inbound:
             for place, group in groups.items()
         }
 
-    def told(self, post: Post, *, heard: bool, again_s: float) -> None:
-        """What came of telling: heard, or to be said again at `again_s`."""
+    def told(self, post: Post, answer: Answer, again_s: float) -> None:
+        """What came of telling: heard, or to be said again at `again_s`.
+
+        A peer that refuses to hear of its own key is left alone after a while.
+        """
         for acked in post.acks:
             for key_id in acked.key_ids:
                 held = self._keys.get(key_id)
                 if held is None or SAID.get(held.state) is not acked.status:
                     continue
-                if heard:
+                held.refusals += answer.refused
+                if answer.taken or held.refusals >= MOST_REFUSALS:
                     held.told = True
                     held.again_s = 0.0  # who asks once more hears it at once
                     self._due.pop(key_id, None)

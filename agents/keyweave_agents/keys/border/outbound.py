@@ -37,6 +37,9 @@ from keyweave_core.runtime.clock import Clock
 
 TROUBLE_EVERY_S = 10.0
 FAILURES_BEFORE_TROUBLE = 3
+LOOK_EVERY_S = 10.0
+REPEATED_S = 120.0
+"""After this time without a repetition nobody in our network asks for a relayed batch any more."""
 
 
 Way = tuple[str, Parties]
@@ -61,12 +64,13 @@ class Outbound:
         self._clock = clock
         self._rules = rules
         self._emit = emit
-        self._batches: dict[bytes, Sending] = {}
+        self._batches: dict[bytes, Sending] = {}  # oldest first
+        self._active: dict[bytes, Sending] = {}  # those that something is still to be done about
         self._of_key: dict[str, bytes] = {}
         self._failures: dict[str, int] = {}  # in a row, by peer
         self._troubled: dict[LinkId, float] = {}  # told until when, by virtual link
         self._paused: dict[Way, tuple[float, float]] = {}  # after keys were refused: until, and for how long
-        now_s = clock.monotonic()
+        now_s = self._look_s = clock.monotonic()
         for key, value in shelf.items():
             self._add(from_record(key, value, now_s, self._offset_s))
 
@@ -76,6 +80,8 @@ class Outbound:
 
     def _add(self, one: Sending) -> None:
         self._batches[one.batch.batch_id] = one
+        if one.state in (SendState.OFFERED, SendState.VOIDING):
+            self._active[one.batch.batch_id] = one
         for key_id in one.key_ids:
             self._of_key[key_id] = one.batch.batch_id
 
@@ -93,7 +99,7 @@ class Outbound:
         if one is None:
             if peer is None:
                 return Reason.BORDER_REFUSED
-            if len(self._of_key) + batch.count > self._rules.records:
+            if not self._make_room(batch.count):
                 return Reason.FULL
             parties = Parties(initiator=plan.server, targets=plan.clients)
             if self._paused.get((peer, parties), (now_s, 0.0))[0] > now_s:
@@ -124,6 +130,18 @@ class Outbound:
             self._cut(one, now_s)
         return one.reason
 
+    def _make_room(self, keys: int) -> bool:
+        """Whether so many more keys can be remembered; the oldest that are long relayed go for them."""
+        long_ago_s = self._clock.monotonic() - REPEATED_S
+        for one in list(self._batches.values()):
+            if len(self._of_key) + keys <= self._rules.records:
+                break
+            if one.state is SendState.RELAYED and one.heard_s <= long_ago_s:
+                self._forget(one)
+            elif one.state is not SendState.GONE:
+                break
+        return len(self._of_key) + keys <= self._rules.records
+
     def _cut(self, one: Sending, now_s: float) -> None:
         """Into messages, of the keys that the peer has not acknowledged."""
         left = [(place, key_id) for place, key_id in enumerate(one.key_ids)]
@@ -144,7 +162,7 @@ class Outbound:
         """What is to be sent now; each is awaited until `posted`."""
         now_s = self._clock.monotonic()
         posts = []
-        for one in self._batches.values():
+        for one in self._active.values():
             if one.state is SendState.OFFERED and one.payload is not None:
                 for part in one.parts:
                     if not part.posted and part.due_s <= now_s and not one.open.isdisjoint(part.key_ids):
@@ -246,6 +264,7 @@ class Outbound:
                 one.open.discard(key_id)
                 if not one.open:
                     one.state = SendState.RELAYED
+                    self._active.pop(one.batch.batch_id, None)
                     one.wipe()
                     self._note(one)
                     self._home.count(one.batch)
@@ -295,6 +314,7 @@ class Outbound:
         one.wipe()
         one.open = set()
         one.state = SendState.GONE
+        self._active.pop(one.batch.batch_id, None)
         self._keep(one, self._rules.tombstone_s)
 
     def _keep(self, one: Sending, for_s: float) -> None:
@@ -340,19 +360,23 @@ class Outbound:
         for way, (until_s, _) in list(self._paused.items()):
             if until_s + self._rules.pause_most_s <= now_s:
                 del self._paused[way]
-        for one in list(self._batches.values()):
+        for one in list(self._active.values()):
             if one.state is SendState.OFFERED and one.heard_s + self._rules.forsaken_s <= now_s:
                 if not one.parts:  # offered before a restart: the peer may have any of it
                     one.parts = [Part(one.key_ids, 0, now_s, 0.0, taken=True, clear=False)]
                 self._fail(one, None)
-            elif one.until_s <= now_s and one.state is not SendState.OFFERED:
-                self._forget(one)
+        if now_s >= self._look_s:
+            self._look_s = now_s + LOOK_EVERY_S
+            for one in list(self._batches.values()):
+                if one.until_s <= now_s and one.state is not SendState.OFFERED:
+                    self._forget(one)
 
     def _forget(self, one: Sending) -> None:
         one.wipe()
         for key_id in one.key_ids:
             self._of_key.pop(key_id, None)
         del self._batches[one.batch.batch_id]
+        self._active.pop(one.batch.batch_id, None)
         self._shelf.delete(one.batch.batch_id, lazy=True)
 
     def state_of(self, batch_id: bytes) -> SendState | None:

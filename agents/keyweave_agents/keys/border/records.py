@@ -15,7 +15,7 @@ until the destination in our network holds it; afterwards a keyed hash is enough
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import msgspec
@@ -75,7 +75,8 @@ class HeldKey:
     agreed: bool = False  # its end was agreed with the peer
     deadline_s: float = 0.0
     batch_id: bytes = b""
-    again_s: float = field(default=0.0)  # when the peer may be told again
+    again_s: float = 0.0  # when the peer may be told again
+    refusals: int = 0  # how often it refused to hear of it
 
     def wipe(self) -> None:
         """Overwrite the value; the key's hash stays."""
