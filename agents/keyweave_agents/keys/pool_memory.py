@@ -62,9 +62,9 @@ class PoolMemory:
         self._shelf.put(self._block(block_id, own=own), value, lazy=True)
         value[:] = bytes(len(value))
 
-    def gone(self, block_id: int, *, own: bool) -> None:
-        """Nothing of a block is left."""
-        self._shelf.delete(self._block(block_id, own=own), lazy=True)
+    def gone(self, block_id: int, *, own: bool, lazy: bool = True) -> None:
+        """Nothing of a block is left; not `lazy`: it must not come back."""
+        self._shelf.delete(self._block(block_id, own=own), lazy=lazy)
 
     def mark(self, position: Spent, *, lazy: bool = False) -> None:
         """Everything of our own direction before `position` counts as spent from now on."""

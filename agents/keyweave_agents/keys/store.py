@@ -190,8 +190,11 @@ class LinkPool:
         )
         before = self.stored_bits
         for direction in (self.own, self.their):
-            held = direction.stock().held
-            direction.give_up(block_id for block_id in held if block_id >= since_block_id)
+            suspect = [block_id for block_id in direction.stock().held if block_id >= since_block_id]
+            direction.give_up(suspect)
+            if self._memory is not None:
+                for block_id in suspect:
+                    self._memory.gone(block_id, own=direction is self.own, lazy=False)
         self._ahead.clear()
         return before - self.stored_bits, 8 * spent
 

@@ -1,10 +1,12 @@
 """A pool of which somebody may have overheard the last blocks: they go at both ends, and nothing is spent."""
 
 import pytest
+from tests.agents.keys.network import APP, Network
 
 from keyweave_agents.keys.store import LinkPool
 from keyweave_agents.material import Secret
 from keyweave_core.errors import Exhausted
+from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
 
 LINK, A, B = LinkId("l"), NodeId("a"), NodeId("b")
@@ -57,3 +59,86 @@ def test_more_may_turn_out_to_be_suspect() -> None:
     assert near.distrust(7) == (8 * 200, 0)
     assert near.distrust(5) == (8 * 200, 0)
     assert near.stored_bits == 8 * 400
+
+
+def chain(method: RelayMethod = RelayMethod.OTP, *, durable: bool = False) -> Network:
+    """Three nodes in a row with full pools, and keys from the first to the last."""
+    network = Network([(1, 2), (2, 3)], durable=durable, buffer_keys=4)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.settle()
+    network.fill()
+    network.settle()
+    network.associate([1, 2, 3], method=method)
+    network.settle()
+    return network
+
+
+def distrust(network: Network, near: int, far: int, since: int = 10**6) -> None:
+    for number in (near, far):
+        network.planes[number].distrust(network.link(near, far), since)
+    network.settle()
+
+
+@pytest.mark.parametrize("method", RelayMethod)
+def test_no_key_goes_over_a_link_in_quarantine_and_keys_go_again_afterwards(method: RelayMethod) -> None:
+    network = chain(method)
+    assert network.draw(2)
+    network.settle()
+    distrust(network, 2, 3)
+    taken = {
+        number: plane.sessions[network.link(2, 3)].pool.taken_bytes
+        for number, plane in network.planes.items()
+        if number != 1
+    }
+    while network.draw(1):  # what is ready serves: it was made before
+        network.settle()
+    for _ in range(8):
+        network.wait(1.0)
+        assert not network.draw(1)
+    assert taken == {
+        number: network.planes[number].sessions[network.link(2, 3)].pool.taken_bytes for number in (2, 3)
+    }
+    for number in (2, 3):
+        network.planes[number].trust(network.link(2, 3))
+    network.wait(10.0)
+    keys = network.draw(1)
+    assert network.fetch(keys, at=3)
+    assert network.planes[1].snapshot().associations[APP].stored_keys > 0
+
+
+@pytest.mark.parametrize("method", RelayMethod)
+def test_all_of_the_pool_may_be_suspect_and_new_key_serves(method: RelayMethod) -> None:
+    network = chain(method)
+    distrust(network, 1, 2, since=0)
+    assert network.planes[1].sessions[network.link(1, 2)].pool.stored_bits == 0
+    for number in (1, 2):
+        network.planes[number].trust(network.link(1, 2))
+    network.fill()
+    network.settle()
+    network.wait(5.0)
+    assert network.fetch(network.draw(1), at=3)
+
+
+def test_what_is_destroyed_does_not_come_back_from_disk() -> None:
+    network = chain(durable=True)
+    link_id = network.link(1, 2)
+    network.commit(1, lazy=True)
+    before = network.planes[1].sessions[link_id].pool.stored_bits
+    distrust(network, 1, 2, since=5)
+    left = network.planes[1].sessions[link_id].pool.stored_bits
+    assert left < before
+    network.restart(1)  # what nobody waited for is lost; this was waited for
+    pool = network.planes[1].sessions[link_id].pool
+    held = (*pool.own.stock().held, *pool.their.stock().held)
+    assert all(block_id < 5 for block_id in held)
+    assert pool.stored_bits <= left
+
+
+def test_one_end_alone_that_distrusts_is_enough() -> None:
+    network = chain()
+    network.planes[2].distrust(network.link(1, 2), 0)
+    while network.draw(1):
+        network.settle()
+    network.wait(3.0)
+    assert not network.draw(1)  # the other end's bits have no counterpart any more
