@@ -113,13 +113,12 @@ class SessionSecret:
 
         They depend on the batch id, all key ids, their size and the application: other ids, other keys.
         """
-        about = joined(
-            batch.batch_id, uuid_bytes(batch.app_id), batch.key_bytes.to_bytes(4, "big"), batch.key_ids
-        )
+        size = batch.key_bytes.to_bytes(4, "big")
+        ids = hashlib.sha384(joined(batch.batch_id, uuid_bytes(batch.app_id), size, batch.key_ids)).digest()
         made = bytearray()
         while len(made) < batch.payload_bytes:
             length = min(_EXPAND_BYTES, batch.payload_bytes - len(made))
-            info = joined(PROTOCOL, b"batch", len(made).to_bytes(4, "big"), about)
+            info = joined(PROTOCOL, b"batch", len(made).to_bytes(4, "big"), ids)
             made += HKDFExpand(SHA384(), length, info).derive(self._making.reveal())
         keys = Secret(made)
         made[:] = bytes(len(made))
