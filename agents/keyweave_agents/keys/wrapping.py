@@ -79,7 +79,7 @@ def _from_file(path: Path) -> bytearray:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SettingsError(f"{path}: cannot read (keys.storage.key_file): {error.strerror}") from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise SettingsError(f"{path}: no regular file (keys.storage.key_file)")
@@ -89,7 +89,9 @@ def _from_file(path: Path) -> bytearray:
                 f"{path}: others may read it (mode {mode:04o}); chmod 0600 (keys.storage.key_file)"
             )
         content = bytearray(128)
-        content = content[: file.readinto(content)]
+        content = content[: os.readv(descriptor, [content])]
+    finally:
+        os.close(descriptor)
     return _key_of(content, str(path))
 
 
