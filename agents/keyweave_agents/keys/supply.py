@@ -84,7 +84,8 @@ class Supply:
         self._emit = emit
         self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
         self._associations: dict[AppId, Association] = {}
-        self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
+        self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}  # whose source is here
+        self._by_ends: dict[tuple[SaeId, SaeId], list[Association]] = {}  # ... or destination
         ledger = ledger or MemoryLedger()
         self.undecided = Undecided(ledger)
         store = DestinationStore(ledger, self.undecided)
@@ -131,11 +132,13 @@ class Supply:
                 association = self._associations[app_id] = Association(plan, usage, self._ready_memory)
                 self._restore(association, now_s)
             self._update(association, plan, now_s)
-        self._by_pair = {}
+        self._by_pair, self._by_ends = {}, {}
         for association in self._associations.values():
-            if association.plan.source:
-                for client in association.plan.clients:
-                    self._by_pair.setdefault((association.plan.server, client), []).append(association)
+            for client in association.plan.clients:
+                pair = (association.plan.server, client)
+                self._by_ends.setdefault(pair, []).append(association)
+                if association.plan.source:
+                    self._by_pair.setdefault(pair, []).append(association)
         self.modes.associate()
         self._check_expiry()
         for request in self._waiting.release(lambda one: bool(self._serving(one))):
@@ -538,11 +541,7 @@ class Supply:
 
     def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
         """See `ports.KeyLetters`."""
-        found = [
-            one
-            for one in self._associations.values()
-            if one.plan.server == server and client in one.plan.clients and not one.expired
-        ]
+        found = [one for one in self._by_ends.get((server, client), ()) if not one.expired]
         return self.ends(max(found, key=rank).plan.app_id) if found else None
 
     def on_letters(self, kind: LetterKind, handler: LetterHandler) -> None:
