@@ -121,19 +121,19 @@ class ReadyBuffer:
 
     def draw_bundles(self, number: int, origins: Origins = None) -> list[KeyBundle]:
         """The same, keys of one batch together."""
+        if origins is None and not self._given_back and self._batches:
+            oldest = self._batches[0]
+            if oldest.left > number:  # as nearly always: what follows would come to the same
+                part = (oldest, oldest.drawn, number)
+                oldest.drawn += number
+                self._left -= number
+                bundle = _as_bundle(part)
+                self._note([part])
+                return [bundle]
         back = self._draw_back(number, origins)
         drawn = list(bundles(key.supplied for key in back))
         parts = self._take(number - len(back), origins)
-        for batch, first, count in parts:
-            keys = batch.keys
-            drawn.append(
-                KeyBundle(
-                    key_ids=keys.ids_of(first, count),
-                    keys=Secret(keys.keys_of(first, count)),
-                    links=keys.links,
-                    origin=keys.origin,
-                )
-            )
+        drawn += [_as_bundle(part) for part in parts]
         self._note(parts)
         return drawn
 
@@ -270,6 +270,17 @@ def _as_keys(part: Part) -> list[ReadyKey]:
         )
         for index in range(first, first + count)
     ]
+
+
+def _as_bundle(part: Part) -> KeyBundle:
+    batch, first, count = part
+    keys = batch.keys
+    return KeyBundle(
+        key_ids=keys.ids_of(first, count),
+        keys=Secret(keys.keys_of(first, count)),
+        links=keys.links,
+        origin=keys.origin,
+    )
 
 
 def _overwrite(parts: list[Part]) -> None:

@@ -94,6 +94,8 @@ class KeyBatch:
     def ids_of(self, first: int, number: int) -> bytes:
         """The ids of some keys in a row."""
         if self.numbered:
+            if number == 1:
+                return self.ids + first.to_bytes(2, "big")
             return _numbered(self.ids, first, number)
         return self.ids[ID_BYTES * first : ID_BYTES * (first + number)]
 

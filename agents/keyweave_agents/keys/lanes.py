@@ -157,7 +157,9 @@ class Lane:
 
     def stock(self, *, fallback: bool, origins: frozenset[KeyOrigin] | None = None) -> int:
         """Keys (of these origins; None: of any) that can be supplied now."""
-        spare = fallback and (origins is None or KeyOrigin.PQC in origins)
+        if not fallback:
+            return self.ready.count(origins)
+        spare = origins is None or KeyOrigin.PQC in origins
         return self.ready.count(origins) + (len(self.spare) if spare else 0)
 
     def draw(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[ReadyKey]:
@@ -168,7 +170,10 @@ class Lane:
     def draw_bundles(self, number: int, origins: frozenset[KeyOrigin] | None = None) -> list[KeyBundle]:
         """The same, keys of one batch together."""
         first = min(number, self.ready.count(origins))
-        return self.ready.draw_bundles(first, origins) + self.spare.draw_bundles(number - first)
+        drawn = self.ready.draw_bundles(first, origins)
+        if first < number:
+            drawn += self.spare.draw_bundles(number - first)
+        return drawn
 
     def give_back(self, keys: list[ReadyKey]) -> None:
         """Keys that were drawn and reached nobody."""

@@ -118,7 +118,7 @@ MADE_IN: Mapping[KeyMode, frozenset[KeyOrigin]] = {
 """Which origins the keys of an association of each mode can have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)  # not frozen: made for every request, and that costs
 class KeyBundle:
     """Keys of one size, one origin and one way, side by side, on their way to an application.
 

@@ -127,7 +127,6 @@ class QuickDelivery:
         if error is not None:
             status, body, headers = explain(error, wait_s=desk.settings.request_wait_s)
         for one in drawn:
-            count = sum(bundle.count for bundle in one.bundles)
             if error is None:
                 one.exchange.reply(200, key_container(one.bundles))
             else:
@@ -135,10 +134,6 @@ class QuickDelivery:
             for bundle in one.bundles:
                 bundle.keys.wipe()
             if desk.settings.access_log:
-                desk.log_request(
-                    one.caller,
-                    one.method,
-                    0 if error is not None else count,
-                    200 if error is None else status,
-                    one.started_s,
-                )
+                count = sum(bundle.count for bundle in one.bundles) if error is None else 0
+                status = 200 if error is None else status
+                desk.log_request(one.caller, one.method, count, status, one.started_s)

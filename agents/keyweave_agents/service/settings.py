@@ -58,8 +58,9 @@ class ServiceSettings:
     silence between two requests; `receive_s` the longest a client may take to send one request, and
     `send_s` to take the answer; `handshake_s` the longest TLS handshake; `close_s` how long `close` lets
     running requests end. `max_handshakes` are clients that have not shown a certificate yet, besides
-    `max_connections` that have. `revoked` is a file of certificate revocation lists (PEM), read again when it
-    changes. `status_extension`: `status` tells the mode of the association, too.
+    `max_connections` that have (some 50 kB each). `revoked` is a file of certificate revocation lists (PEM),
+    read again when it changes. `access_log`: a log line for every request, besides the audit record of those
+    for keys. `status_extension`: `status` tells the mode of the association, too.
     """
 
     listen_host: str = "127.0.0.1"
@@ -82,7 +83,7 @@ class ServiceSettings:
     max_head_bytes: int = 16 * 1024
     max_connections: int = 4096
     max_handshakes: int = 512
-    access_log: bool = True
+    access_log: bool = False
     status_extension: bool = False
     revoked: Path | None = None
     audit: AuditSettings = AuditSettings()

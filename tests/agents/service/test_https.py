@@ -278,7 +278,8 @@ async def test_a_taken_port_is_a_settings_error(service: Any, service_with: Any)
         await service_with(listen_port=service.port)
 
 
-async def test_the_log_of_a_request_has_no_key_and_no_id(service: Any) -> None:
+async def test_the_log_of_a_request_has_no_key_and_no_id(service_with: Any) -> None:
+    service = await service_with(access_log=True)
     with capture_logs() as lines:
         _, made = await service.ask("alice", "POST", TO_BOB, {"number": 2})
         await service.ask("mallory", "POST", TO_BOB, {})
