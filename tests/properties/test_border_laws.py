@@ -23,6 +23,8 @@ STEPS = st.lists(
         st.tuples(st.just("wait"), st.integers(1, 12)),
         st.tuples(st.just("repeat"), st.integers(0, 40)),
         st.tuples(st.just("crash"), st.sampled_from(["x", "y"])),
+        st.tuples(st.just("crash far"), st.sampled_from(["x", "y"])),
+        st.tuples(st.just("disk"), st.sampled_from(["x", "y"]), st.booleans()),
         st.tuples(st.just("void"), st.integers(0, 40)),
         st.tuples(st.just("void back"), st.integers(0, 40)),
         st.tuples(st.just("draw"), st.integers(1, 3)),
@@ -46,7 +48,7 @@ class History:
     def _fate(self, _post: Post) -> str:
         return next(self.fates, "ok")
 
-    def do(self, step: tuple[str, object]) -> None:
+    def do(self, step: tuple[object, ...]) -> None:
         pair = self.pair
         match step:
             case ("wait", int(quarters)):
@@ -57,6 +59,12 @@ class History:
                 pair.x.crash()
             case ("crash", _):
                 pair.y.crash()
+            case ("crash far", str(name)):
+                side, number = (pair.x, 1) if name == "x" else (pair.y, 2)
+                side.crash(number)
+            case ("disk", str(name), bool(full)):
+                side = pair.x if name == "x" else pair.y
+                side.disks[side.border_node].full = full
             case ("void", int(number)) if pair.key_ids():
                 self._void("y", number)
             case ("void back", int(number)) if pair.key_ids():
@@ -96,7 +104,7 @@ class History:
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), fates=FATES, steps=STEPS)
 def test_a_key_that_was_supplied_is_there_for_its_slave(
-    seed: int, fates: list[str], steps: list[tuple[str, object]]
+    seed: int, fates: list[str], steps: list[tuple[object, ...]]
 ) -> None:
     history = History(seed, fates)
     for step in steps:
@@ -111,11 +119,13 @@ def test_a_key_that_was_supplied_is_there_for_its_slave(
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), fates=FATES, steps=STEPS)
 def test_a_key_that_was_voided_in_its_network_never_comes_back(
-    seed: int, fates: list[str], steps: list[tuple[str, object]]
+    seed: int, fates: list[str], steps: list[tuple[object, ...]]
 ) -> None:
     history = History(seed, fates)
     for step in steps:
         history.do(step)
+    for side in (history.pair.x, history.pair.y):
+        side.disks[side.border_node].full = False
     for number in range(len(history.pair.seen)):
         history.pair.repeat(number)
     history.pair.wait(3)
@@ -128,13 +138,15 @@ def test_a_key_that_was_voided_in_its_network_never_comes_back(
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), fates=FATES, steps=STEPS)
 def test_when_faults_are_over_keys_flow_and_every_key_is_at_both_ends_or_at_none(
-    seed: int, fates: list[str], steps: list[tuple[str, object]]
+    seed: int, fates: list[str], steps: list[tuple[object, ...]]
 ) -> None:
     history = History(seed, fates)
     for step in steps:
         history.do(step)
     pair = history.pair
     history.fates = iter(())
+    for side in (pair.x, pair.y):
+        side.disks[side.border_node].full = False
     pair.grants = True
     pair.wait(75, step_s=0.5)  # longer than anything is waited for
     ready: dict[str, SuppliedKey] = {}

@@ -51,9 +51,9 @@ class Side(Network):
         """Make durable what the border node noted."""
         return self.commit(self.border_node)
 
-    def crash(self) -> None:
-        """The border node dies and starts again; the wires come back at once."""
-        self.restart(self.border_node)
+    def crash(self, number: int | None = None) -> None:
+        """A node (that at the border) dies and starts again; the wires come back at once."""
+        self.restart(number or self.border_node)
         for link_id in self.links:
             self.connect(link_id)
         self.settle()

@@ -1,5 +1,7 @@
 """Keys that cross the border of two networks: every rule, on key planes with hand-driven time and faults."""
 
+import dataclasses
+
 import pytest
 from tests.agents.keys.border_pair import MASTER, SLAVE, Pair
 from tests.agents.keys.network import APP
@@ -10,14 +12,22 @@ from keyweave_agents.keys.border.values import (
     AckStatus,
     Answer,
     BorderRules,
+    Domain,
     HandedKey,
     Offer,
     Parties,
     VoidOrder,
 )
 from keyweave_agents.keys.failures import KeysNotFound
-from keyweave_agents.keys.plan import RelayRestored, RelayTrouble
+from keyweave_agents.keys.plan import (
+    AssociationPlan,
+    AssociationWanted,
+    KeyPlan,
+    RelayRestored,
+    RelayTrouble,
+)
 from keyweave_agents.material import Secret
+from keyweave_agents.service import wire020 as wire
 from keyweave_core.model.ids import SaeId
 
 PARTIES = Parties(initiator=MASTER, targets=(SLAVE,))
@@ -129,6 +139,91 @@ def test_a_target_at_the_border_node_itself_gets_it_at_once() -> None:
     pair.wait(2)
     keys = pair.draw(2)
     assert [key.key_id for key in pair.y.fetch(keys, at=1)] == [key.key_id for key in keys]
+
+
+def test_a_target_beyond_a_third_network_is_handed_on() -> None:
+    third = SaeId("sae-third")
+    pair = Pair(grants=False)
+    plane = pair.y.planes[1]
+    plane.border.domains["z"] = Domain(name="z", sae_ids=(third,))
+    parties = Parties(initiator=MASTER, targets=(third,))
+    association = AssociationPlan(
+        app_id=APP, server=MASTER, clients=(third,), source=True, links=(), remote_node=pair.y.node(1)
+    )
+    plane.configure(KeyPlan(associations=(association,)))
+    plane.border.accept("x", offer(1, 2, parties=parties))
+    pair.y.gather()
+    (post,) = plane.border.due()
+    assert (post.peer, post.kind) == ("z", "keys")
+    assert post.offer is not None
+    assert [key.key_id for key in post.offer.keys] == [uuid(1), uuid(2)]
+    assert post.offer.keys[0].value.same_as(Secret(b"\x5a" * 32))
+    plane.border.posted(post, Answer(status=202))
+    pair.y.gather()
+    assert plane.border.said("x", parties, (uuid(1),)) is None  # not before the last network has it
+    plane.border.acked("z", (ack([uuid(1), uuid(2)], parties=parties),))
+    pair.y.gather()
+    (acked,) = plane.border.said("x", parties, (uuid(1), uuid(2))) or ()
+    assert acked.status is AckStatus.RELAYED
+
+
+def test_one_key_for_several_targets_where_that_is_allowed() -> None:
+    third = SaeId("sae-third")
+    rules = BorderRules(targets=2)
+    pair = Pair(rules=rules, grants=False)
+    parties = Parties(initiator=MASTER, targets=(SLAVE, third))
+    pair.y.border.accept("x", offer(1, parties=parties))
+    (wanted,) = [event for event in pair.y.events[1] if isinstance(event, AssociationWanted)]
+    assert set(wanted.clients) == {SLAVE, third}
+    pair.y.associate([1, 2])
+    plan = pair.y.plans[1]
+    for number in (1, 2):
+        plan = pair.y.plans[number]
+        (one,) = plan.associations
+        both = dataclasses.replace(one, clients=(SLAVE, third))
+        pair.y.planes[number].configure(dataclasses.replace(plan, associations=(both,)))
+    pair.wait(2)
+    (acked,) = pair.y.border.said("x", parties, (uuid(1),)) or ()
+    assert acked.status is AckStatus.RELAYED
+    assert in_y(pair, 1)
+    assert len(pair.y.planes[2].supply.fetch(third, MASTER, (uuid(1),))) == 1
+
+
+def test_a_batch_for_two_networks_goes_nowhere() -> None:
+    pair = Pair()
+    pair.x.border.domains["z"] = Domain(name="z", sae_ids=(SaeId("sae-third"),))
+    pair.x.associate([1, 2])
+    for number in (1, 2):
+        plan = pair.x.plans[number]
+        both = dataclasses.replace(plan.associations[0], clients=(SLAVE, SaeId("sae-third")))
+        pair.x.planes[number].configure(dataclasses.replace(plan, associations=(both,)))
+    pair.wait(2)
+    assert pair.key_ids() == []
+    assert pair.draw() == ()
+
+
+def test_a_great_many_keys_are_acknowledged_piece_by_piece() -> None:
+    pair = Pair(rules=BorderRules(retry_first_s=0.01))
+    pair.y.associate([1])
+    for first in range(0, 5000, 500):
+        pair.y.border.accept("x", offer(*range(first, first + 500)))
+        pair.y.gather()
+    posts = pair.y.border.due()
+    assert [post.kind for post in posts] == ["ack"]
+    assert sum(len(acked.key_ids) for acked in posts[0].acks) == 2048
+    assert all(len(acked.key_ids) <= 1024 for acked in posts[0].acks)
+    assert len(wire.acks_body(posts[0].acks)) < 256 * 1024
+
+
+def test_a_full_disk_holds_everything_back() -> None:
+    pair = Pair().begin()
+    pair.y.disks[1].full = True
+    pair.wait(3)
+    assert pair.draw() == ()
+    pair.y.disks[1].full = False
+    pair.wait(5)
+    keys = pair.draw(2)
+    assert len(pair.fetch(keys)) == 2
 
 
 # --- a peer in trouble ----------------------------------------------------------------------------
@@ -359,14 +454,14 @@ def test_a_key_under_way_in_our_network_is_voided_before_it_arrives() -> None:
     pair.y.border.accept("x", offer(1, 2))
     pair.y.associate([1, 2])
     pair.y.tick()
-    frames = {key: list(wire) for key, wire in pair.y.wires.items()}
+    frames = {key: list(queue) for key, queue in pair.y.wires.items()}
     assert sum(map(len, frames.values())) == 1  # the batch is on the wire
-    for wire in pair.y.wires.values():
-        wire.clear()
+    for queue in pair.y.wires.values():
+        queue.clear()
     job = pair.y.border.void("x", void(1))
     pair.y.settle()  # the letter overtakes the batch
-    for key, wire in frames.items():
-        pair.y.wires[key].extend(wire)
+    for key, queue in frames.items():
+        pair.y.wires[key].extend(queue)
     pair.wait(2)
     assert job.done
     assert [acked.status.value for acked in job.acks()] == ["voided"]
