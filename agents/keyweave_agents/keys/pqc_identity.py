@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA44PrivateKey,
     MLDSA44PublicKey,
@@ -58,7 +58,7 @@ class Authority:
                     raise Untrusted(f"{whose} is not valid now")
             _check_leaf(certificate, node_id)
             key = certificate.public_key()
-        except (ValueError, TypeError, OverflowError, x509.DuplicateExtension) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
             raise Untrusted("the certificate cannot be read") from error
         if not isinstance(key, VERIFYING_KEYS):
             raise Untrusted("the certificate is not of an ML-DSA key")
