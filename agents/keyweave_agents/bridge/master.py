@@ -157,6 +157,10 @@ class Master:
                 raise Unavailable(f"a rotation of a slave ({rotation.stage.value}) in a master's journal")
 
     async def _take(self, rotation: Rotation, secret: SecretSettings, sink: Sink) -> Rotation:
+        if rotation.attempt == 0:
+            active = await sink.active(secret)
+            if active is not None and active.event_id == rotation.event_id:  # and the journal is a new one
+                return replace(rotation, stage=Stage.DONE, key_id=active.key_id, version=active.version)
         held = await sink.pending(secret)
         if held is None or held.event_id != rotation.event_id or held.attempt <= rotation.attempt:
             held = self._taken.get(rotation.event_id)

@@ -18,6 +18,7 @@ class Request:
     query: str
     body: bytes
     caller: str
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -94,7 +95,7 @@ class TinyHttps:
         path, _, query = words[1].partition("?")
         peer = writer.get_extra_info("peercert") or {}
         names = [v for part in peer.get("subject", ()) for n, v in part if n == "commonName"]
-        request = Request(words[0], path, query, body, names[0] if names else "")
+        request = Request(words[0], path, query, body, names[0] if names else "", headers)
         response = await self.handle(request)
         if response.hang:
             await asyncio.sleep(3600)
