@@ -148,7 +148,7 @@ def _sides(
             settings.keys,
             settings.modules,
             settings.service,
-            settings.consumers,
+            settings.told_consumers,
             key_side.keys,
             key_side.modules,
             clock=clock,

@@ -19,8 +19,8 @@ from keyweave_agents.quicks.remote_keys import authorities_of
 from keyweave_agents.quicks.remote_module import device_id
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.service.https import HttpsServer
-from keyweave_agents.service.settings import ConsumerSettings, ServiceSettings
-from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_agents.service.settings import ServiceSettings
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 
@@ -37,7 +37,7 @@ class KeyManagerLink:
         keys_table: KeySettings,
         modules_table: Sequence[ModuleSettings],
         service: ServiceSettings,
-        consumers: Sequence[ConsumerSettings],
+        consumers: Sequence[SaeId],
         keys: KeyControl,
         modules: Mapping[LinkId, Module],
         *,
@@ -63,7 +63,7 @@ class KeyManagerLink:
             keys,
             OrderBook(
                 node.node_id,
-                frozenset(one.sae_id for one in consumers),
+                frozenset(consumers),
                 by_authority,
                 relays=node.relay,
             ),
