@@ -93,7 +93,12 @@ class NodeEndpoint:
         """
         running, others = self._remembered()
         decision = decide(running, self._own)
-        self._act(decision)
+        try:
+            self._act(decision)
+        except InvalidInput as error:  # such as a key mode that the settings of today do not offer
+            self._log.error("saved configuration not used", reason=str(error))
+            running, decision = self._own, self._decision
+            self._act(decision)
         self._running, self._decision = running, decision
         now = date_and_time(self._clock.now())
         self._created = {entry.app_id: self._created.get(entry.app_id, now) for entry in running.applications}

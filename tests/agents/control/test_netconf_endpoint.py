@@ -305,6 +305,15 @@ async def test_settings_win_over_what_was_saved(bench: Bench) -> None:
     assert running.applications == ()  # its application is served no more
 
 
+async def test_what_the_key_manager_of_today_does_not_take_is_left_out(bench: Bench) -> None:
+    first = bench.endpoint()
+    await first.apply(first.start(), xml(WRITTEN), "operator")
+    await first.keep(xml(WRITTEN))
+    changed = replace(bench, keys=Keys(refuses=True))
+    assert decode_configuration(changed.endpoint().start()).applications == ()
+    assert changed.keys.plans[-1].associations == ()
+
+
 @pytest.mark.parametrize(
     "content",
     [b"\x00", b'{"configuration": "<qkd_node", "created": {}}', b'{"configuration": "", "created": {}}'],
