@@ -139,26 +139,35 @@ def _sides(
         clock=clock,
         random_bytes=random_bytes,
     )
-    if quicks is not None:
-        from keyweave_agents.quicks.key_manager_link import KeyManagerLink
+    try:
+        return [key_side, _over(key_side, settings, clock, uniform)]
+    except BaseException:
+        key_side.end()  # its key store is open
+        raise
 
-        order_taker = KeyManagerLink(
-            quicks,
-            settings.node,
-            settings.keys,
-            settings.modules,
-            settings.service,
-            settings.told_consumers,
-            key_side.keys,
-            key_side.modules,
-            clock=clock,
-            uniform=uniform,
-        )
-        key_side.hear_modules(order_taker.module_said)
-        return [key_side, order_taker]
-    control = ControlSide(settings, key_side.keys, key_side.modules, clock=clock, uniform=uniform)
-    key_side.hear_modules(control.module_said)
-    return [key_side, control]
+
+def _over(key_side: KeySide, settings: AgentSettings, clock: Clock, uniform: Callable[[], float]) -> Side:
+    """The half that tells the key manager what to hold."""
+    if settings.quicks is None:
+        control = ControlSide(settings, key_side.keys, key_side.modules, clock=clock, uniform=uniform)
+        key_side.hear_modules(control.module_said)
+        return control
+    from keyweave_agents.quicks.key_manager_link import KeyManagerLink  # loads an HTTP client
+
+    order_taker = KeyManagerLink(
+        settings.quicks,
+        settings.node,
+        settings.keys,
+        settings.modules,
+        settings.service,
+        settings.told_consumers,
+        key_side.keys,
+        key_side.modules,
+        clock=clock,
+        uniform=uniform,
+    )
+    key_side.hear_modules(order_taker.module_said)
+    return order_taker
 
 
 async def _live(

@@ -26,6 +26,7 @@ from keyweave_agents.service.settings004 import Etsi004Settings
 from keyweave_agents.service.settings020 import Etsi020Settings
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock
+from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import TlsSettings, client_context, server_context
 
 
@@ -47,18 +48,21 @@ class KeySide:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._listener: Callable[[ModuleEvent], None] | None = None
-        ledger = open_ledger(keys.storage, node_id, clock)
+        self._in_memory = keys.storage is None
+        tls_server = server_context(keys_tls)
+        # A key manager knows its neighbours by node id, not by the name of a host.
+        tls_client = client_context(keys_tls, check_hostname=False)
+        identity = None if keys.pqc is None else read_identity(keys.pqc, node_id, clock.now())
         self.keys = KeyManager(
             keys,
             node_id=node_id,
             clock=clock,
             random_bytes=random_bytes,
-            tls_server=server_context(keys_tls),
-            # A key manager knows its neighbours by node id, not by the name of a host.
-            tls_client=client_context(keys_tls, check_hostname=False),
+            tls_server=tls_server,
+            tls_client=tls_client,
             beyond=None if etsi020 is None else etsi020.beyond,
-            identity=None if keys.pqc is None else read_identity(keys.pqc, node_id, clock.now()),
-            ledger=ledger,
+            identity=identity,
+            ledger=open_ledger(keys.storage, node_id, clock),  # last: whatever fails before leaves it shut
         )
         self.modules: dict[LinkId, QuantumModule] = {
             module.link_id: QuantumModule(
@@ -95,6 +99,8 @@ class KeySide:
 
     def live(self, rooms: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start what lives on its own; the tasks are the caller's to cancel."""
+        if self._in_memory:
+            get_logger("keys").info("keys_in_memory_only", reason="the settings have no table [keys.storage]")
         living = [rooms.create_task(self.keys.run(), name="keys")]
         living += [rooms.create_task(module.run(), name="module") for module in self.modules.values()]
         return living

@@ -352,7 +352,6 @@ def open_ledger(settings: StorageSettings | None, node_id: NodeId, clock: Clock)
     SettingsError as `open_vault`, or for a master key that cannot be had.
     """
     if settings is None:
-        get_logger("keys").info("keys_in_memory_only", reason="the settings have no table [keys.storage]")
         return MemoryLedger()
     vault = open_vault(settings, node_id, read_master_key(settings), clock.now)
     if not vault.intact:
