@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from keyweave_agents.keys.border.values import Beyond, BorderRules, Domain
 from keyweave_agents.service.settings import ServiceSettings
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.tls import TlsSettings
 
@@ -42,6 +43,7 @@ class PeerSettings:
     controller finds them here. `sae_prefixes`: what the ids of others that begin with us may start with.
     `may_reach`: prefixes of our applications that it may hand keys for (none: all). `callbacks`: URLs besides
     `url` + `/kmapi/v1/ext_keys/ack` that it may name. `max_rate_bps` of keys that it may hand over.
+    `origins`: what keys that cross may be made of ("pqc" is not among them by default).
     """
 
     name: str
@@ -53,6 +55,7 @@ class PeerSettings:
     may_reach: tuple[str, ...] = ()
     callbacks: tuple[str, ...] = ()
     max_rate_bps: int = 10_000_000
+    origins: tuple[KeyOrigin, ...] = (KeyOrigin.QKD, KeyOrigin.HYBRID)
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -86,6 +89,7 @@ class PeerSettings:
             sae_prefixes=self.sae_prefixes,
             may_reach=self.may_reach,
             sends_rate_bps=self.max_rate_bps,
+            origins=frozenset(self.origins),
         )
 
     def answers_at(self, callback: str) -> tuple[str, int, str] | None:

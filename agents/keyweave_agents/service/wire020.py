@@ -16,6 +16,7 @@ import msgspec
 from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.values import Acked, AckStatus, HandedKey, Offer, Parties, VoidOrder
 from keyweave_agents.material import Secret
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId, parse_uuid
 
 PROBLEM_PREFIX = "https://qkd.etsi.org/gs020-interop-kms/"
@@ -25,8 +26,11 @@ PROBLEM_TYPE = "application/problem+json; charset=UTF-8"
 VERSION = "v1"
 SYNCHRONOUS = "synchronous_mode"
 TTL = "E32473_ttl_s"
-"""Our one extension: for how many seconds, from when it is handed over, the sender keeps a key at most. Under
-the enterprise number for documentation (RFC 5612), until the project has one of its own."""
+"""Our extension: for how many seconds, from when it is handed over, the sender keeps a key at most. Under the
+enterprise number for documentation (RFC 5612), until the project has one of its own."""
+
+ORIGIN = "E32473_origin"
+"""Another one: what keys are made of (`KeyOrigin`), told where that is not the quantum layer alone."""
 
 MOST_KEYS = 1024
 MOST_CALLBACK = 1024
@@ -113,14 +117,15 @@ def read_keys(body: bytes, *, most_keys: int, min_bits: int, max_bits: int) -> O
     callback = _callback(said.ack_callback_url)
     mandatory = _extension(said.extension_mandatory, "extension_mandatory")
     optional = _extension(said.extension_optional, "extension_optional")
-    unsupported = [name for name in mandatory if name != TTL]
+    unsupported = [name for name in mandatory if name not in (TTL, ORIGIN)]
     if unsupported:
         raise Refusal(
             Problem.UNSUPPORTED_EXTENSION,
             "a mandatory extension is not supported here",
             {"unsupported_mandatory_extension": ", ".join(unsupported)[:1000]},
         )
-    ttl_s = _ttl({**optional, **mandatory}.get(TTL))
+    known = {**optional, **mandatory}
+    ttl_s, origin = _ttl(known.get(TTL)), _origin(known.get(ORIGIN))
     keys: dict[str, HandedKey] = {}
     for place, key in enumerate(said.keys):
         where = f"keys[{place}]"
@@ -129,13 +134,14 @@ def read_keys(body: bytes, *, most_keys: int, min_bits: int, max_bits: int) -> O
         if key_id in keys:
             raise _bad(f"{where}.key_id", f"{key_id} stands in this request twice")
         keys[key_id] = HandedKey(key_id=key_id, value=_value(key.value, f"{where}.value", min_bits, max_bits))
-    others = {name: value for name, value in optional.items() if name != TTL}
+    others = {name: value for name, value in optional.items() if name not in (TTL, ORIGIN)}
     return Offer(
         keys=tuple(keys.values()),
         parties=parties,
         callback=callback,
         ttl_s=ttl_s,
         optional=_encoder.encode(others) if others else b"",
+        origin=origin,
     )
 
 
@@ -282,6 +288,15 @@ def _ttl(raw: msgspec.Raw | None) -> float | None:
     return float(ttl_s)
 
 
+def _origin(raw: msgspec.Raw | None) -> KeyOrigin:
+    if raw is None:
+        return KeyOrigin.QKD
+    try:
+        return msgspec.json.decode(raw, type=KeyOrigin)
+    except msgspec.DecodeError as error:
+        raise _bad(ORIGIN, f"want one of {', '.join(KeyOrigin)}") from error
+
+
 def _key_id(text: str, where: str, problem: Problem) -> str:
     try:
         if len(text) != 36:
@@ -322,6 +337,8 @@ def keys_body(offer: Offer, callback: str | None) -> bytes:
     )
     if offer.ttl_s is not None:
         optional[TTL] = max(1, int(offer.ttl_s))
+    if offer.origin is not KeyOrigin.QKD:
+        optional[ORIGIN] = offer.origin
     if optional:
         rest["extension_optional"] = optional
     return b'{"keys":[%b],%b' % (keys, _encoder.encode(rest)[1:])
@@ -355,7 +372,7 @@ def void_body(order: VoidOrder, callback: str | None) -> bytes:
 def versions_body(*, synchronous: bool) -> bytes:
     """`version_container`."""
     capabilities = [SYNCHRONOUS] if synchronous else []
-    return _encoder.encode({"versions": [VERSION], "capabilities": [*capabilities, TTL]})
+    return _encoder.encode({"versions": [VERSION], "capabilities": [*capabilities, TTL, ORIGIN]})
 
 
 def problem_body(ending: str, status: int, title: str, details: Mapping[str, str]) -> bytes:

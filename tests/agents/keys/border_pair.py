@@ -18,6 +18,7 @@ from keyweave_agents.keys.border.values import Answer, Beyond, BorderRules, Doma
 from keyweave_agents.keys.plan import AssociationWanted, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.service import wire020 as wire
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 
 RULES = BorderRules(tombstone_s=3600.0)
@@ -30,11 +31,13 @@ Fault = Callable[[Post], str]
 class Side(Network):
     """One network; its border node knows the other. Every node has a disk."""
 
-    def __init__(self, clock: HandClock, border: int, beyond: Beyond, seed: int) -> None:
+    def __init__(self, clock: HandClock, border: int, beyond: Beyond, seed: int, **settings: object) -> None:
         self.border_node = border
         self._beyond = beyond
         self._shared = clock
-        super().__init__([(1, 2)], seed=seed, durable=True, buffer_keys=4, pool_capacity_bits=60_000)
+        super().__init__(
+            [(1, 2)], seed=seed, durable=True, buffer_keys=4, pool_capacity_bits=60_000, **settings
+        )
 
     def _make(self, number: int) -> KeyPlane:
         self.clock = self._shared
@@ -63,15 +66,21 @@ class Side(Network):
 class Pair:
     """Both networks, and what passes between them."""
 
-    def __init__(self, *, rules: BorderRules = RULES, seed: int = 1, grants: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        rules: BorderRules = RULES,
+        seed: int = 1,
+        grants: bool = True,
+        side: type[Side] = Side,
+        origins: frozenset[KeyOrigin] = frozenset({KeyOrigin.QKD, KeyOrigin.HYBRID}),
+    ) -> None:
         clock = HandClock()
         self.clock = clock
-        self.x = Side(
-            clock, X_BORDER, Beyond(domains=(Domain(name="y", sae_ids=(SLAVE,)),), rules=rules), seed
-        )
-        self.y = Side(
-            clock, Y_BORDER, Beyond(domains=(Domain(name="x", sae_ids=(MASTER,)),), rules=rules), seed + 1
-        )
+        y = Domain(name="y", sae_ids=(SLAVE,), origins=origins)
+        x = Domain(name="x", sae_ids=(MASTER,), origins=origins)
+        self.x = side(clock, X_BORDER, Beyond(domains=(y,), rules=rules), seed)
+        self.y = side(clock, Y_BORDER, Beyond(domains=(x,), rules=rules), seed + 1)
         self.grants = grants
         self.fault: Fault = lambda _: "ok"
         self.seen: list[Post] = []  # every post that came, to be repeated

@@ -3,14 +3,16 @@
 import dataclasses
 
 import pytest
-from tests.agents.keys.border_pair import MASTER, SLAVE, Pair
-from tests.agents.keys.network import APP
+from tests.agents.keys.border_pair import MASTER, SLAVE, Pair, Side
+from tests.agents.keys.network import APP, HandClock, uid
+from tests.agents.keys.pqc_network import identities, pqc_settings
 
 from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.values import (
     Acked,
     AckStatus,
     Answer,
+    Beyond,
     BorderRules,
     Domain,
     HandedKey,
@@ -26,9 +28,11 @@ from keyweave_agents.keys.plan import (
     RelayRestored,
     RelayTrouble,
 )
+from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.material import Secret
 from keyweave_agents.service import wire020 as wire
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.application import KeyMode, KeyOrigin
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
 
 PARTIES = Parties(initiator=MASTER, targets=(SLAVE,))
 CALLBACK = "https://x/kmapi/v1/ext_keys/ack"
@@ -224,6 +228,51 @@ def test_a_full_disk_holds_everything_back() -> None:
     pair.wait(5)
     keys = pair.draw(2)
     assert len(pair.fetch(keys)) == 2
+
+
+class PqcSide(Side):
+    """A network whose nodes can make keys by ML-KEM; `dark`: and no other."""
+
+    dark = False
+
+    def __init__(self, clock: HandClock, border_node: int, beyond: Beyond, seed: int) -> None:
+        self.identities = identities(*(NodeId(uid(number)) for number in (1, 2)))
+        super().__init__(clock, border_node, beyond, seed, pqc=pqc_settings())
+
+    def identity(self, number: int) -> PqcIdentity | None:
+        return self.identities[self.node(number)]
+
+    def fill(self, link_id: LinkId | None = None, size: int = 512) -> None:
+        if not self.dark:
+            super().fill(link_id, size)
+
+
+class DarkSide(PqcSide):
+    dark = True
+
+
+@pytest.mark.parametrize(
+    ("side", "mode", "origin"),
+    [
+        (PqcSide, KeyMode.PQC_FALLBACK, KeyOrigin.QKD),
+        (PqcSide, KeyMode.HYBRID, KeyOrigin.HYBRID),
+        (DarkSide, KeyMode.PQC_FALLBACK, KeyOrigin.PQC),
+    ],
+)
+def test_what_keys_are_made_of_is_told_and_may_keep_them_at_home(
+    side: type[PqcSide], mode: KeyMode, origin: KeyOrigin
+) -> None:
+    for allowed in (frozenset({origin}), frozenset[KeyOrigin]()):
+        pair = Pair(side=PqcSide, origins=allowed)
+        if side is DarkSide:
+            pair.x = DarkSide(pair.clock, 2, pair.x.beyond(2) or Beyond(), 9)
+            pair.x.start()
+        pair.x.associate([1, 2], mode=mode)
+        pair.wait(20)
+        keys = pair.draw(2)
+        assert [key.origin for key in keys] == ([origin] * 2 if origin in allowed else [])
+        assert len(pair.fetch(keys)) == len(keys)
+        assert {post.offer.origin for post in pair.seen if post.offer} == ({origin} & allowed)
 
 
 # --- a peer in trouble ----------------------------------------------------------------------------

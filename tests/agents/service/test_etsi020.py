@@ -36,7 +36,7 @@ async def test_versions_and_capabilities(x: Peer) -> None:
     assert reply.status == 200
     assert json.loads(reply.body) == {
         "versions": ["v1"],
-        "capabilities": ["synchronous_mode", "E32473_ttl_s"],
+        "capabilities": ["synchronous_mode", "E32473_ttl_s", "E32473_origin"],
     }
 
 
@@ -85,7 +85,7 @@ async def test_without_synchronous_mode_a_callback_is_wanted(tmp_path: Path) -> 
     async with border(tmp_path, synchronous=False) as node:
         x = node.peers["x"]
         reply = await x.ask("GET", "/kmapi/versions")
-        assert json.loads(reply.body)["capabilities"] == ["E32473_ttl_s"]
+        assert json.loads(reply.body)["capabilities"] == ["E32473_ttl_s", "E32473_origin"]
         status, kind, details = problem(await x.hand_over(1, back=False))
         assert (status, kind, details) == (400, "missing-parameters", {"missing": "ack_callback_url"})
         assert problem(await x.ask("POST", VOID, x.void(1, back=False)))[0] == 400
@@ -145,6 +145,8 @@ async def test_another_value_under_the_same_id_refuses_the_whole_request(node: B
         ({"extension_mandatory": {}}, 400, "invalid-parameter", "extension_mandatory"),
         ({"extension_optional": {"x": 1}}, 400, "invalid-parameter", "extension_optional"),
         ({"extension_optional": {"E32473_ttl_s": 0}}, 400, "invalid-parameter", "E32473_ttl_s"),
+        ({"extension_optional": {"E32473_origin": "dice"}}, 400, "invalid-parameter", "E32473_origin"),
+        ({"extension_mandatory": {"E32473_origin": "pqc"}}, 400, "invalid-parameter", "origin"),
         ({"ack_callback_url": "http://127.0.0.1/"}, 400, "invalid-parameter", "ack_callback_url"),
         ({"ack_callback_url": "https://169.254.169.254/x"}, 400, "invalid-parameter", "ack_callback_url"),
         ({"surprise": 1}, 400, "invalid-parameter", "body"),

@@ -13,6 +13,7 @@ from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.values import Acked, AckStatus, HandedKey, Offer, Parties, VoidOrder
 from keyweave_agents.material import Secret
 from keyweave_agents.service import wire020 as wire
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 
 ID = "0b9e2c1d-5a53-4a04-8a8f-6d2f2b1f9a01"
@@ -67,6 +68,8 @@ def test_what_is_written_is_read_back() -> None:
     again = read(body)
     assert (again.callback, again.ttl_s, again.optional) == ("https://y/ack", 60.0, offer.optional)
     assert again.keys[0].value.same_as(offer.keys[0].value)
+    marked = Offer(keys=offer.keys, parties=PARTIES, callback=None, origin=KeyOrigin.PQC)
+    assert read(wire.keys_body(marked, None)).origin is KeyOrigin.PQC
     acks = (Acked(key_ids=(ID,), status=AckStatus.FAILED_TO_VOID, parties=PARTIES, message="too late"),)
     assert wire.read_acks(wire.acks_body(acks)) == acks
     assert isinstance(json.loads(wire.acks_body(acks)), list)
@@ -77,7 +80,7 @@ def test_what_is_written_is_read_back() -> None:
         assert wire.read_void(wire.void_body(order, order.callback), most_keys=5) == order
     assert wire.read_versions(wire.versions_body(synchronous=True)) == (
         frozenset({"v1"}),
-        frozenset({"synchronous_mode", "E32473_ttl_s"}),
+        frozenset({"synchronous_mode", "E32473_ttl_s", "E32473_origin"}),
     )
 
 

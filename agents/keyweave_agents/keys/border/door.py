@@ -113,6 +113,8 @@ class Border:
         """See `abroad.Abroad`."""
         found = {domain.name if domain else None for domain in map(self.domain_of, plan.clients)}
         peer = found.pop() if len(found) == 1 else None
+        if peer is not None and batch.origin not in self.domains[peer].origins:
+            return Reason.OTHER_MODE
         reason = self._out.arrived(peer, plan, batch, payload, float(plan.qos.ttl_s or self.rules.key_ttl_s))
         self.stirred()
         return reason
@@ -136,6 +138,12 @@ class Border:
         """Take keys over from a peer, all or none. Raises Refusal; then nothing of them is kept."""
         domain = self.domains[peer]
         self._check_route(domain, offer.parties)
+        if offer.origin not in domain.origins:
+            raise Refusal(
+                Problem.INVALID_PARAMETER,
+                f"keys of origin {offer.origin} do not cross this border",
+                {"origin": offer.origin},
+            )
         bits = sum(key.value.bits for key in offer.keys)
         if not self._rates[peer].take(bits, self._clock.monotonic()):
             raise Refusal(Problem.GENERAL, "more keys than this network may hand over", {"rate": "exceeded"})

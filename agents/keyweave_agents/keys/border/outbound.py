@@ -126,7 +126,7 @@ class Outbound:
         if one.state is not SendState.OFFERED:
             return Reason.BORDER_REFUSED
         if one.payload is None:
-            one.payload = payload.slice(0, len(payload))
+            one.batch, one.payload = batch, payload.slice(0, len(payload))
             self._cut(one, now_s)
         return one.reason
 
@@ -191,7 +191,13 @@ class Outbound:
             number=number,
             peer=one.peer,
             kind="keys",
-            offer=Offer(keys=keys, parties=one.parties, callback=None, ttl_s=one.ttl_s),
+            offer=Offer(
+                keys=keys,
+                parties=one.parties,
+                callback=None,
+                ttl_s=one.ttl_s,
+                origin=one.batch.origin,
+            ),
             batch_id=one.batch.batch_id,
         )
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from keyweave_agents.material import Secret
+from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 
 
@@ -44,6 +45,7 @@ class Offer:
 
     `callback` is where the answer goes (None: it is waited for). `ttl_s`: how long the sender keeps its side
     at most (None: it did not say). `optional`: JSON members that nobody here knows and that go on unchanged.
+    `origin`: what the keys are made of, as far as the sender says.
     """
 
     keys: tuple[HandedKey, ...]
@@ -51,6 +53,7 @@ class Offer:
     callback: str | None
     ttl_s: float | None = None
     optional: bytes = b""
+    origin: KeyOrigin = KeyOrigin.QKD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,8 @@ class Domain:
 
     `sae_ids` are its applications that ours can reach (they are told to our controller), `sae_prefixes` what
     the ids of others begin with that may begin with us. `may_reach`: what ids of ours begin with that the
-    peer may hand keys for; empty: all. `sends_rate_bps` bounds the keys that it hands over.
+    peer may hand keys for; empty: all. `sends_rate_bps` bounds the keys that it hands over. Keys of `origins`
+    cross, both ways; others do not.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Domain:
     sae_prefixes: tuple[str, ...] = ()
     may_reach: tuple[str, ...] = ()
     sends_rate_bps: int = 10_000_000
+    origins: frozenset[KeyOrigin] = frozenset({KeyOrigin.QKD, KeyOrigin.HYBRID})
 
     def holds(self, sae: SaeId) -> bool:
         """Whether an application belongs to this network."""
