@@ -208,7 +208,8 @@ class World:
         return found
 
     def check(self) -> None:
-        """What must hold at every moment: what is active here is active there, and was confirmed before."""
+        """What must hold at every moment: the slave is never behind the master, and what is active anywhere
+        was confirmed before. Events are called e1, e2, ... in their order."""
         west, east = (
             None if one is None or "by" in one else one  # somebody wrote by hand
             for one in (self.active("west"), self.active("east"))
@@ -217,6 +218,7 @@ class World:
             assert one is None or one["key_id"] in self.confirmed
         if west is not None:
             assert east is not None
+            assert int(east["event_id"][1:]) >= int(west["event_id"][1:])
             if west["event_id"] == east["event_id"]:
                 assert west["key"] == east["key"]
 

@@ -84,7 +84,7 @@ async def predefined(bench: Bench) -> str:
             early, late = (b, a) if turned else (a, b)
 
             async def later() -> Opened:
-                await bench.clock.sleep(0.2)
+                await bench.clock.sleep(0.1)
                 return await late.open(ksid)  # noqa: B023 - awaited within the turn
 
             opened: list[Opened] = await bench.together(early.open(ksid), later())
@@ -97,13 +97,13 @@ async def predefined(bench: Bench) -> str:
 @check("A5.alone", "004 5.1", "without the peer OPEN_CONNECT ends within QoS.Timeout: status 1 or 6")
 async def alone(bench: Bench) -> str:
     """A predefined KSID that nobody else opens."""
-    ksid, qos = bench.new_ksid(), replace(bench.options.qos, timeout_ms=500)
+    ksid, qos = bench.new_ksid(), replace(bench.options.qos, timeout_ms=300)
     async with bench.app(bench.options.first) as app, bench.closing((app, ksid)):
         began = bench.clock.monotonic()
         opened = await app.open(ksid, qos)
         took_s = bench.clock.monotonic() - began
         require(opened.status in (1, 6), shown(opened.status))
-        require(took_s < 0.5 + 2.0, f"{took_s:.1f} s for a Timeout of 0.5 s")
+        require(took_s < 0.3 + 2.0, f"{took_s:.1f} s for a Timeout of 0.3 s")
         return f"{shown(opened.status)} after {took_s:.1f} s"
 
 
