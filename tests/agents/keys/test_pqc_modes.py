@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from tests.agents.keys.network import APP, Network
-from tests.agents.keys.pqc_network import PqcNetwork, identities, pqc_settings
+from tests.agents.keys.network import APP, Network, uid
+from tests.agents.keys.pqc_network import PqcNetwork, identities, pqc_settings, same
 
 from keyweave_agents.keys.plan import AssociationRemoved, FallbackBegan, KeyPlan, RelayTrouble
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import KeyMode, KeyOrigin
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.ids import LinkId, SaeId
 
 QKD, HYBRID, PQC = KeyOrigin.QKD, KeyOrigin.HYBRID, KeyOrigin.PQC
 
@@ -277,3 +277,77 @@ def test_why_there_is_a_fallback_is_told() -> None:
     (began,) = [event for event in network.events[1] if isinstance(event, FallbackBegan)]
     assert began.app_id == APP
     assert "not enough key in the pool" in began.reason
+
+
+def test_what_is_stored_and_spare_outlives_a_restart_where_there_is_a_disk() -> None:
+    network = PqcNetwork(3, KeyMode.PQC_FALLBACK, durable=True)
+    network.begin()
+    network.drain()
+    network.wait(3.0)
+    drawn = network.draw(4)
+    assert [key.origin for key in drawn] == [PQC] * 4
+    network.settle()
+    for number in (1, 3):
+        network.restart(number)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.wait(1.0)
+    far = network.fetch(drawn, at=3)
+    assert same(drawn, far)
+    assert [key.origin for key in far] == [PQC] * 4
+    assert network.draw(1) == (), "spare keys of the run before do not serve before there is a fallback again"
+    network.wait(6.0)
+    assert network.fallback() == ["FallbackBegan"] * 2
+    for _ in range(10):
+        assert network.both(4) == [PQC] * 4
+        network.settle()
+
+
+def test_ready_keys_of_the_run_before_are_bound_by_the_mode_of_today() -> None:
+    network = PqcNetwork(2, KeyMode.QKD_ONLY, durable=True)
+    network.begin()
+    plan = network.plans[1]
+    changed = tuple(replace(one, mode=KeyMode.HYBRID) for one in plan.associations)
+    network.plans[1] = replace(plan, associations=changed)
+    network.restart(1)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.wait(5.0)
+    assert network.draw(1) == ()
+    _set_mode(network, 2, KeyMode.HYBRID)
+    network.fill()
+    network.wait(10.0)
+    assert network.both(4) == [HYBRID] * 4
+
+
+def test_a_split_association_falls_back_and_is_booked_under_its_first_link() -> None:
+    network = PqcNetwork(2, KeyMode.PQC_FALLBACK)
+    network.begin()
+    links = (LinkId(uid(0x500)), LinkId(uid(0x501)))
+    for number, plan in network.plans.items():
+        routes = (plan.routes[0], replace(plan.routes[0], link_id=links[1]))
+        whole = tuple(replace(one, links=links) for one in plan.associations)
+        network.plans[number] = replace(plan, routes=routes, associations=whole)
+        network.planes[number].configure(network.plans[number])
+    network.settle()
+    network.drain()
+    network.wait(3.0)
+    keys = network.draw(4)
+    assert {(key.origin, key.links, key.link_id) for key in keys} == {(PQC, links, links[0])}
+    assert same(keys, network.fetch(keys, at=2))
+
+
+def test_keys_of_several_links_are_put_together_and_then_combined() -> None:
+    network = PqcNetwork(2, KeyMode.HYBRID)
+    network.begin()
+    links = (LinkId(uid(0x500)), LinkId(uid(0x501)))
+    for number, plan in network.plans.items():
+        routes = (plan.routes[0], replace(plan.routes[0], link_id=links[1]))
+        whole = tuple(replace(one, links=links) for one in plan.associations)
+        network.plans[number] = replace(plan, routes=routes, associations=whole)
+        network.planes[number].configure(network.plans[number])
+    network.settle()
+    for _ in range(12):
+        assert network.both(4) == [HYBRID] * 4
+        network.settle()
+        network.fill()
