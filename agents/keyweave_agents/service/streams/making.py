@@ -14,11 +14,11 @@ from keyweave_agents.keys.frames import uuid_bytes
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.service.streams.chunks import Chunk, Chunks
 from keyweave_agents.service.streams.letters import MOST_CHUNKS, Head, Lost, Offer, Taken
-from keyweave_agents.service.streams.proof import prove, proves
+from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS, prove, proves
 from keyweave_agents.service.streams.values import NEXT_INDEX, StreamQos
 
-FEWEST_AHEAD = 8
-"""Chunks that are kept ready at the least."""
+FEWEST_AHEAD, LEAST_AHEAD_BITS = 8, 16_384
+"""What is kept ready at the least: enough for the proof keys of an offer to weigh little."""
 
 REPEAT_S, REPEAT_MOST_S = 0.2, 2.0
 """An offer without answer is repeated after so long, then after twice that, and so on."""
@@ -51,12 +51,14 @@ class Maker:
         self._head = head
         self._chunk_bytes = qos.chunk_bytes
         self._bits = 8 * qos.chunk_bytes
-        self._ahead = min(MOST_CHUNKS, max(FEWEST_AHEAD, qos.min_bps // self._bits))
-        self._bucket = TokenBucket(qos.max_bps, max(qos.max_bps, FEWEST_AHEAD * self._bits), now_s)
+        self._ahead = min(
+            MOST_CHUNKS, max(FEWEST_AHEAD, LEAST_AHEAD_BITS // self._bits, qos.min_bps // self._bits)
+        )
+        self._bucket = TokenBucket(qos.max_bps, max(qos.max_bps, self._cost(1)), now_s)
         self._block: _Block | None = None
         self._drawing = False
         self._hungry = False
-        self._most = MOST_CHUNKS  # at a time; fewer while the network is short of key
+        self._most = FEWEST_AHEAD  # at a time: few for the first to come soon, or while key is short
         self._retry_s = now_s
         self.frontier = 0
 
@@ -72,16 +74,22 @@ class Maker:
         if missing <= self._ahead // 2:
             return 0
         number = min(missing, self._most, NEXT_INDEX - chunks.made)
-        while number and not (chunks.room(number) and self._bucket.take(number * self._bits, now_s)):
+        while number and not chunks.room(number):
             number //= 2
-        self._drawing = number > 0
-        return number
+        # What the rate allows at once, and not less: many small offers would be spent on their proofs.
+        number = min(number, max(1, (int(self._bucket.burst_bits) - self._cost(0)) // self._bits))
+        self._drawing = number > 0 and self._bucket.take(self._cost(number), now_s)
+        return number if self._drawing else 0
+
+    def _cost(self, number: int) -> int:
+        """Bits that so many chunks take from the network."""
+        return number * self._bits + PROOF_KEYS * PROOF_BITS
 
     def drew_nothing(self, number: int, now_s: float) -> None:
         """The network had no key."""
         self._drawing = False
         self._most = max(1, number // 2)
-        self._bucket.give_back(number * self._bits)
+        self._bucket.give_back(self._cost(number))
         self._retry_s = now_s + RETRY_S
 
     def drawn(
