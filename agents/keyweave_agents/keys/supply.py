@@ -476,6 +476,11 @@ class Supply:
         association = self._given(server, clients)
         return None if association is None else self._refill.room(association, key_bytes)
 
+    def trouble(self, server: SaeId, clients: tuple[SaeId, ...]) -> str:
+        """See `abroad.Home`."""
+        association = self._given(server, clients)
+        return "" if association is None else association.blocked
+
     def give(
         self, server: SaeId, clients: tuple[SaeId, ...], batch_id: bytes, key_ids: bytes, payload: Secret
     ) -> AppId | None:
