@@ -70,6 +70,13 @@ class Gate:
         self.turn()
         await done
 
+    def prune(self, stands: Callable[[LinkId, int], bool]) -> None:
+        """Let go of frames for connections that do not stand any more."""
+        for place, (need, item) in enumerate(self._waiting):
+            if not callable(item):
+                self._waiting[place] = (need, [frame for frame in item if stands(frame[0], frame[1])])
+        self._waiting = deque(item for item in self._waiting if item[1] != [])
+
     def turn(self) -> None:
         """The end of a turn of the loop: commit when something waits for it, and let out what may leave."""
         self._release()
@@ -88,7 +95,7 @@ class Gate:
         self._finish()
 
     def _begin(self) -> None:
-        if getattr(self._ledger, "slow", False):
+        if self._ledger.slow:
             self._commit = asyncio.get_running_loop().create_task(self._in_thread())
         else:
             self._finish()

@@ -52,6 +52,7 @@ class Request:
     keys: list[ReadyKey] | None = None
     error: Exception | None = None
     wake: Callable[[], None] = _nobody
+    settled: bool = False  # that it got its keys is durable
 
     @property
     def clients(self) -> tuple[SaeId, ...]:

@@ -43,6 +43,11 @@ class Ledger(Protocol):
         ...
 
     @property
+    def slow(self) -> bool:
+        """Whether a commit waits for a disk, and so has a thread of its own."""
+        ...
+
+    @property
     def intact(self) -> bool:
         """Whether it is as its last owner left it.
 
@@ -107,6 +112,7 @@ class MemoryLedger:
     """Forgets with the process: everything is lost then, and nothing is used twice."""
 
     lasting = False
+    slow = False
     intact = True
     stale = False
 

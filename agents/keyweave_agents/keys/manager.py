@@ -123,15 +123,20 @@ class KeyManager:
     async def _beat(self) -> None:
         alive_s = self._clock.monotonic()
         sign_of_life = encode(Held())
+        sessions = self._plane.sessions
         while True:
             self._plane.tick()
             self._peers.tick(SILENCE_S)
             self._work()
             self._gate.beat()
-            if self._gate.broken is None and self._clock.monotonic() - alive_s >= ALIVE_EVERY_S:
+            if self._gate.broken is not None:
+                self._gate.prune(lambda link_id, number: sessions[link_id].number == number)
+            elif self._clock.monotonic() - alive_s >= ALIVE_EVERY_S:
                 alive_s = self._clock.monotonic()
-                ready = [link_id for link_id, one in self._plane.sessions.items() if one.ready]
-                self._peers.send([(link_id, sign_of_life) for link_id in ready])
+                self._gate.push(
+                    [(link_id, one.number, sign_of_life) for link_id, one in sessions.items() if one.ready]
+                )
+                self._gate.turn()
             await self._clock.sleep(TICK_S)
 
     def stir(self) -> None:

@@ -295,7 +295,8 @@ class Supply:
         if association.bucket is not None:
             association.bucket.give_back(request.bits)
         if request.keys is not None:
-            if self._associations.get(association.plan.app_id) is association:
+            # While it is not durable that they were drawn they come back by themselves, or are gone.
+            if request.settled and self._associations.get(association.plan.app_id) is association:
                 lane.give_back(request.keys)
             else:
                 for key in request.keys:
@@ -358,7 +359,8 @@ class Supply:
         while lane.waiting and lane.waiting[0].number <= lane.stock(fallback=fallback):
             request = lane.waiting.popleft()
             request.keys = lane.draw(request.number)
-            self.undecided.add(_nothing, partial(_undrawn, request))
+            request.settled = False
+            self.undecided.add(partial(_settled, request), partial(_undrawn, request))
             request.wake()
 
     # --- time, and what the relay tells ----------------------------------------------------------
@@ -603,8 +605,9 @@ class Supply:
         }
 
 
-def _nothing() -> None:
-    """What was drawn for a request is durable; its keys leave with the answer."""
+def _settled(request: Request) -> None:
+    """What was drawn for a request is durable."""
+    request.settled = True
 
 
 def _undrawn(request: Request) -> None:

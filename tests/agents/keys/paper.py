@@ -51,6 +51,7 @@ class PaperLedger:
     """One run of a program on a disk."""
 
     lasting = True
+    slow = False
 
     def __init__(self, disk: PaperDisk) -> None:
         self.disk = disk
