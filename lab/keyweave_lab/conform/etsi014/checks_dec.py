@@ -99,7 +99,9 @@ async def third(bench: Bench) -> str:
 
 @check("D4.401", "014 5.4", "the status of that is 401", needs=("third",))
 async def third_status(bench: Bench) -> str:
-    """Not 400: the key is there, the caller is not entitled."""
+    """Not 400: the key is there, the caller is not entitled. So it must be asked where the key is."""
+    if bench.options.third is not None and bench.options.third.place != bench.options.slave.place:
+        raise NotApplicable("the third application is at another key manager, which has no such key")
     made = await bench.keys({})
     await _settled(bench)
     reply = await bench.try_fetch(_ids(made), sae=bench.options.third)

@@ -69,8 +69,11 @@ async def encoded(bench: Bench) -> str:
 
 @check("B4", "014 6.1", "target_KME_ID is the key manager that the slave calls source_KME_ID")
 async def key_managers(bench: Bench) -> str:
-    """The two key managers tell of each other."""
-    said = _status(bench)
+    """The two key managers tell of each other, once they have shared a key."""
+    await bench.keys({})
+    first = await bench.ask(bench.options.master, bench.status_path(bench.options.slave.id))
+    require(first.status == 200, told(first))
+    said = first.object()
     reply = await bench.ask(bench.options.slave, bench.status_path(bench.options.master.id))
     if reply.status != 200:
         raise NotApplicable(f"the slave's key manager tells no status of this pair: {told(reply)}")
