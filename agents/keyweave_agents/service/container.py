@@ -23,31 +23,42 @@ ORIGIN = "keyweave_origin"
 """In `key_extension`: what a key was made of; always there for one that is no pure QKD key."""
 
 
+Piece = tuple[KeyBundle, int, int]
+"""Some keys of a bundle: the first, and how many."""
+
+
 def key_container(
     bundles: Sequence[KeyBundle], *, tell_link: bool = False, tell_origin: bool = False
 ) -> bytes:
     """The container with all keys of the bundles, in order. The bundles keep their keys: wipe them."""
-    if len(bundles) == 1:
-        return b'{"keys":[%b]}' % _entries(bundles[0], tell_link, tell_origin)
-    return b'{"keys":[%b]}' % b",".join(_entries(bundle, tell_link, tell_origin) for bundle in bundles)
+    entries = [_entries((bundle, 0, bundle.count), tell_link, tell_origin) for bundle in bundles]
+    return f'{{"keys":[{",".join(entries)}]}}'.encode()
 
 
-def _entries(bundle: KeyBundle, tell_link: bool, tell_origin: bool) -> bytes:
+def container_of(pieces: Sequence[Piece]) -> bytes:
+    """The same, of pieces."""
+    if len(pieces) == 1:
+        return f'{{"keys":[{_entries(pieces[0], False, False)}]}}'.encode()
+    return f'{{"keys":[{",".join(_entries(piece, False, False) for piece in pieces)}]}}'.encode()
+
+
+def _entries(piece: Piece, tell_link: bool, tell_origin: bool) -> str:
+    bundle, first, count = piece
     extension = ""
     if tell_link or tell_origin or bundle.origin is not KeyOrigin.QKD:
         extension = _extension(bundle, tell_link, tell_origin)
-    key_ids = bundle.key_ids.hex()
-    size = len(bundle.keys) // bundle.count
+    key_ids = bundle.key_ids
+    size = len(bundle.keys) // (len(key_ids) // 16)
     entries = []
     with bundle.keys.reveal() as keys:
-        for number in range(bundle.count):
-            one = key_ids[32 * number : 32 * number + 32]
+        for number in range(first, first + count):
+            one = key_ids[16 * number : 16 * number + 16].hex()
             key = b2a_base64(keys[size * number : size * (number + 1)], newline=False).decode()
             entries.append(
                 f'{{"key_ID":"{one[:8]}-{one[8:12]}-{one[12:16]}-{one[16:20]}-{one[20:]}","key":"{key}"'
                 f"{extension}}}"
             )
-    return ",".join(entries).encode()
+    return ",".join(entries)
 
 
 def _extension(bundle: KeyBundle, tell_link: bool, tell_origin: bool) -> str:

@@ -6,11 +6,12 @@ the method, counts, status and duration, and never an id of a key or its bytes.
 
 from collections.abc import Sequence
 
-from keyweave_agents.keys.plan import KeyBundle, StoreStatus
+from keyweave_agents.keys.plan import StoreStatus
 from keyweave_agents.keys.ports import KeySupply
 from keyweave_agents.service import wire014 as wire
 from keyweave_agents.service.audit import AuditLog, Delivery
 from keyweave_agents.service.callers import Callers
+from keyweave_agents.service.container import Piece
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
@@ -85,22 +86,18 @@ class Desk:
         caller: SaeId,
         master: SaeId,
         slaves: tuple[SaeId, ...],
-        bundles: Sequence[KeyBundle],
+        pieces: Sequence[Piece],
         status: int,
     ) -> None:
-        """Note what a request for keys comes to (no bundles: nothing was handed over)."""
+        """Note what a request for keys comes to (no pieces: nothing was handed over)."""
         if self._audit is None:
             return
-        first = bundles[0] if bundles else None
         count, size_bits, origin = 0, 0, "qkd"
-        if first is not None:
-            count, size_bits, origin = first.count, first.keys.bits // first.count, first.origin.value
-            for bundle in bundles[1:]:
-                count += bundle.count
-                if bundle.keys.bits // bundle.count != size_bits:
-                    size_bits = 0
-                if bundle.origin.value != origin:
-                    origin = "mixed"
+        for place, (bundle, _, number) in enumerate(pieces):
+            bits = bundle.keys.bits // bundle.count
+            size_bits = bits if place == 0 or bits == size_bits else 0
+            origin = bundle.origin.value if place == 0 or bundle.origin.value == origin else "mixed"
+            count += number
         self._audit.note(
             Delivery(
                 "014",

@@ -142,7 +142,8 @@ class KeyDelivery:
             if task.method == "enc_keys"
             else (task.other, (task.caller,))
         )
-        self._desk.record(task.method, task.caller, master, slaves, task.keys, status)
+        pieces = [(bundle, 0, bundle.count) for bundle in task.keys]
+        self._desk.record(task.method, task.caller, master, slaves, pieces, status)
         self._desk.flush()
 
     async def _body_of_answer(

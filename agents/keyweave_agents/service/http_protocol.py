@@ -48,6 +48,10 @@ class Exchange(Protocol):
         """Answer with JSON (or nothing); dropped when the client has gone."""
         ...
 
+    def leave(self) -> bool:
+        """Leave a request that was taken to the application after all; False: too late for that, reply."""
+        ...
+
 
 QuickHandler = Callable[[Exchange], bool]
 """Takes a request (True: it replies, now or later), or leaves it to the application and did nothing."""
@@ -278,6 +282,20 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._stopping:
             self.transport.close()
         self._answered()
+
+    def leave(self) -> bool:
+        """See `Exchange.leave`."""
+        if not self._replying:
+            return True  # the client has gone
+        if self._begun or self.pipeline:
+            return False  # what the parser knows is of a later request
+        self._replying = False
+        self._held = [self.body]
+        self._unhold()
+        super().on_message_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+        return True
 
     def on_response_complete(self) -> None:
         # uvicorn's makes a timer for every answer; here `HttpsServer` looks for idle connections.

@@ -50,7 +50,7 @@ class Asked:
 class KeyModel:
     """Keys of known applications, delivered once; `trouble` is raised, `gate` is waited for.
 
-    Asked without waiting (`KeyDraw`) it has keys while `ready`; what was drawn is durable at once, or when
+    Asked without waiting (`KeyDraw`) it has keys while `ready`, `left` at most; what was drawn is durable at once, or when
     the test calls what lies in `undecided` (while `slow_ledger`). `origin` is that of the keys it makes.
     """
 
@@ -62,6 +62,7 @@ class KeyModel:
     gate: asyncio.Event | None = None
     cancelled: int = 0
     ready: bool = True
+    left: int = 1_000_000
     slow_ledger: bool = False
     undecided: list[Callable[[Exception | None], None]] = field(default_factory=list)
     drawn: list[KeyBundle] = field(default_factory=list)
@@ -79,6 +80,9 @@ class KeyModel:
     ) -> tuple[KeyBundle, ...] | None:
         if not self.ready or self.gate is not None or self.trouble is not None or client not in self.known:
             return None
+        if number > self.left:
+            return None
+        self.left -= number
         if origins is not None and self.origin not in origins:
             return None
         made = bundles(self._make(caller, client, size_bits) for _ in range(number))

@@ -94,7 +94,7 @@ async def test_keys_taken_quickly_are_fetched_quickly_once(quick: Any) -> None:
 async def test_no_answer_leaves_before_what_was_drawn_is_durable(quick: Any) -> None:
     quick.model.slow_ledger = True
     asking = [asyncio.create_task(quick.ask("alice", "POST", TO_BOB, {})) for _ in range(3)]
-    await until(lambda: len(quick.model.drawn) == 3)
+    await until(lambda: sum(bundle.count for bundle in quick.model.drawn) == 3)
     await asyncio.sleep(0.05)
     assert not any(task.done() for task in asking)
     assert len(quick.model.undecided) == 1, "one question for all"
@@ -188,3 +188,41 @@ async def test_stopping_answers_what_was_drawn(service_with: Any, count: int) ->
     service.model.undecided.pop()(None)
     assert (await asking)[0] == 200
     await closing
+
+
+async def test_when_there_is_not_enough_for_all_the_first_come_are_served_and_the_others_wait(
+    quick: Any,
+) -> None:
+    quick.model.left = 5
+    clients = [
+        await asyncio.open_connection("localhost", quick.port, ssl=quick.context_of("alice"))
+        for _ in range(4)
+    ]
+    for _, writer in clients:
+        writer.write(GET.replace(b"enc_keys", b"enc_keys?number=2"))
+    for reader, writer in clients:
+        assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"200"
+        writer.close()
+    assert quick.model.left == 1
+    assert sum(bundle.count for bundle in quick.model.drawn) == 4
+    assert len(quick.model.asked) == 2, "the others went the long way"
+
+
+async def test_who_sent_further_requests_behind_one_that_must_wait_is_asked_to_come_again(
+    quick: Any,
+) -> None:
+    quick.model.left = 0
+    last = GET.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    answer = await quick.raw("alice", GET + last)
+    assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [503, 200]
+    assert b"retry-after: 1" in answer
+
+
+async def test_no_key_is_drawn_for_who_left_before(quick: Any) -> None:
+    _, writer = await asyncio.open_connection("localhost", quick.port, ssl=quick.context_of("alice"))
+    for _ in range(3):
+        writer.write(GET)
+    writer.transport.abort()
+    await asyncio.sleep(0.1)
+    assert quick.model.asked == []
+    assert (await quick.ask("alice", "POST", TO_BOB, {}))[0] == 200
