@@ -58,6 +58,10 @@ class Home(Protocol):
         """How many keys these applications can be given now, in one batch; None: no open association."""
         ...
 
+    def trouble(self, server: SaeId, clients: tuple[SaeId, ...]) -> str:
+        """Why keys of these applications do not get through; empty when that is not known."""
+        ...
+
     def give(
         self, server: SaeId, clients: tuple[SaeId, ...], batch_id: bytes, key_ids: bytes, payload: Secret
     ) -> AppId | None:

@@ -31,7 +31,7 @@ from keyweave_agents.service.exchange020 import BorderExchange, own_callback
 from keyweave_agents.service.https import ClientGone, Connection, HttpsServer
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.service.settings020 import Etsi020Settings, PeerSettings
-from keyweave_core.errors import KeyweaveError, Refused, Unavailable
+from keyweave_core.errors import KeyweaveError, Refused, SettingsError, Unavailable
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import client_context
@@ -294,7 +294,10 @@ class Etsi020Server:
 
     async def start(self) -> int:
         """Serve; returns the port. Raises SettingsError (a TLS file, or the address cannot be had)."""
-        port = await self._server.start()
+        try:
+            port = await self._server.start()
+        except SettingsError as error:
+            raise SettingsError(f"[etsi020]: {error}") from error
         self._exchange.callback = own_callback(self._settings, port)
         self._sending = asyncio.create_task(self._exchange.run(), name="border")
         return port

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from keyweave_agents.keys.border.values import Beyond, BorderRules, Domain
 from keyweave_agents.service.settings import ServiceSettings
-from keyweave_core.model.application import KeyOrigin
+from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import SaeId
+from keyweave_core.model.units import UINT32_MAX
 from keyweave_core.runtime.tls import TlsSettings
 
 ACK_PATH = "/kmapi/v1/ext_keys/ack"
@@ -43,7 +44,8 @@ class PeerSettings:
     controller finds them here. `sae_prefixes`: what the ids of others that begin with us may start with.
     `may_reach`: prefixes of our applications that it may hand keys for (none: all). `callbacks`: URLs besides
     `url` + `/kmapi/v1/ext_keys/ack` that it may name. `max_rate_bps` of keys that it may hand over.
-    `origins`: what keys that cross may be made of ("pqc" is not among them by default).
+    `origins`: what keys that cross may be made of ("pqc" is not among them by default). The rest is what its
+    applications get in our network when they begin, as in `[[consumers]]`.
     """
 
     name: str
@@ -56,6 +58,10 @@ class PeerSettings:
     callbacks: tuple[str, ...] = ()
     max_rate_bps: int = 10_000_000
     origins: tuple[KeyOrigin, ...] = (KeyOrigin.QKD, KeyOrigin.HYBRID)
+    min_bandwidth_bps: int | None = None
+    max_bandwidth_bps: int | None = None
+    ttl_s: int | None = None
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -77,6 +83,10 @@ class PeerSettings:
             raise ValueError(f"{where}: an empty prefix would mean everybody")
         if len(set(self.sae_ids)) < len(self.sae_ids):
             raise ValueError(f"{where}: sae_ids: one stands there twice")
+        for name in ("min_bandwidth_bps", "max_bandwidth_bps", "ttl_s", "priority"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= UINT32_MAX:
+                raise ValueError(f"{where}: {name} {value}: not within 0..{UINT32_MAX}")
         if not 1 <= self.max_rate_bps <= 2**40:
             raise ValueError(f"{where}: max_rate_bps {self.max_rate_bps}: not within 1..{2**40}")
 
@@ -90,6 +100,12 @@ class PeerSettings:
             may_reach=self.may_reach,
             sends_rate_bps=self.max_rate_bps,
             origins=frozenset(self.origins),
+            qos=AppQos(
+                min_bandwidth_bps=self.min_bandwidth_bps,
+                max_bandwidth_bps=self.max_bandwidth_bps,
+                ttl_s=self.ttl_s,
+            ),
+            priority=self.priority,
         )
 
     def answers_at(self, callback: str) -> tuple[str, int, str] | None:

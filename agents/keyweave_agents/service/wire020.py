@@ -83,11 +83,6 @@ class _Void(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     all_confirmation: bool = False
 
 
-class _Versions(msgspec.Struct, frozen=True):
-    versions: tuple[str, ...]
-    capabilities: tuple[str, ...] = ()
-
-
 class _Problem(msgspec.Struct, frozen=True):
     type: str
     status: int = 0
@@ -98,7 +93,6 @@ class _Problem(msgspec.Struct, frozen=True):
 _keys_decoder = msgspec.json.Decoder(_Keys)
 _acks_decoder = msgspec.json.Decoder(tuple[_Ack, ...])
 _void_decoder = msgspec.json.Decoder(_Void)
-_versions_decoder = msgspec.json.Decoder(_Versions)
 _problem_decoder = msgspec.json.Decoder(_Problem)
 _encoder = msgspec.json.Encoder()
 
@@ -196,12 +190,6 @@ def read_void(body: bytes, *, most_keys: int) -> VoidOrder:
     _extension(said.extension, "extension", problem)
     ids = dict.fromkeys(_key_id(text, f"key_ids[{at}]", problem) for at, text in enumerate(said.key_ids))
     return VoidOrder(key_ids=tuple(ids), parties=parties, callback=_callback(said.ack_callback_url))
-
-
-def read_versions(body: bytes) -> tuple[frozenset[str], frozenset[str]]:
-    """`version_container` of a peer: its versions and capabilities. Raises Refusal: INVALID_PARAMETER."""
-    said: _Versions = _decode(_versions_decoder, body, Problem.INVALID_PARAMETER)
-    return frozenset(said.versions), frozenset(said.capabilities)
 
 
 def read_problem(body: bytes) -> str:

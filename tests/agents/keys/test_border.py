@@ -31,7 +31,7 @@ from keyweave_agents.keys.plan import (
 from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.material import Secret
 from keyweave_agents.service import wire020 as wire
-from keyweave_core.model.application import KeyMode, KeyOrigin
+from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
 
 PARTIES = Parties(initiator=MASTER, targets=(SLAVE,))
@@ -155,11 +155,12 @@ def test_a_target_beyond_a_third_network_is_handed_on() -> None:
         app_id=APP, server=MASTER, clients=(third,), source=True, links=(), remote_node=pair.y.node(1)
     )
     plane.configure(KeyPlan(associations=(association,)))
-    plane.border.accept("x", offer(1, 2, parties=parties))
+    plane.border.accept("x", offer(1, 2, parties=parties, optional=b'{"E99999_note":1}'))
     pair.y.gather()
     (post,) = plane.border.due()
     assert (post.peer, post.kind) == ("z", "keys")
     assert post.offer is not None
+    assert post.offer.optional == b'{"E99999_note":1}'
     assert [key.key_id for key in post.offer.keys] == [uuid(1), uuid(2)]
     assert post.offer.keys[0].value.same_as(Secret(b"\x5a" * 32))
     plane.border.posted(post, Answer(status=202))
@@ -332,6 +333,7 @@ def test_keys_that_did_not_get_through_are_given_up_and_others_made() -> None:
     pair.wait(3)
     assert failed
     assert said_of(pair, failed) == {"failed"}
+    assert {event.qos for event in pair.y.events[1] if isinstance(event, AssociationWanted)} == {AppQos()}
     pair.grants = True
     pair.wait(10)
     keys = pair.draw(2)
@@ -702,6 +704,18 @@ def test_the_sender_voids_after_a_crash_what_its_network_forgot() -> None:
     pair.wait(60)
     assert said_of(pair, ids) <= {"voided", "failed"}
     assert any(post.kind == "void" for post in pair.seen)
+
+
+def test_a_network_that_is_gone_from_the_settings_is_left_alone() -> None:
+    pair = Pair(grants=False).begin()
+    pair.wait(2)
+    for side in (pair.x, pair.y):
+        side._beyond = Beyond(domains=(Domain(name="new", sae_ids=(SaeId("sae-new"),)),))
+        side.crash()
+    pair.x.associate([2])
+    heard = len(pair.seen)
+    pair.wait(70)
+    assert len(pair.seen) == heard
 
 
 def test_answers_of_a_peer_that_make_no_sense_are_no_acknowledgement() -> None:

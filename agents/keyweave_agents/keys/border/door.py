@@ -86,7 +86,9 @@ class Border:
         self._home = home
         self._clock = clock
         self._recall = Recall(home, ledger.shelf("border-recall"), clock)
-        self._in = Inbound(home, self._recall, ledger.shelf("border-in"), clock, self.rules, random_bytes)
+        self._in = Inbound(
+            home, self._recall, ledger.shelf("border-in"), clock, self.rules, self.domains, random_bytes
+        )
         self._out = Outbound(home, self._recall, ledger.shelf("border-out"), clock, self.rules, emit)
         self._jobs: list[VoidJob] = []
         self._acks: dict[int, tuple[float, float, Post]] = {}  # answers to voids: due, delay, post
@@ -115,7 +117,9 @@ class Border:
         peer = found.pop() if len(found) == 1 else None
         if peer is not None and batch.origin not in self.domains[peer].origins:
             return Reason.OTHER_MODE
-        reason = self._out.arrived(peer, plan, batch, payload, float(plan.qos.ttl_s or self.rules.key_ttl_s))
+        ttl_s = float(plan.qos.ttl_s or self.rules.key_ttl_s)
+        optional = self._in.optional_of(batch.key_ids)
+        reason = self._out.arrived(peer, plan, batch, payload, ttl_s, optional)
         self.stirred()
         return reason
 
@@ -262,6 +266,9 @@ class Border:
             if due_s <= now_s:
                 self._acks[number] = (now_s + self.rules.ack_wait_s, delay_s, post)
                 posts.append(post)
+        for post in [post for post in posts if post.peer not in self.domains]:  # known to an earlier run
+            posts.remove(post)
+            self.posted(post, Answer(status=None, reason="no network of this name"))
         return posts
 
     def posted(self, post: Post, answer: Answer) -> None:
@@ -305,10 +312,3 @@ class Border:
             self._in.work()
             self._settle_jobs()
             self.stirred()
-
-    def counts(self) -> dict[str, int]:
-        """Keys by where they stand, for whoever looks."""
-        found: dict[str, int] = {}
-        for state in self._in.states:
-            found[state.name.lower()] = found.get(state.name.lower(), 0) + 1
-        return found

@@ -11,7 +11,7 @@ shelf before anybody hears of it. No I/O; times are monotonic seconds of the clo
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from keyweave_agents.keys.abroad import Home
 from keyweave_agents.keys.border.failures import Problem, Refusal
@@ -32,6 +32,7 @@ from keyweave_agents.keys.border.values import (
     AckStatus,
     Answer,
     BorderRules,
+    Domain,
     Offer,
     Parties,
     Post,
@@ -39,9 +40,8 @@ from keyweave_agents.keys.border.values import (
 from keyweave_agents.keys.frames import uuid_bytes, uuid_text
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.ledger import Shelf
-from keyweave_agents.material import Secret, concatenate
+from keyweave_agents.material import concatenate
 from keyweave_core.errors import KeyweaveError
-from keyweave_core.model.application import AppQos
 from keyweave_core.runtime.clock import Clock
 
 _SALT = b"salt"
@@ -51,8 +51,8 @@ MOST_TOLD = 2048
 
 MOST_REFUSALS = 8
 
-Way = tuple[str, Parties, int]
-"""Keys that go together: peer, applications, bytes of a key."""
+Way = tuple[str, Parties, int, bytes]
+"""Keys that go together: peer, applications, bytes of a key, extensions for whoever gets them next."""
 
 
 class Inbound:
@@ -65,6 +65,7 @@ class Inbound:
         shelf: Shelf,
         clock: Clock,
         rules: BorderRules,
+        domains: Mapping[str, Domain],
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._home = home
@@ -72,6 +73,7 @@ class Inbound:
         self._shelf = shelf
         self._clock = clock
         self._rules = rules
+        self._domains = domains
         self._keys: dict[str, HeldKey] = {}
         self._counts: dict[str, int] = {}
         self._ways: dict[Way, dict[str, None]] = {}  # keys that wait to be given
@@ -117,7 +119,7 @@ class Inbound:
 
     def _wait(self, held: HeldKey) -> None:
         if held.value is not None:
-            way = (held.peer, held.parties, len(held.value))
+            way = (held.peer, held.parties, len(held.value), held.optional)
             self._ways.setdefault(way, {})[held.key_id] = None
 
     # --- what the peer asks ----------------------------------------------------------------------
@@ -143,6 +145,7 @@ class Inbound:
                         digest=digest,
                         value=key.value,
                         agreed=offer.ttl_s is not None,
+                        optional=offer.optional,
                         deadline_s=now_s + min(rules.relay_s, ttl_s),
                     )
                 )
@@ -249,6 +252,11 @@ class Inbound:
         status = SAID.get(held.state)
         return None if status is None else (status, held.message)
 
+    def optional_of(self, key_ids: bytes) -> bytes:
+        """The extensions that came with keys and go on with them."""
+        held = self._keys.get(uuid_text(key_ids[:16]))
+        return b"" if held is None else held.optional
+
     def knows(self, peer: str, key_id: str) -> bool:
         """Whether this peer handed over (or voided) a key of this id."""
         held = self._keys.get(key_id)
@@ -269,7 +277,7 @@ class Inbound:
                 self._end_request(way)
 
     def _give(self, way: Way, waiting: dict[str, None]) -> None:
-        _, parties, key_bytes = way
+        _, parties, key_bytes, _ = way
         while waiting:
             room = self._home.room(parties.initiator, parties.targets, key_bytes)
             if room is None:
@@ -300,7 +308,11 @@ class Inbound:
         """Want an association as if the initiator had asked here."""
         if way in self._requests:
             return
-        _, parties, key_bytes = way
+        peer, parties, key_bytes, _ = way
+        domain = self._domains.get(peer)
+        if domain is None:
+            self._refused(way, "there is no way to this network any more")
+            return
         first, *others = parties.targets
         request = Request(
             server=parties.initiator,
@@ -308,8 +320,8 @@ class Inbound:
             also=tuple(others),
             number=0,
             size_bits=8 * key_bytes,
-            qos=AppQos(),
-            priority=0,
+            qos=domain.qos,
+            priority=domain.priority,
         )
         try:
             self._home.request(request)
@@ -356,7 +368,8 @@ class Inbound:
 
     def _unwait(self, held: HeldKey) -> None:
         if held.value is not None:
-            self._ways.get((held.peer, held.parties, len(held.value)), {}).pop(held.key_id, None)
+            way = (held.peer, held.parties, len(held.value), held.optional)
+            self._ways.get(way, {}).pop(held.key_id, None)
 
     def tick(self) -> None:
         """What time brings: keys that did not get through, keys whose time is over, tombstones to forget."""
@@ -366,7 +379,9 @@ class Inbound:
             if held is None:
                 continue
             if held.state is HeldState.ACCEPTED and held.deadline_s <= now_s:
-                self._fail(held, f"the keys did not get through within {self._rules.relay_s:g} s")
+                why = self._home.trouble(held.parties.initiator, held.parties.targets)
+                text = f"the keys did not get through within {self._rules.relay_s:g} s"
+                self._fail(held, f"{text}: {why}" if why else text)
             elif held.state is HeldState.VOIDING:
                 heapq.heappush(self._ends, (now_s + self._rules.recall_s, held.key_id))
             elif held.until_s > now_s:
@@ -430,16 +445,6 @@ class Inbound:
                     self._note(held)
                 else:
                     held.again_s = again_s
-
-    @property
-    def states(self) -> Iterable[HeldState]:
-        """The states of all keys, for whoever counts."""
-        return (held.state for held in self._keys.values())
-
-    def value_of(self, key_id: str) -> Secret | None:
-        """The value of a key that is on its way; for tests."""
-        held = self._keys.get(key_id)
-        return None if held is None else held.value
 
 
 def _nobody_asks(_key_id: str, _gone: bool | None) -> None:

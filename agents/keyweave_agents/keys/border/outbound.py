@@ -91,7 +91,13 @@ class Outbound:
     # --- from our network ------------------------------------------------------------------------
 
     def arrived(
-        self, peer: str | None, plan: AssociationPlan, batch: Batch, payload: Secret, ttl_s: float
+        self,
+        peer: str | None,
+        plan: AssociationPlan,
+        batch: Batch,
+        payload: Secret,
+        ttl_s: float,
+        optional: bytes = b"",
     ) -> Reason | None:
         """See `abroad.Abroad.arrived`; `peer` None: the applications are not all of one network."""
         now_s = self._clock.monotonic()
@@ -126,7 +132,7 @@ class Outbound:
         if one.state is not SendState.OFFERED:
             return Reason.BORDER_REFUSED
         if one.payload is None:
-            one.batch, one.payload = batch, payload.slice(0, len(payload))
+            one.batch, one.payload, one.optional = batch, payload.slice(0, len(payload)), optional
             self._cut(one, now_s)
         return one.reason
 
@@ -196,6 +202,7 @@ class Outbound:
                 parties=one.parties,
                 callback=None,
                 ttl_s=one.ttl_s,
+                optional=one.optional,
                 origin=one.batch.origin,
             ),
             batch_id=one.batch.batch_id,
@@ -384,11 +391,6 @@ class Outbound:
         del self._batches[one.batch.batch_id]
         self._active.pop(one.batch.batch_id, None)
         self._shelf.delete(one.batch.batch_id, lazy=True)
-
-    def state_of(self, batch_id: bytes) -> SendState | None:
-        """Where a batch stands; for tests."""
-        one = self._batches.get(batch_id)
-        return None if one is None else one.state
 
 
 def _ids(post: Post) -> tuple[str, ...]:

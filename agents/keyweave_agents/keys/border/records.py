@@ -57,8 +57,7 @@ ENDED = frozenset({HeldState.FAILED, HeldState.VOIDED, HeldState.ABSENT})
 class HeldKey:
     """One key that a peer handed over. Times are monotonic; `callback` None: the peer waits for the answer.
 
-    `told`: the peer has heard what became of it. `batch_id`: under which it is on its way, `app_id`: in which
-    association it was given.
+    `told`: the peer has heard what became of it. `app_id`: in which association it was given.
     """
 
     key_id: str
@@ -73,8 +72,8 @@ class HeldKey:
     message: str = ""
     app_id: AppId = NO_ASSOCIATION
     agreed: bool = False  # its end was agreed with the peer
+    optional: bytes = b""  # extensions for whoever gets it next
     deadline_s: float = 0.0
-    batch_id: bytes = b""
     again_s: float = 0.0  # when the peer may be told again
     refusals: int = 0  # how often it refused to hear of it
 
@@ -98,6 +97,7 @@ class _Record(msgspec.Struct, array_like=True):
     message: str
     app_id: str
     agreed: bool
+    optional: bytes
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -135,6 +135,7 @@ def to_record(held: HeldKey, wall_less_monotonic_s: float) -> bytes:
             held.message,
             held.app_id,
             held.agreed,
+            held.optional,
         )
     )
 
@@ -157,4 +158,5 @@ def from_record(key_id: str, raw: bytes | bytearray, wall_less_monotonic_s: floa
         message=record.message,
         app_id=AppId(record.app_id),
         agreed=record.agreed,
+        optional=record.optional,
     )

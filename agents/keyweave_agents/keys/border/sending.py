@@ -55,6 +55,7 @@ class Sending:
     until_s: float
     ttl_s: float
     payload: Secret | None = None
+    optional: bytes = b""  # extensions that came with the keys from a network before ours
     parts: list[Part] = field(default_factory=list)
     open: set[str] = field(default_factory=set)  # not acknowledged, or (VOIDING) not taken back
     reason: Reason = Reason.BORDER_PENDING

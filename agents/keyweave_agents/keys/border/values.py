@@ -4,12 +4,12 @@ Rule of this file: no behaviour beyond looking at oneself. Ids of keys are canon
 the name that our settings give to the key manager of another network.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from keyweave_agents.material import Secret
-from keyweave_core.model.application import KeyOrigin
+from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import SaeId
 
 
@@ -82,7 +82,7 @@ class Domain:
     `sae_ids` are its applications that ours can reach (they are told to our controller), `sae_prefixes` what
     the ids of others begin with that may begin with us. `may_reach`: what ids of ours begin with that the
     peer may hand keys for; empty: all. `sends_rate_bps` bounds the keys that it hands over. Keys of `origins`
-    cross, both ways; others do not.
+    cross, both ways; others do not. `qos` and `priority` are what its applications get in our network.
     """
 
     name: str
@@ -91,6 +91,8 @@ class Domain:
     may_reach: tuple[str, ...] = ()
     sends_rate_bps: int = 10_000_000
     origins: frozenset[KeyOrigin] = frozenset({KeyOrigin.QKD, KeyOrigin.HYBRID})
+    qos: AppQos = field(default_factory=AppQos)
+    priority: int = 0
 
     def holds(self, sae: SaeId) -> bool:
         """Whether an application belongs to this network."""
