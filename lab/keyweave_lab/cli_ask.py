@@ -156,6 +156,23 @@ def close_association(
     show_answer("association", answer.association, output)
 
 
+def release_link(
+    link: Annotated[str, typer.Argument(metavar="A-B", help="The link, by the names of its ends or its id.")],
+    lab: LabDir = DEFAULT_LAB,
+    address: Address = "",
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Trust a link in quarantine again; its ends look once more whether somebody listens."""
+    with dialled(lab, address, ca, cert, key) as controller:
+        from keyweave_proto.v1 import keyweave_pb2 as pb
+
+        answer = controller.topology.ReleaseLink(pb.ReleaseLinkRequest(link=link), timeout=CALL_TIMEOUT_S)
+    show_answer("links", pb.ListLinksResponse(links=[answer.link]), output)
+
+
 def watch(
     lab: LabDir = DEFAULT_LAB,
     address: Address = "",
@@ -175,4 +192,5 @@ def add_verbs(app: typer.Typer) -> None:
     """Give the root command the verbs of this file."""
     app.add_typer(get_app, name="get")
     app.command("close")(close_association)
+    app.command("release")(release_link)
     app.command("watch")(watch)

@@ -76,6 +76,7 @@ class End:
     owners: dict[int, NodeId] = field(default_factory=dict)
     asked: int = 0
     events: list[ModuleEvent] = field(default_factory=list)
+    intrusion: IntrusionSettings = field(default_factory=lambda: IntrusionSettings(release_after_s=0.3))
     module: QuantumModule = field(init=False)
 
     def start(self, port: int) -> Coroutine[Any, Any, None]:
@@ -91,7 +92,7 @@ class End:
             loss_db=10,
             connect=f"127.0.0.1:{port}",
             hold_off_s=0.1,
-            intrusion=IntrusionSettings(release_after_s=0.3),
+            intrusion=self.intrusion,
         )
         self.module = QuantumModule(
             settings,
@@ -145,8 +146,10 @@ async def plant(folder: Path) -> AsyncIterator[tuple[PlantClient, int]]:
 
 
 @asynccontextmanager
-async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
+async def laboratory(folder: Path, intrusion: IntrusionSettings | None = None) -> AsyncIterator[Laboratory]:
     alice, bob = End(ALICE), End(BOB)
+    if intrusion is not None:
+        alice.intrusion = bob.intrusion = intrusion
     async with plant(folder) as (client, port), task_of(alice.start(port)), task_of(bob.start(port)):
         await until(lambda: alice.generating and bob.generating)
         yield Laboratory(alice, bob, client, port)
@@ -250,6 +253,27 @@ async def test_somebody_who_listens_is_noticed_at_both_ends_and_key_comes_again_
             assert end.module.state().quarantine is None
             assert [type(event) for event in end.events[-3:]].count(IntrusionOver) <= 1
             assert any(isinstance(event, IntrusionOver) for event in end.events)
+
+
+async def test_the_operator_decides_when_a_fibre_is_trusted_again(tmp_path: Path) -> None:
+    async with laboratory(tmp_path, IntrusionSettings(release="operator")) as lab:
+        ends = (lab.alice, lab.bob)
+        await lab.client.degrade("A~B", extra_loss_db=0.0, excess_noise=0.15)
+        await until(lambda: all(end.module.state().quarantine for end in ends))
+        for end in ends:
+            end.module.release()  # while it still measures too much
+        await until(lambda: all(end.module.state().quarantine for end in ends))
+        await lab.client.repair("A~B")
+        await asyncio.sleep(0.6)
+        assert not lab.alice.generating
+        lab.alice.module.release()
+        await asyncio.sleep(0.1)
+        assert not lab.alice.generating  # the other end does not trust it yet
+        lab.bob.module.release()
+        await until(lambda: lab.alice.generating and lab.bob.generating)
+        assert not any(end.module.state().quarantine for end in ends)
+        lab.alice.module.release()  # of nothing: nothing
+        assert lab.alice.generating
 
 
 async def test_one_end_alone_waits_and_is_not_up(tmp_path: Path) -> None:

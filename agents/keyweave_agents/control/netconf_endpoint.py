@@ -8,7 +8,7 @@ so an agent that dies before it is confirmed comes up with the configuration fro
     <get>       running, with what is observed now on top (`tree`)
     commit      decode -> `apply.decide` -> key manager, modules
     keep        disk
-    rpc         refuse-application -> the requests that wait end
+    rpc         refuse-application -> the requests that wait end; release-link -> a module trusts its fibre
     start       what was kept last, as far as it still fits the settings
 """
 
@@ -26,7 +26,7 @@ from keyweave_agents.control.tree import Observation, active_virtual_links, obse
 from keyweave_agents.keys.plan import KeyState
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import ModuleState
-from keyweave_core.errors import InvalidInput, Refused
+from keyweave_core.errors import InvalidInput, Refused, SchemaViolation
 from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.node import Node
 from keyweave_core.netconf.protocol.messages import parse_xml
@@ -36,6 +36,7 @@ from keyweave_yang.decode import Entries, decode_configuration, decode_refusal
 from keyweave_yang.encode import encode_configuration, encode_state
 from keyweave_yang.namespaces import QKD_NODE, etsi
 from keyweave_yang.refusals import REFUSE_APPLICATION
+from keyweave_yang.releases import RELEASE_LINK, decode_release
 from keyweave_yang.schema import ModelSchema
 from keyweave_yang.waiting import encode_waiting
 from keyweave_yang.writing import text
@@ -49,6 +50,8 @@ class Module(Protocol):
     def enable(self, wanted: bool) -> None: ...
 
     def tune(self, wavelength: int) -> None: ...
+
+    def release(self) -> None: ...
 
 
 class NodeEndpoint:
@@ -188,15 +191,26 @@ class NodeEndpoint:
         await asyncio.to_thread(self._saved.save, saved)
 
     async def call(self, operation: etree._Element, user: str) -> None:
-        """Carry out `refuse-application`; KeyError for every other operation."""
-        if operation.tag != REFUSE_APPLICATION:
+        """Carry out `refuse-application` or `release-link`; KeyError for every other operation."""
+        if operation.tag not in (REFUSE_APPLICATION, RELEASE_LINK):
             raise KeyError(operation.tag)
         self._schema.validate_rpc_input(operation)
+        if operation.tag == RELEASE_LINK:
+            self._release(decode_release(operation), user)
+            return
         refusal = decode_refusal(operation)
         self._keys.refuse(refusal.server_app_id, refusal.client_app_ids, refusal.reasons)
         self._log.info(
             "application refused", server=refusal.server_app_id, user=user, reasons=refusal.reasons
         )
+
+    def _release(self, link_id: LinkId, user: str) -> None:
+        module = self._modules.get(link_id)
+        if module is None:
+            path = "/keyweave-qkd-node:release-link/link-id"
+            raise SchemaViolation(f"this node has no module on link {link_id}", path=path)
+        module.release()
+        self._log.info("link released", link_id=link_id, user=user)
 
     def _act(self, decision: Decision) -> None:
         self._keys.configure(decision.plan)

@@ -86,9 +86,14 @@ class Guard:
             self._log.warning("intrusion suspected by the other end", reason=word.reason)
             self._distrust()
 
-    def released(self) -> None:
-        """The operator has switched the link off."""
+    def switched_off(self) -> None:
+        """The operator has switched the link off: neither end's word counts any more."""
         self._watch.released()
+
+    def release(self) -> bool:
+        """The operator trusts the fibre at this end; whether this end did not."""
+        suspect, self._watch.own = bool(self._watch.own), ""
+        return suspect
 
     def settle(self) -> None:
         """The quarantine lasts as long as the suspicion of either end."""

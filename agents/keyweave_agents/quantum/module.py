@@ -64,6 +64,7 @@ class QuantumModule:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         on_event: Callable[[ModuleEvent], None] | None = None,
+        newest_block_id: int = 0,
     ) -> None:
         self.settings = settings
         self.profile = PROFILES[settings.profile]
@@ -74,8 +75,12 @@ class QuantumModule:
         self._random_bytes = random_bytes
         self._on_event = on_event
         self._log = get_logger("quantum").bind(link_id=settings.link_id, interface_id=settings.interface_id)
-        # Microseconds since 1970 are above every id of an earlier run, and no link makes a million blocks/s.
-        self._ledger = Ledger(next_block_id=int(clock.now() * 1_000_000))
+        # Microseconds since 1970 are above every id of an earlier run, and no link makes a million blocks/s;
+        # but for a clock that was set back, when the pool (`newest_block_id`) knows better.
+        self._ledger = Ledger(
+            next_block_id=max(int(clock.now() * 1_000_000), newest_block_id + 1),
+            newest_block_id=newest_block_id,
+        )
         self._wavelength = settings.wavelength
         self._enabled = asyncio.Event()
         self._enabled.set()
@@ -132,7 +137,7 @@ class QuantumModule:
             self._enabled.set()
             return
         self._enabled.clear()
-        self._guard.released()
+        self._guard.switched_off()
         stream, self._stream = self._stream, None
         if stream is not None:
             with contextlib.suppress(PeerUnreachable):
@@ -140,6 +145,11 @@ class QuantumModule:
             stream.finish()
         self._why(DownCause.SWITCHED_OFF, "switched off")
         self._settle()
+
+    def release(self) -> None:
+        """The operator trusts the fibre again (`release-link`); what it measures now counts."""
+        if self._guard.release():
+            self._trusted_here()
 
     @property
     def wavelength(self) -> int:

@@ -97,6 +97,10 @@ class RemoteModule:
                 f"module {self._settings.interface_id}: its key manager cannot be told a wavelength by QuicKS"
             )
 
+    def release(self) -> None:
+        """See `QuantumModule.release`; InvalidInput: there is no word for it on this interface."""
+        raise InvalidInput(f"module {self._settings.interface_id}: QuicKS has no word to trust a fibre again")
+
     def looked(self) -> None:
         """Tell what is news in the figures."""
         state = self.state()

@@ -52,6 +52,14 @@ class RefuseApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseLink:
+    """Tell one end of a link in quarantine that the operator trusts it again."""
+
+    node_id: NodeId
+    link_id: LinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadNode:
     """Read the node's tree again; it comes back as NodeRead."""
 
@@ -125,4 +133,14 @@ class Changed:
     configuration: bool = False
 
 
-Action = Configure | RefuseApplication | ReadNode | SetTimer | CancelTimer | Optimise | Answer | Changed
+Action = (
+    Configure
+    | RefuseApplication
+    | ReleaseLink
+    | ReadNode
+    | SetTimer
+    | CancelTimer
+    | Optimise
+    | Answer
+    | Changed
+)

@@ -248,6 +248,16 @@ class AlarmsPurged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReleased:
+    """An operator trusts a link in quarantine again; answered by `Answer(request_id)`."""
+
+    at: float
+    request_id: str
+    link_id: LinkId
+    requester: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
     """An agent carried out the `Configure` of this step id."""
 
@@ -312,6 +322,7 @@ Event = (
     | ClassicalWithdrawn
     | AlarmNoted
     | AlarmsPurged
+    | LinkReleased
     | StepSucceeded
     | StepFailed
     | PlacementProposed

@@ -23,6 +23,7 @@ from keyweave_controller.control import (
     optimising,
     readmission,
     recovery,
+    releasing,
     reports,
     reverting,
     scheduling,
@@ -45,6 +46,7 @@ from keyweave_controller.control.events import (
     ConfigurationKept,
     ControllerStarted,
     Event,
+    LinkReleased,
     LinksMeasured,
     NodeLost,
     NodeRead,
@@ -127,6 +129,8 @@ class Network:
                 pass  # the bill's affair: folded by management
             case AlarmNoted() | AlarmsPurged():
                 turn.answer(event.request_id)  # folded by management
+            case LinkReleased():
+                releasing.released(turn, event)
             case AssociationRequested():
                 associations.requested(turn, event)
             case AssociationClosed():

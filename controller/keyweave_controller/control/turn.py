@@ -17,6 +17,7 @@ from keyweave_controller.control.actions import (
     Optimise,
     ReadNode,
     RefuseApplication,
+    ReleaseLink,
     SetTimer,
 )
 from keyweave_controller.control.crossings import Crossings
@@ -150,6 +151,10 @@ class Turn:
         self._actions.append(
             RefuseApplication(node_id=node_id, server_app_id=server, client_app_ids=clients, reasons=reasons)
         )
+
+    def release_link(self, node_id: NodeId, link_id: LinkId) -> None:
+        """Tell one end of a link that the operator trusts it."""
+        self._actions.append(ReleaseLink(node_id=node_id, link_id=link_id))
 
     def answer(
         self,

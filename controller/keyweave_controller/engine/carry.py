@@ -23,6 +23,7 @@ from keyweave_controller.control.actions import (
     Optimise,
     ReadNode,
     RefuseApplication,
+    ReleaseLink,
     SetTimer,
 )
 from keyweave_controller.control.events import (
@@ -41,7 +42,7 @@ from keyweave_core.runtime.log import get_logger
 
 CALL_LIMIT_S = 30.0
 
-_ForNode = Configure | ReadNode | RefuseApplication
+_ForNode = Configure | ReadNode | RefuseApplication | ReleaseLink
 
 
 class Carrier:
@@ -67,7 +68,7 @@ class Carrier:
     def carry(self, action: Action) -> None:
         """Start to carry out one action; returns at once."""
         match action:
-            case Configure() | ReadNode() | RefuseApplication():
+            case Configure() | ReadNode() | RefuseApplication() | ReleaseLink():
                 self._queue(action.node_id).put_nowait(action)
             case SetTimer(timer_id=timer_id, due_at=due_at):
                 self._cancel(timer_id)
@@ -101,6 +102,9 @@ class Carrier:
                         node_id, action.server_app_id, action.client_app_ids, action.reasons
                     )
                     await self._attempt("refuse", node_id, refusal)
+                case ReleaseLink(node_id=node_id):
+                    release = self._agents.release(node_id, action.link_id)
+                    await self._attempt("release", node_id, release)
                 case unreachable:
                     assert_never(unreachable)
 

@@ -17,6 +17,7 @@ from keyweave_controller.control.events import (
     ConfigurationAbandoned,
     ConfigurationKept,
     Event,
+    LinkReleased,
     OperatorConfigured,
     PlantConfigured,
     ProposedMove,
@@ -25,7 +26,7 @@ from keyweave_controller.control.network import Network
 from keyweave_controller.control.problem import PlacementProblem
 from keyweave_controller.engine.watch import Collected
 from keyweave_controller.management.manager import Management
-from keyweave_core.model.ids import NodeId, SaeId
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
 
 Request = (
     AssociationRequested
@@ -38,6 +39,7 @@ Request = (
     | ClassicalWithdrawn
     | AlarmNoted
     | AlarmsPurged
+    | LinkReleased
 )
 """Events that are answered by an `Answer` of their `request_id`."""
 
@@ -53,6 +55,10 @@ class Agents(Protocol):
         self, node_id: NodeId, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]
     ) -> None:
         """Tell the agent that an application gets no keys. An agent without that call is left to time out."""
+        ...
+
+    async def release(self, node_id: NodeId, link_id: LinkId) -> None:
+        """Tell the agent that the operator trusts its link again; errors as `configure`."""
         ...
 
     async def read(self, node_id: NodeId) -> None:

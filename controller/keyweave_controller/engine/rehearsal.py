@@ -17,6 +17,7 @@ from keyweave_controller.control.actions import (
     Optimise,
     ReadNode,
     RefuseApplication,
+    ReleaseLink,
     SetTimer,
 )
 from keyweave_controller.control.configuration import Policy
@@ -92,6 +93,8 @@ class Rehearsal:
                     self.nodes[action.node_id].refused.append(
                         (action.server_app_id, action.client_app_ids, action.reasons)
                     )
+                case ReleaseLink():
+                    self.nodes[action.node_id].released.append(action.link_id)
                 case Optimise():
                     self.problems.append(action)
                 case Answer() | Changed():

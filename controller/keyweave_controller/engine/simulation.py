@@ -43,6 +43,7 @@ class SimulatedNode:
     refusal: str = ""  # not empty: every edit is refused with it
     latency_s: float = 0.0
     refused: list[tuple[SaeId, tuple[SaeId, ...], tuple[str, ...]]] = field(default_factory=list)
+    released: list[LinkId] = field(default_factory=list)
     edits: int = 0
 
     def apply(self, edit: NodeEdit) -> None:
@@ -170,6 +171,11 @@ class SimulatedAgents:
         """Note the refusal at the node."""
         node = await self._reach(node_id)
         node.refused.append((server, clients, reasons))
+
+    async def release(self, node_id: NodeId, link_id: LinkId) -> None:
+        """Note it at the node."""
+        node = await self._reach(node_id)
+        node.released.append(link_id)
 
     async def read(self, node_id: NodeId) -> None:
         """Submit the node's tree."""

@@ -84,7 +84,9 @@ class GrpcNorthbound:
         """Answer callers from now on."""
         access = Access(self._settings.callers)
         desk = AlarmDesk(engine, self._clock, self._new_id)
-        pb_grpc.add_TopologyServicer_to_server(TopologyService(engine, access), self._server)
+        pb_grpc.add_TopologyServicer_to_server(
+            TopologyService(engine, access, self._clock, self._new_id), self._server
+        )
         book = PathBook()
         pb_grpc.add_AssociationsServicer_to_server(
             AssociationService(engine, access, self._clock, self._new_id, book), self._server

@@ -1,7 +1,8 @@
 """The rpcs of `keyweave-qkd-network`: those of `planning_calls`, get-bill, close-association.
 
 Rule of this file: input was validated against the module before it comes here; names that mean nothing in
-this network are refused with the path of the leaf. Only deploy-path and close-association change anything.
+this network are refused with the path of the leaf. Only deploy-path, close-association and
+release-link change anything.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from lxml import etree
 
+from keyweave_controller.control import candidates
 from keyweave_controller.control.configuration import ORIGIN_PRICES
 from keyweave_controller.control.events import AssociationClosed
 from keyweave_controller.control.state import ENDED, NetworkState
@@ -16,6 +18,7 @@ from keyweave_controller.engine.ports import Engine
 from keyweave_controller.northbound import markup
 from keyweave_controller.northbound.markup import QKD, found, found_all, kwn
 from keyweave_controller.northbound.planning_calls import PlanningCalls
+from keyweave_controller.northbound.releases import release_link
 from keyweave_core.errors import Refused, SchemaViolation
 from keyweave_core.model.ids import AppId
 from keyweave_core.netconf.protocol.elements import Element
@@ -48,6 +51,7 @@ class QuestionCalls:
             kwn("explain"): planning.explain,
             kwn("get-bill"): self._get_bill,
             kwn("close-association"): self._close,
+            kwn("release-link"): self._release,
         }
 
     async def call(self, operation: etree._Element, user: str) -> Output:
@@ -107,6 +111,15 @@ class QuestionCalls:
         now = self._state.associations.get(app_id, record)
         markup.member(output, kwn("status"), now.state)
         return list(output)
+
+    async def _release(self, operation: etree._Element, user: str) -> Output:
+        text = found(operation, kwn("link")) or ""
+        links = candidates.links_named(self._state, text)
+        if len(links) != 1:
+            several = f"{text} are {len(links)} links; name one by its id"
+            raise _unknown(operation, "link", several if links else f"there is no link {text}")
+        await release_link(self._engine, self._clock, f"release/netconf/{self._new_id()}", links[0], user)
+        return []
 
 
 def _unknown(operation: etree._Element, leaf: str, reason: str) -> SchemaViolation:

@@ -2,17 +2,19 @@
 
 # ruff: noqa: N802 - methods are called as the proto calls them
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 
 from keyweave_controller.control import facts
 from keyweave_controller.control.state import NetworkState
 from keyweave_controller.engine.ports import Engine
-from keyweave_controller.northbound import topology_views
+from keyweave_controller.northbound import topology_views, wishes
 from keyweave_controller.northbound.access import Access, Caller
 from keyweave_controller.northbound.calls import stream, unary
 from keyweave_controller.northbound.following import changes_of
+from keyweave_controller.northbound.releases import release_link
 from keyweave_core.model.ids import LinkId, NodeId
+from keyweave_core.runtime.clock import Clock
 from keyweave_proto.v1 import keyweave_pb2 as pb
 from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 
@@ -20,9 +22,11 @@ from keyweave_proto.v1 import keyweave_pb2_grpc as pb_grpc
 class TopologyService(pb_grpc.TopologyServicer):
     """keyweave.v1.Topology over the running engine."""
 
-    def __init__(self, engine: Engine, access: Access) -> None:
+    def __init__(self, engine: Engine, access: Access, clock: Clock, new_id: Callable[[], str]) -> None:
         self.access = access
         self._engine = engine
+        self._clock = clock
+        self._new_id = new_id
 
     @unary()
     async def ListNodes(self, _request: pb.ListNodesRequest, _caller: Caller) -> pb.ListNodesResponse:
@@ -34,6 +38,15 @@ class TopologyService(pb_grpc.TopologyServicer):
         """Every physical link, by the names of its ends."""
         state = self._engine.network.state
         return pb.ListLinksResponse(links=_links(state, state.links))
+
+    @unary(changes=True)
+    async def ReleaseLink(self, request: pb.ReleaseLinkRequest, caller: Caller) -> pb.ReleaseLinkResponse:
+        """Tell both ends of a link in quarantine that the operator trusts it again."""
+        state = self._engine.network.state
+        link_id = wishes.link(state, "link", request.link)
+        request_id = f"release/grpc/{self._new_id()}"
+        await release_link(self._engine, self._clock, request_id, link_id, caller.name)
+        return pb.ReleaseLinkResponse(link=_links(state, [link_id])[0])
 
     @stream
     async def Watch(self, _request: pb.WatchTopologyRequest) -> AsyncIterator[pb.TopologyUpdate]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from keyweave_controller.control.actions import NodeEdit
 from keyweave_controller.engine.sessions import AgentSession
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.ids import LinkId, SaeId
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
 
@@ -54,6 +54,10 @@ class Dialogue(Protocol):
 
     async def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
         """Tell the agent that an application gets no keys; nothing where it cannot be told."""
+        ...
+
+    async def release(self, link_id: LinkId) -> None:
+        """Tell the agent that the operator trusts its link again. Refused: it cannot be told, or will not."""
         ...
 
     def notifications(self) -> AsyncIterator[tuple[str, Notification]]:

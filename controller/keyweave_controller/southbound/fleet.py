@@ -14,7 +14,7 @@ from keyweave_controller.settings import AgentSettings, SouthboundSettings
 from keyweave_controller.southbound.dialogue import Dial
 from keyweave_controller.southbound.supervised import SupervisedAgent
 from keyweave_core.errors import PeerUnreachable
-from keyweave_core.model.ids import NodeId, SaeId
+from keyweave_core.model.ids import LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 
 
@@ -66,6 +66,10 @@ class Fleet:
     ) -> None:
         """Tell the agent that an application gets no keys; errors as `configure`."""
         await self._find(node_id).refuse(server, clients, reasons)
+
+    async def release(self, node_id: NodeId, link_id: LinkId) -> None:
+        """Tell the agent that the operator trusts its link again; errors as `configure`."""
+        await self._find(node_id).release(link_id)
 
     async def read(self, node_id: NodeId) -> None:
         """Read the node's tree again and submit it as NodeRead; errors as `configure`."""

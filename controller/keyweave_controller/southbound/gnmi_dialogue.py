@@ -127,6 +127,10 @@ class GnmiDialogue:
     async def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
         """gNMI has no such word."""
 
+    async def release(self, link_id: LinkId) -> None:
+        """gNMI has no such word."""
+        raise Refused(f"agent {self._name} is reached by gNMI, which has no word to release link {link_id}")
+
     async def notifications(self) -> AsyncIterator[tuple[str, Notification]]:
         """What the data says happened, as the notifications that NETCONF would have brought."""
         async for told in self._tree.follow(_EVENTS):

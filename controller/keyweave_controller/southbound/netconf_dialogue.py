@@ -17,7 +17,7 @@ from keyweave_controller.southbound import modules
 from keyweave_controller.southbound.approach import Approach, choose
 from keyweave_controller.southbound.forms import Forms, HopForm, speaks_of_hops
 from keyweave_core.errors import KeyweaveError, PeerUnreachable, Refused, SchemaViolation, Unavailable
-from keyweave_core.model.ids import SaeId
+from keyweave_core.model.ids import LinkId, SaeId
 from keyweave_core.model.node import Node
 from keyweave_core.model.notifications import Notification
 from keyweave_core.netconf.client.client import NetconfClient
@@ -26,6 +26,7 @@ from keyweave_yang import edits
 from keyweave_yang.decode import decode_node
 from keyweave_yang.notify import decode_notification
 from keyweave_yang.refusals import encode_refusal
+from keyweave_yang.releases import encode_release
 
 _BUSY_TAGS = frozenset({"in-use", "lock-denied", "resource-denied"})
 """error-tags that say: not now. Everything else says: not this."""
@@ -123,6 +124,12 @@ class NetconfDialogue:
         """Tell an agent that an application gets no keys; a foreign agent has no such operation."""
         if self._approach.ours:
             await self._asked(self._client.rpc(encode_refusal(server, clients, reasons)))
+
+    async def release(self, link_id: LinkId) -> None:
+        """Tell an agent that the operator trusts a link; a foreign agent has no such operation."""
+        if not self._approach.ours:
+            raise Refused(f"agent {self._name} has no operation release-link")
+        await self._asked(self._client.rpc(encode_release(link_id)))
 
     async def notifications(self) -> AsyncIterator[tuple[str, Notification]]:
         """The 015 notifications as they come, with their eventTime; ends by raising why the session ended."""

@@ -114,6 +114,10 @@ class SupervisedAgent:
         """Tell the agent that an application gets no keys; nothing where it has no such operation."""
         await self._standing().refuse(server, clients, reasons)
 
+    async def release(self, link_id: LinkId) -> None:
+        """Tell the agent that the operator trusts its link again. Refused: it has no such operation."""
+        await self._standing().release(link_id)
+
     async def read(self) -> None:
         """Read the whole tree again; it comes as NodeRead(reconnected=False)."""
         await self._read(self._standing(), reconnected=False)

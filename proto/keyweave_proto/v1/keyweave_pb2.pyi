@@ -412,6 +412,18 @@ class WatchTopologyRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ReleaseLinkRequest(_message.Message):
+    __slots__ = ("link",)
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    link: str
+    def __init__(self, link: _Optional[str] = ...) -> None: ...
+
+class ReleaseLinkResponse(_message.Message):
+    __slots__ = ("link",)
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    link: Link
+    def __init__(self, link: _Optional[_Union[Link, _Mapping]] = ...) -> None: ...
+
 class TopologyUpdate(_message.Message):
     __slots__ = ("snapshot", "nodes", "links", "removed_node_ids", "removed_link_ids")
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]

@@ -52,6 +52,11 @@ class TopologyStub:
                 request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchTopologyRequest.SerializeToString,
                 response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TopologyUpdate.FromString,
                 _registered_method=True)
+        self.ReleaseLink = channel.unary_unary(
+                '/keyweave.v1.Topology/ReleaseLink',
+                request_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkRequest.SerializeToString,
+                response_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkResponse.FromString,
+                _registered_method=True)
 
 
 class TopologyServicer:
@@ -82,6 +87,14 @@ class TopologyServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseLink(self, request, context):
+        """Both ends of a link in quarantine are told that the operator trusts it again; one that still measures too many
+        errors goes into quarantine again at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TopologyServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +112,11 @@ def add_TopologyServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.WatchTopologyRequest.FromString,
                     response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.TopologyUpdate.SerializeToString,
+            ),
+            'ReleaseLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseLink,
+                    request_deserializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkRequest.FromString,
+                    response_serializer=keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +203,33 @@ class Topology:
             '/keyweave.v1.Topology/Watch',
             keyweave__proto_dot_v1_dot_keyweave__pb2.WatchTopologyRequest.SerializeToString,
             keyweave__proto_dot_v1_dot_keyweave__pb2.TopologyUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyweave.v1.Topology/ReleaseLink',
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkRequest.SerializeToString,
+            keyweave__proto_dot_v1_dot_keyweave__pb2.ReleaseLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,7 @@ from keyweave_core.netconf.server.stores.datastores import Editor, Store
 from keyweave_core.runtime.clock import ManualClock
 from keyweave_yang.decode import decode_configuration
 from keyweave_yang.encode import encode_configuration, encode_refusal
+from keyweave_yang.releases import encode_release
 from keyweave_yang.schema import load_schema
 
 ME = NodeId("aaaaaaaa-0000-4000-8000-000000000000")
@@ -136,6 +137,7 @@ class Module:
     )
     enabled: bool = True
     wavelength: int | None = None
+    released: int = 0
 
     def state(self) -> ModuleState:
         return self.seen
@@ -145,6 +147,9 @@ class Module:
 
     def tune(self, wavelength: int) -> None:
         self.wavelength = wavelength
+
+    def release(self) -> None:
+        self.released += 1
 
 
 @dataclass
@@ -342,6 +347,18 @@ async def test_state_is_valid_and_holds_what_is_observed(bench: Bench) -> None:
     seen = endpoint.node()
     assert seen.status is NodeStatus.OPERATING
     assert [link.status for link in seen.links] == [LinkStatus.ACTIVE, LinkStatus.ACTIVE]
+
+
+async def test_release_link_reaches_the_module(bench: Bench) -> None:
+    endpoint = bench.endpoint()
+    endpoint.start()
+    await endpoint.call(encode_release(FIBRE), "operator")
+    assert bench.module.released == 1
+    with pytest.raises(SchemaViolation, match="no module on link"):
+        await endpoint.call(encode_release(PATH), "operator")
+    with pytest.raises(SchemaViolation):
+        await endpoint.call(encode_release(LinkId("none")), "operator")
+    assert bench.module.released == 1
 
 
 async def test_refuse_application_reaches_the_key_manager(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.controller.control.plays import ask, live_one, nodes_over
 
-from keyweave_controller.control.events import Notified
+from keyweave_controller.control.events import LinkReleased, Notified
 from keyweave_controller.control.network import Network
 from keyweave_controller.control.state import AssociationState
 from keyweave_controller.engine.rehearsal import Rehearsal
@@ -94,6 +94,27 @@ def test_somebody_listening_moves_associations_and_is_critical(show: Rehearsal) 
     for event in show.events:
         again.handle(event)
     assert again.state == show.network.state
+
+
+def release(show: Rehearsal, a: str, b: str) -> tuple[str, ...]:
+    show.now += 1
+    request_id = f"release {len(show.events)}"
+    link_id = simulated_link_id(a, b)
+    show.feed(LinkReleased(at=show.now, request_id=request_id, link_id=link_id, requester="op"))
+    return show.answers()[request_id].reasons
+
+
+def test_the_operator_trusts_a_link_again(show: Rehearsal) -> None:
+    assert any("is in no quarantine" in reason for reason in release(show, "A", "B"))
+    assert any("there is no link" in reason for reason in release(show, "A", "D"))
+    suspected(show, "B")
+    assert release(show, "A", "B") == ()
+    for site in "AB":
+        assert show.nodes[simulated_id(site)].released == [simulated_link_id("A", "B")]
+    assert alarms(show, AlarmType.EAVESDROPPING_SUSPECTED)  # until the ends say so
+    show.disconnect(simulated_id("B"))
+    assert any("cannot be reached" in reason for reason in release(show, "A", "B"))
+    assert len(show.nodes[simulated_id("A")].released) == 1
 
 
 def test_nothing_new_goes_over_a_link_in_quarantine_whatever_its_status(show: Rehearsal) -> None:

@@ -82,6 +82,7 @@ class ObedientAgents:
 
     def __init__(self) -> None:
         self.edits: list[tuple[NodeId, NodeEdit]] = []
+        self.released: list[tuple[NodeId, LinkId]] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -93,6 +94,9 @@ class ObedientAgents:
         self, node_id: NodeId, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]
     ) -> None:
         return
+
+    async def release(self, node_id: NodeId, link_id: LinkId) -> None:
+        self.released.append((node_id, link_id))
 
     async def read(self, node_id: NodeId) -> None:
         return

@@ -10,10 +10,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from keyweave_controller.control.events import Notified
 from keyweave_controller.northbound.grpc_service import GrpcNorthbound
 from keyweave_controller.settings import GrpcSettings
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import SaeId
+from keyweave_core.model.notifications import Alarm, Concern, LinkReport
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_proto.v1 import keyweave_pb2 as pb
 
@@ -303,3 +305,33 @@ async def test_a_port_that_is_taken_is_told(bench, server_tls):
     with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{bench.port}"):
         second.bind()
     await second.stop()
+
+
+async def test_a_link_in_quarantine_is_released_by_operators_alone(bench, operator, viewer):
+    wish = pb.ReleaseLinkRequest(link="Aldea-Burgo")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await operator.topology.ReleaseLink(wish)
+    assert (caught.value.code(), "is in no quarantine" in caught.value.details()) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        True,
+    )
+    state = bench.engine.network.state
+    (link,) = [one for one in state.links.values() if state.link_name(one.link_id) == "Aldea-Burgo"]
+    report = LinkReport(link_id=link.link_id, message="QBER 14.0 %", concern=Concern.INTRUSION)
+    bench.engine.submit(Notified(at=2e9, node_id=link.a, notification=Alarm(link=report)))
+    async with asyncio.timeout(5):
+        while not link.quarantine:
+            await asyncio.sleep(0.01)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await viewer.topology.ReleaseLink(wish)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    answer = await operator.topology.ReleaseLink(wish)
+    assert "QBER" in answer.link.quarantine
+    async with asyncio.timeout(5):
+        while len(bench.agents.released) < 2:
+            await asyncio.sleep(0.01)
+    assert {node_id for node_id, _ in bench.agents.released} == {link.a, link.b}
+    wish.link = "Aldea-Nowhere"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await operator.topology.ReleaseLink(wish)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -344,6 +344,7 @@ async def test_who_only_reads_changes_nothing(site: Site, client: NetconfClient)
             viewer.edit_config("running", deleted()),
             viewer.edit_config("candidate", associations(entry("two", "sae:b"))),
             viewer.rpc(xml(f"<close-association {KWN}><app-id>{app_id}</app-id></close-association>")),
+            viewer.rpc(xml(f"<release-link {KWN}><link>A-B</link></release-link>")),
         ):
             with pytest.raises(RpcError) as caught:
                 await attempt

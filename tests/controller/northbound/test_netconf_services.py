@@ -28,7 +28,7 @@ from keyweave_controller.engine.simulation import Span, simulated_id, simulated_
 from keyweave_controller.northbound.markup import al, kwn, nt, nw
 from keyweave_core.model.ids import LinkId
 from keyweave_core.model.link import LinkStatus
-from keyweave_core.model.notifications import Event, LinkReport
+from keyweave_core.model.notifications import Alarm, Concern, Event, LinkReport
 from keyweave_core.netconf.client.client import NetconfClient
 from keyweave_core.netconf.protocol.rpc_errors import RpcError
 from keyweave_core.runtime.clock import date_and_time
@@ -313,6 +313,29 @@ class TestPaths:
         await client.rpc(
             xml(f"<close-association {KWN}><app-id>{record.app_id}</app-id></close-association>")
         )
+
+    async def test_a_link_in_quarantine_is_shown_and_released(
+        self, site: Site, client: NetconfClient
+    ) -> None:
+        with pytest.raises(RpcError, match="is in no quarantine"):
+            await client.rpc(xml(f"<release-link {KWN}><link>A-B</link></release-link>"))
+        with pytest.raises(RpcError, match="there is no link A-Z"):
+            await client.rpc(xml(f"<release-link {KWN}><link>A-Z</link></release-link>"))
+        link_id = simulated_link_id("A", "B")
+        report = LinkReport(link_id=link_id, message="QBER 14.0 %", concern=Concern.INTRUSION)
+        for name in "AB":
+            told_it = Notified(at=4e9, node_id=simulated_id(name), notification=Alarm(link=report))
+            site.engine.submit(told_it)
+        async with asyncio.timeout(5):
+            while not site.engine.network.links[link_id].quarantine:
+                await asyncio.sleep(0.01)
+        networks = next(top for top in await client.get() if top.tag == nw("networks"))
+        load_schema("controller").validate_data([networks])
+        assert [each.text for each in networks.iter(kwn("quarantine"))] == ["QBER 14.0 %"] * 2
+        await client.rpc(xml(f"<release-link {KWN}><link>B-A</link></release-link>"))
+        async with asyncio.timeout(5):
+            while not all(site.nodes[simulated_id(name)].released for name in "AB"):
+                await asyncio.sleep(0.01)
 
     async def test_a_disjoint_group_is_deployed_by_id_and_by_links(
         self, site: Site, client: NetconfClient

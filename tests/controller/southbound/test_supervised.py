@@ -158,7 +158,10 @@ async def test_a_refused_application_is_told_by_our_own_operation(agent, run_fle
     fleet = run_fleet(agent)
     await heard.wait(NodeRead)
     await fleet.refuse(NODE_A, SaeId("sae-a"), (SaeId("sae-b"),), ("no way",))
-    assert [etree.QName(call).localname for call in agent.calls] == ["refuse-application"]
+    await fleet.release(NODE_A, VIRT)
+    calls = [etree.QName(call).localname for call in agent.calls]
+    assert calls == ["refuse-application", "release-link"]
+    assert VIRT in etree.tostring(agent.calls[1]).decode()
 
 
 async def test_read_again_on_demand(agent, run_fleet, heard):
@@ -210,6 +213,8 @@ async def test_an_agent_without_our_module_gets_015_only(new_agent, run_fleet, h
     await fleet.configure(NODE_A, EDIT)
     assert "relay-method" not in written(agent)
     await fleet.refuse(NODE_A, SaeId("sae-a"), (), ("no way",))
+    with pytest.raises(Refused, match="no operation release-link"):
+        await fleet.release(NODE_A, VIRT)
     assert agent.calls == []
 
 
