@@ -1,6 +1,6 @@
 """What does key delivery cost beside its bare server?
 
-Requests a second over kept-alive mutual TLS at one agent, 8 connections: status, and enc_keys with one key
+Requests a second over kept-alive mutual TLS at one agent, 64 connections: status, and enc_keys with one key
 each (identity, relay, store and audit record on), against the same server with constant answers, client and
 load alike: by the quick way of the server, which key delivery takes, and by an ASGI application. Beside it
 the processor time of the serving process a request: it does not mind what else the machine does. Then matched
@@ -25,7 +25,7 @@ from keyweave_lab.inventory import LabInventory
 
 ROUNDS = 3
 SECONDS = 2.0
-CONNECTIONS = 8
+CONNECTIONS = 64
 CLIENTS = 64
 PAIR_SECONDS = 6.0
 NAMES = {
@@ -38,7 +38,8 @@ ENC, STATUS = "/api/v1/keys/sae-b/enc_keys", "/api/v1/keys/sae-b/status"
 
 
 async def measure() -> str:
-    async with running(line(2), buffer_keys=4000, stored_keys=1_000_000) as (lab, _):
+    bulk_settings = {"buffer_keys": 8192, "stored_keys": 1_000_000, "keys_per_batch": 1024}
+    async with running(line(2), **bulk_settings) as (lab, _):
         application = lab.application("sae-a")
         port = lab.node("A").service_port
         async with await connect(port, application.tls) as client:

@@ -37,14 +37,18 @@ def line(sites: int, *, ring: bool = False) -> str:
 
 @asynccontextmanager
 async def running(
-    topology: str, *, buffer_keys: int = 64, stored_keys: int = 16_384
+    topology: str, *, buffer_keys: int = 64, stored_keys: int = 16_384, keys_per_batch: int = 128
 ) -> AsyncIterator[tuple[LabInventory, Controller]]:
     """A deployed network whose fibres are all active with some key in stock, and its controller."""
     network = parse_topology(topology.encode(), where="benchmark")
     with tempfile.TemporaryDirectory(prefix="keyweave-bench-") as folder:
         directory = Path(folder)
         tuning = Tuning(
-            buffer_keys=buffer_keys, stored_keys=stored_keys, log_level="warning", access_log=False
+            buffer_keys=buffer_keys,
+            stored_keys=stored_keys,
+            keys_per_batch=keys_per_batch,
+            log_level="warning",
+            access_log=False,
         )
         lab = await deploy(network, directory, CLOCK, tuning=tuning)
         try:

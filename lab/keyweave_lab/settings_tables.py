@@ -39,7 +39,8 @@ ADDITIONAL_SLAVES = 4
 class Tuning:
     """How a laboratory differs from a network in the field: it is in a hurry. Seconds, keys.
 
-    `buffer_keys` an association keeps ready, `stored_keys` at most wait for its slave;
+    `buffer_keys` an association keeps ready, `stored_keys` at most wait for its slave,
+    a relay message carries at most `keys_per_batch`;
     `statistics_period_s` of usage; `poll_interval_s` and `audit_interval_s` of the controller;
     `wait_to_restore_s` before a repaired link is trusted; `hold_off_s` before a dark fibre counts as down.
     `gnmi`: agents serve gNMI beside NETCONF. `southbound`: how the controller reaches the agents, or they it.
@@ -50,6 +51,7 @@ class Tuning:
 
     buffer_keys: int = 64
     stored_keys: int = 16_384
+    keys_per_batch: int = 128
     statistics_period_s: float = 2.0
     poll_interval_s: float = 1.0
     audit_interval_s: float = 10.0
@@ -139,7 +141,10 @@ def agent_table(
             "listen_host": HOST,
             "listen_port": here.keys_port,
             "buffer_keys": plan.tuning.buffer_keys,
-            "limits": {"stored_keys": plan.tuning.stored_keys},
+            "limits": {
+                "stored_keys": plan.tuning.stored_keys,
+                "keys_per_batch": plan.tuning.keys_per_batch,
+            },
             "statistics_period_s": plan.tuning.statistics_period_s,
             "neighbours": _neighbours(plan, node),
             "storage": {"key_file": master_key},

@@ -50,8 +50,8 @@ class Asked:
 class KeyModel:
     """Keys of known applications, delivered once; `trouble` is raised, `gate` is waited for.
 
-    Asked without waiting (`KeyDraw`) it has keys while `ready`, `left` at most; what was drawn is durable at once, or when
-    the test calls what lies in `undecided` (while `slow_ledger`). `origin` is that of the keys it makes.
+    Asked without waiting (`KeyDraw`) it has keys while `ready`, `left` at most; what was drawn is durable at
+    once, or when the test calls what lies in `undecided` (while `slow_ledger`). `origin` is that of its keys.
     """
 
     known: frozenset[str] = frozenset(CONSUMERS)

@@ -216,13 +216,3 @@ async def test_who_sent_further_requests_behind_one_that_must_wait_is_asked_to_c
     answer = await quick.raw("alice", GET + last)
     assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [503, 200]
     assert b"retry-after: 1" in answer
-
-
-async def test_no_key_is_drawn_for_who_left_before(quick: Any) -> None:
-    _, writer = await asyncio.open_connection("localhost", quick.port, ssl=quick.context_of("alice"))
-    for _ in range(3):
-        writer.write(GET)
-    writer.transport.abort()
-    await asyncio.sleep(0.1)
-    assert quick.model.asked == []
-    assert (await quick.ask("alice", "POST", TO_BOB, {}))[0] == 200
