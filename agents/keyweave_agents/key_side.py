@@ -72,6 +72,7 @@ class KeySide:
                 clock=clock,
                 random_bytes=random_bytes,
                 on_event=self._module_said,
+                newest_block_id=self.keys.newest_block(module.link_id),
             )
             for module in modules
         }

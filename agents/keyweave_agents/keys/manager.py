@@ -215,6 +215,10 @@ class KeyManager:
         self._plane.trust(link_id)
         self._stir()
 
+    def newest_block(self, link_id: LinkId) -> int:
+        """Id of the newest block that ever came into a pool, in earlier runs too; 0: none."""
+        return max(0, self._plane.sessions[link_id].pool.newest)
+
     # --- from the control layer ------------------------------------------------------------------
 
     def configure(self, plan: KeyPlan) -> None:
