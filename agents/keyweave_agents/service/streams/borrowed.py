@@ -56,12 +56,12 @@ class Borrowed:
             record = _Record(AppId(str(UUID(bytes=raw_id))), (AppQos(), 0), due_s=now_s + REST_AFTER_START_S)
             self._records[SaeId(server), SaeId(client)] = record
 
-    def want(self, ksid: bytes, pair: Pair, qualities: list[StreamQos]) -> None:
-        """Ask for an association of a pair with these streams, unless there is one."""
+    def want(self, ksid: bytes, pair: Pair, qualities: list[StreamQos]) -> bool:
+        """Ask for an association of a pair with these streams, unless there is one; whether it was needed."""
         if self._keys.between(*pair) is not None:
-            return
+            return False
         app_id, wanted = AppId(str(UUID(bytes=ksid))), together(qualities)
-        self._forget(pair)
+        self.forget(pair)
         self._records[pair] = _Record(app_id, wanted)
         if self._shelf is not None:
             self._shelf.put(ksid, json.dumps(pair).encode(), lazy=True)
@@ -69,6 +69,7 @@ class Borrowed:
         self._keys.want(
             AssociationWanted(server=server, clients=(client,), qos=qos, priority=priority, app_id=app_id)
         )
+        return True
 
     def ours(self, pair: Pair) -> bool:
         """Whether the association of a pair goes by an id of ours, so that we may change and close it."""
@@ -92,7 +93,7 @@ class Borrowed:
             elif now_s >= record.due_s:
                 if self.ours(pair):
                     self._keys.give_back(record.app_id)
-                self._forget(pair)
+                self.forget(pair)
 
     def _adjust(self, pair: Pair, wanted: tuple[AppQos, int], now_s: float) -> None:
         record, ends = self._records.get(pair), self._keys.between(*pair)
@@ -106,7 +107,8 @@ class Borrowed:
             record.asked, record.ask_s = record.asked + 1, now_s + ASK_AGAIN_S
             self._keys.change(record.app_id, *wanted)
 
-    def _forget(self, pair: Pair) -> None:
+    def forget(self, pair: Pair) -> None:
+        """Nothing is to be changed or given back for a pair any more."""
         record = self._records.pop(pair, None)
         if record is not None and self._shelf is not None:
             self._shelf.delete(UUID(record.app_id).bytes, lazy=True)

@@ -4,6 +4,7 @@ Rule of this file: an index is put once and handed out once. Both sides put the 
 an index that is below `made` and not held was handed out, skipped or expired, and never comes back.
 """
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,6 +30,14 @@ class Chunk:
     origin: KeyOrigin
     hops: int | None
     ready_s: float
+
+    def metadata(self, now_s: float) -> bytes:
+        """What is told of it as JSON (004 clause 6); `hops` only when this node knows."""
+        facts: dict[str, int | str] = {"age": round(1000 * (now_s - self.ready_s))}
+        if self.hops is not None:
+            facts["hops"] = self.hops
+        facts["keyweave_origin"] = self.origin.value
+        return json.dumps(facts, separators=(",", ":")).encode()
 
 
 class Chunks:

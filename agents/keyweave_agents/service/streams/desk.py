@@ -7,8 +7,8 @@ hears at its next letter that this opening is gone.
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Coroutine, Iterable
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,15 @@ from keyweave_agents.service.streams.stream import (
     Write,
 )
 from keyweave_agents.service.streams.supplying import StreamSupply
-from keyweave_agents.service.streams.values import JSON, NULL_KSID, Delivery, Opening, Outcome, StreamQos
+from keyweave_agents.service.streams.values import (
+    JSON,
+    NULL_KSID,
+    Delivery,
+    Opening,
+    Outcome,
+    StreamQos,
+    uuid4_of,
+)
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -98,7 +106,7 @@ class StreamDesk:
         if not known_mimetype(wish.qos.mimetype):
             return Opening(outcome=Outcome.QOS_NOT_MET, qos=qos, ksid=wish.ksid)
         created = wish.ksid == NULL_KSID
-        ksid = _uuid4(self._random_bytes(16)) if created else wish.ksid
+        ksid = uuid4_of(self._random_bytes(16)) if created else wish.ksid
         before = self._book.find(ksid, wish.caller)
         if before is not None and before.proposal and before.other == wish.other:
             before.proposal = False  # the application takes up what was proposed to it
@@ -164,7 +172,7 @@ class StreamDesk:
     def _hand_out(self, stream: Stream, chunk: Chunk, metadata_bytes: int, now_s: float) -> Delivery:
         metadata = b""
         if metadata_bytes and stream.qos.mimetype == JSON:
-            metadata = _metadata(chunk, now_s)
+            metadata = chunk.metadata(now_s)
             if len(metadata) > metadata_bytes:
                 return Delivery(outcome=Outcome.METADATA_SIZE, metadata_bytes=len(metadata))
         stream.chunks.hand_out(chunk.index)
@@ -206,7 +214,8 @@ class StreamDesk:
     # --- what streams want -----------------------------------------------------------------------
 
     def _heard(self, stream: Stream, letter: Letter) -> None:
-        self._stir(stream, stream.heard(letter, self._clock.monotonic()))
+        with self._fence(stream):
+            self._stir(stream, stream.heard(letter, self._clock.monotonic()))
 
     def _stir(self, stream: Stream, effects: Iterable[Effect] = ()) -> None:
         """Do what a stream wants, and wake who waits for it."""
@@ -223,13 +232,20 @@ class StreamDesk:
             event.set()
 
     async def _work(self, stream: Stream, work: Coroutine[None, None, list[Letter]]) -> None:
-        try:
+        with self._fence(stream):
             letters = await work
-        except Exception:  # noqa: BLE001 - the last fence: one stream's defect ends that stream
+            self._stir(stream, [Write(letter=letter) for letter in letters])
+
+    @contextlib.contextmanager
+    def _fence(self, stream: Stream) -> Iterator[None]:
+        """A defect of one stream ends that stream, not what it happened in."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - the last fence
             self._log.exception("stream_failed", caller=stream.own, other=stream.other)
-            self._end(stream)
-            return
-        self._stir(stream, [Write(letter=letter) for letter in letters])
+            if self._book.drop(stream):
+                stream.phase = Phase.OVER
+                self._forget(stream)
 
     async def _beat(self) -> None:
         while True:
@@ -242,7 +258,8 @@ class StreamDesk:
                     self._log.info("stream_unused", caller=stream.own, other=stream.other)
                     self._end(stream)
                 else:
-                    self._stir(stream)
+                    with self._fence(stream):
+                        self._stir(stream)
 
     async def _change(
         self, stream: Stream, wait_s: float, also: asyncio.Future[Outcome | None] | None = None
@@ -261,27 +278,16 @@ class StreamDesk:
     def _end(self, stream: Stream) -> None:
         if self._book.drop(stream):
             self._stir(stream, stream.close())
-            self._supply.drop(stream)
-            self._post.drop(stream)
+            self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        self._supply.drop(stream)
+        self._post.drop(stream)
+        event = self._changed.pop(stream, None)
+        if event is not None:
+            event.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _metadata(chunk: Chunk, now_s: float) -> bytes:
-    """What is told of a chunk (004 annex): `hops` only when this node knows."""
-    facts: dict[str, int | str] = {"age": round(1000 * (now_s - chunk.ready_s))}
-    if chunk.hops is not None:
-        facts["hops"] = chunk.hops
-    facts["keyweave_origin"] = chunk.origin.value
-    return json.dumps(facts, separators=(",", ":")).encode()
-
-
-def _uuid4(raw: bytes) -> bytes:
-    """Random bytes as a UUID of version 4 (RFC 9562 clause 5.4)."""
-    marked = bytearray(raw)
-    marked[6] = marked[6] & 0x0F | 0x40
-    marked[8] = marked[8] & 0x3F | 0x80
-    return bytes(marked)

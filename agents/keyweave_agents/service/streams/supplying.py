@@ -15,7 +15,7 @@ from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS
 from keyweave_agents.service.streams.stream import CREATOR, Stream
 from keyweave_agents.service.streams.values import Outcome, StreamQos
-from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError, Unavailable
+from keyweave_core.errors import DeadlineExceeded, InvalidInput, KeyweaveError, Refused, Unavailable
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -58,9 +58,8 @@ class StreamSupply:
             if stream.defers:
                 return None
         until_s = self._clock.monotonic() + min(wait_s / 2, GRANT_S)
-        self._borrowed.want(stream.ksid, (stream.own, stream.other), self._qualities(stream))
         try:
-            self._proofs[stream] = await self._drawn(stream, PROOF_KEYS, PROOF_BITS, wait_s)
+            self._proofs[stream] = await self._first_drawn(stream, wait_s)
         except DeadlineExceeded:
             return Outcome.TIMEOUT
         except Unavailable:
@@ -76,6 +75,21 @@ class StreamSupply:
                 break
             await self._clock.sleep(GRANT_LOOK_S)
         return None
+
+    async def _first_drawn(self, stream: Stream, wait_s: float) -> tuple[SuppliedKey, ...]:
+        """The proof keys of the first offer, from an association under the id of the stream if there is none.
+
+        A controller may know the id as that of another association; it is asked once more without.
+        """
+        pair, until_s = (stream.own, stream.other), self._clock.monotonic() + wait_s
+        wanted = self._borrowed.want(stream.ksid, pair, self._qualities(stream))
+        try:
+            return await self._drawn(stream, PROOF_KEYS, PROOF_BITS, wait_s)
+        except Refused:
+            if not wanted:
+                raise
+            self._borrowed.forget(pair)
+        return await self._drawn(stream, PROOF_KEYS, PROOF_BITS, max(0.0, until_s - self._clock.monotonic()))
 
     def _lacking_bps(self, stream: Stream) -> int:
         """What of the minimum of a stream the network has not reserved."""

@@ -63,6 +63,14 @@ class Opening:
     ksid: bytes = NULL_KSID
 
 
+def uuid4_of(raw: bytes) -> bytes:
+    """16 random bytes as a UUID of version 4 (RFC 9562 clause 5.4), as a KSID is."""
+    marked = bytearray(raw)
+    marked[6] = marked[6] & 0x0F | 0x40
+    marked[8] = marked[8] & 0x3F | 0x80
+    return bytes(marked)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """How GET_KEY ended: `key` is there with SUCCESS, and whoever writes it on wipes it then.

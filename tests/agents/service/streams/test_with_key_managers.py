@@ -16,7 +16,8 @@ from tests.agents.service.streams.pair import (
     pair_of,
 )
 
-from keyweave_agents.keys.plan import KeyPlan
+from keyweave_agents.keys.plan import AssociationWanted, KeyPlan
+from keyweave_agents.service.streams.stream import Effect, Stream
 from keyweave_agents.service.streams.values import NULL_KSID, Opening, Outcome, StreamQos
 from keyweave_core.model.application import AppQos
 from keyweave_lab.stream_client import StreamClient
@@ -105,8 +106,10 @@ async def test_a_refusal_of_the_network(tmp_path: Path) -> None:
     async with pair_of(tmp_path) as pair:
         alice = await pair.client(ALICE)
         opening = asyncio.create_task(alice.open(ALICE_URI, BOB_URI, StreamQos()))
-        await asyncio.sleep(0.1)
-        pair.chain.managers[0].refuse(ALICE, (BOB,), ("no path with so much key",))
+        for _ in range(2):  # with the id of the stream, and without
+            await asyncio.sleep(0.1)
+            assert not opening.done()
+            pair.chain.managers[0].refuse(ALICE, (BOB,), ("no path with so much key",))
         assert (await opening).outcome is Outcome.NO_CONNECTION
 
 
@@ -349,3 +352,41 @@ async def test_shares_over_several_paths_make_a_stream(tmp_path: Path) -> None:
         pair.join(links=3)
         alice, bob = await pair.client(ALICE), await pair.client(BOB)
         await read_equal(alice, bob, await opened(alice, bob), range(20))
+
+
+async def test_an_id_that_the_controller_knows_otherwise_is_asked_for_without(tmp_path: Path) -> None:
+    async with pair_of(tmp_path) as pair:
+        alice, manager = await pair.client(ALICE), pair.chain.managers[0]
+        opening = asyncio.create_task(alice.open(ALICE_URI, BOB_URI, StreamQos()))
+        wanted: list[AssociationWanted] = []
+        while len(wanted) < 2:
+            event = await asyncio.wait_for(manager.next_event(), 5)
+            if isinstance(event, AssociationWanted):
+                wanted.append(event)
+        assert [one.app_id is not None for one in wanted] == [True, False]
+        manager.refuse(ALICE, (BOB,), ("application id belongs to another association",))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        pair.join()
+        assert (await opening).outcome is Outcome.SUCCESS
+
+
+async def test_a_defect_in_one_stream_ends_that_stream_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair_of(tmp_path) as pair:
+        pair.join()
+        alice, bob = await pair.client(ALICE), await pair.client(BOB)
+        good, bad = await opened(alice, bob), await opened(alice, bob)
+        true_due = Stream.due
+
+        def due(stream: Stream, now_s: float) -> list[Effect]:
+            if stream.ksid == bad and stream.own == BOB:
+                raise RuntimeError("a defect")
+            return true_due(stream, now_s)
+
+        monkeypatch.setattr(Stream, "due", due)
+        await asyncio.sleep(0.4)
+        assert (await bob.get(bad, 0)).outcome is Outcome.PEER_NOT_CONNECTED
+        await read_equal(alice, bob, good, range(100))
+        assert (await read_on(alice, bad))[1] in (Outcome.PEER_NOT_CONNECTED, Outcome.TIMEOUT)
