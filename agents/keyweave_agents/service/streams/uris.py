@@ -9,7 +9,7 @@ first; for what is not in it a rule does:
     whole  urn:sae:bob     the whole text                 no URI
 
 Rule of this file: nothing is guessed. A text without a scheme is no URI; a host is taken as written (its case
-is kept, %XX is decoded), and what stands around it (tokens, port, path, query) is not looked at.
+is kept, %XX is decoded), and what stands around it (tokens, port, path, query) is neither looked at nor told.
 """
 
 import re
@@ -34,11 +34,11 @@ def sae_of_uri(uri: str, rule: UriRule, table: Mapping[str, SaeId]) -> SaeId:
         return table[uri]
     found = _URI.match(uri)
     if found is None:
-        raise InvalidInput(f"{uri[:60]!r} is no URI")
+        raise InvalidInput("a text without a scheme is no URI")
     if rule == "whole" or (rule == "auto" and found["authority"] is None):
         name = uri
     else:
         name = unquote(_PORT.sub("", found["host"] or ""))
     if not is_sae_id(name):
-        raise InvalidInput(f"the URI {uri[:60]!r} names no application")
+        raise InvalidInput(f"a URI of scheme {uri.partition(':')[0][:20]!r} names no application")
     return SaeId(name)

@@ -134,6 +134,13 @@ def test_what_names_no_application(uri: str, rule: UriRule) -> None:
         sae_of_uri(uri, rule, TABLE)
 
 
+def test_tokens_are_not_told() -> None:
+    for uri in ("qkd://token@", "token", "qkd://?token"):
+        with pytest.raises(InvalidInput) as caught:
+            sae_of_uri(uri, "auto", TABLE)
+        assert "token" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("table", "what"),
     [
