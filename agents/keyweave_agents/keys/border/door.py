@@ -10,7 +10,6 @@ only when the ledger is durable: whoever sends sees to that.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from keyweave_agents.keys.abroad import Home
 from keyweave_agents.keys.border.failures import Problem, Refusal
@@ -28,6 +27,7 @@ from keyweave_agents.keys.border.values import (
     Post,
     VoidOrder,
 )
+from keyweave_agents.keys.border.voids import VoidJob, Voids
 from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.ledger import Ledger
@@ -39,34 +39,6 @@ from keyweave_core.runtime.clock import Clock
 
 def _nobody() -> None:
     """Nobody listens."""
-
-
-@dataclass(slots=True, eq=False)
-class VoidJob:
-    """A void order on its way; `results` grow until every key has one."""
-
-    peer: str
-    parties: Parties
-    callback: str | None
-    key_ids: tuple[str, ...]
-    until_s: float
-    results: dict[str, AckStatus] = field(default_factory=dict)
-
-    @property
-    def done(self) -> bool:
-        """Whether every key has its answer."""
-        return len(self.results) == len(self.key_ids)
-
-    def acks(self) -> tuple[Acked, ...]:
-        """The answers, grouped."""
-        groups: dict[AckStatus, list[str]] = {}
-        for key_id in self.key_ids:
-            groups.setdefault(self.results[key_id], []).append(key_id)
-        return tuple(
-            Acked(key_ids=tuple(ids[at : at + 1024]), status=status, parties=self.parties)
-            for status, ids in groups.items()
-            for at in range(0, len(ids), 1024)
-        )
 
 
 class Border:
@@ -90,8 +62,7 @@ class Border:
             home, self._recall, ledger.shelf("border-in"), clock, self.rules, self.domains, random_bytes
         )
         self._out = Outbound(home, self._recall, ledger.shelf("border-out"), clock, self.rules, emit)
-        self._jobs: list[VoidJob] = []
-        self._acks: dict[int, tuple[float, float, Post]] = {}  # answers to voids: due, delay, post
+        self._voids = Voids(self._in, self._out, clock, self.rules, lambda: next(self._numbers))
         self._pauses: dict[tuple[str, str], float] = {}  # by peer and callback that did not answer last
         self._rates = {
             domain.name: TokenBucket(domain.sends_rate_bps, 4 * domain.sends_rate_bps, clock.monotonic())
@@ -125,12 +96,12 @@ class Border:
 
     def landed(self, batch_id: bytes) -> None:
         """See `abroad.Abroad`."""
-        self._in.landed(batch_id)
+        self._in.giving.landed(batch_id)
         self.stirred()
 
     def given_up(self, batch_id: bytes) -> None:
         """See `abroad.Abroad`."""
-        self._in.given_up(batch_id)
+        self._in.giving.given_up(batch_id)
 
     def recalled(self, key_ids: bytes) -> frozenset[str]:
         """See `abroad.Abroad`."""
@@ -152,7 +123,7 @@ class Border:
         if not self._rates[peer].take(bits, self._clock.monotonic()):
             raise Refusal(Problem.GENERAL, "more keys than this network may hand over", {"rate": "exceeded"})
         self._in.accept(peer, offer)
-        self._in.work()
+        self._in.giving.work()
         self.stirred()
 
     def _check_route(self, domain: Domain, parties: Parties) -> None:
@@ -198,49 +169,9 @@ class Border:
 
     def void(self, peer: str, order: VoidOrder) -> VoidJob:
         """Take keys back, of both directions. The job ends by itself; a callback is told then."""
-        mine = tuple(key_id for key_id in order.key_ids if self._out.knows(peer, key_id))
-        if not order.key_ids:
-            mine = self._out.between(peer, order.parties)
-        theirs = tuple(key_id for key_id in order.key_ids if key_id not in mine)
-        absent = frozenset(key_id for key_id in theirs if not self._in.knows(peer, key_id))
-        if theirs or not order.key_ids:
-            theirs = self._in.void(peer, order.parties, theirs)
-        job = VoidJob(
-            peer=peer,
-            parties=order.parties,
-            callback=order.callback,
-            key_ids=(*mine, *theirs),
-            until_s=self._clock.monotonic() + self.rules.recall_s + 1.0,
-        )
-        job.results.update(dict.fromkeys(absent, AckStatus.NOT_PRESENT))
-        self._jobs.append(job)
-        for key_id in mine:
-            self._out.void(peer, order.parties, key_id, job.results.__setitem__)
-        self._settle_jobs()
+        job = self._voids.begin(peer, order)
         self.stirred()
         return job
-
-    def _settle_jobs(self) -> None:
-        for job in list(self._jobs):
-            for key_id in job.key_ids:
-                if key_id not in job.results and self._in.knows(job.peer, key_id):
-                    said = self._in.said(job.peer, job.parties, key_id)
-                    if said is not None:
-                        job.results[key_id] = said[0]
-            if not job.done and job.until_s <= self._clock.monotonic():
-                for key_id in job.key_ids:
-                    job.results.setdefault(key_id, AckStatus.FAILED_TO_VOID)
-            if job.done:
-                self._jobs.remove(job)
-                if job.callback is not None and job.key_ids:
-                    post = Post(
-                        number=next(self._numbers),
-                        peer=job.peer,
-                        kind="ack",
-                        acks=job.acks(),
-                        callback=job.callback,
-                    )
-                    self._acks[post.number] = (0.0, self.rules.retry_first_s, post)
 
     def acked(self, peer: str, acks: tuple[Acked, ...]) -> None:
         """Acknowledgements of a peer. Raises Refusal when it was offered none of the keys they name."""
@@ -255,17 +186,14 @@ class Border:
 
     def due(self) -> list[Post]:
         """What is to be sent to peers now. Each is away until `posted` says what came of it."""
-        self._settle_jobs()
+        self._voids.settle()
         now_s = self._clock.monotonic()
         posts = self._out.due(lambda: next(self._numbers))
-        for (peer, callback), acks in self._in.to_tell().items():
+        for (peer, callback), acks in self._in.telling.to_tell().items():
             posts.append(
                 Post(number=next(self._numbers), peer=peer, kind="ack", acks=tuple(acks), callback=callback)
             )
-        for number, (due_s, delay_s, post) in list(self._acks.items()):
-            if due_s <= now_s:
-                self._acks[number] = (now_s + self.rules.ack_wait_s, delay_s, post)
-                posts.append(post)
+        posts += self._voids.to_tell(now_s)
         for post in [post for post in posts if post.peer not in self.domains]:  # known to an earlier run
             posts.remove(post)
             self.posted(post, Answer(status=None, reason="no network of this name"))
@@ -276,20 +204,10 @@ class Border:
         if post.kind != "ack":
             self._out.posted(post, answer)
         else:
-            heard = answer.taken
-            delay_s = self._pause(post, heard=heard)
-            if post.number in self._acks:
-                self._answered(post, heard=heard)
-            else:
-                self._in.told(post, answer, self._clock.monotonic() + delay_s)
+            delay_s = self._pause(post, heard=answer.taken)
+            if not self._voids.told(post, answer):
+                self._in.telling.told(post, answer, self._clock.monotonic() + delay_s)
         self.stirred()
-
-    def _answered(self, post: Post, *, heard: bool) -> None:
-        """The end of a void was told: once more if that failed, for as long as it is news."""
-        _, delay_s, _ = self._acks.pop(post.number)
-        if not heard and delay_s < 64 * self.rules.retry_first_s:
-            due_s = self._clock.monotonic() + delay_s
-            self._acks[post.number] = (due_s, 2 * delay_s, post)
 
     def _pause(self, post: Post, *, heard: bool) -> float:
         """How long the callback of a peer is left alone after a failure."""
@@ -309,6 +227,6 @@ class Border:
         if self.domains:
             self._out.tick()
             self._in.tick()
-            self._in.work()
-            self._settle_jobs()
+            self._in.giving.work()
+            self._voids.settle()
             self.stirred()

@@ -15,44 +15,25 @@ from collections.abc import Callable, Mapping
 
 from keyweave_agents.keys.abroad import Home
 from keyweave_agents.keys.border.failures import Problem, Refusal
+from keyweave_agents.keys.border.giving import Giving
 from keyweave_agents.keys.border.recall import Recall
 from keyweave_agents.keys.border.records import (
     ENDED,
     SAID,
     HeldKey,
     HeldState,
-    batch_id_of,
     digest_of,
     from_record,
     record_key,
     to_record,
 )
-from keyweave_agents.keys.border.values import (
-    Acked,
-    AckStatus,
-    Answer,
-    BorderRules,
-    Domain,
-    Offer,
-    Parties,
-    Post,
-)
-from keyweave_agents.keys.frames import uuid_bytes, uuid_text
-from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.border.telling import Telling
+from keyweave_agents.keys.border.values import AckStatus, BorderRules, Domain, Offer, Parties
+from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.ledger import Shelf
-from keyweave_agents.material import concatenate
-from keyweave_core.errors import KeyweaveError
 from keyweave_core.runtime.clock import Clock
 
 _SALT = b"salt"
-
-MOST_TOLD = 2048
-"""Keys in one acknowledgement: peers bound the size of a request."""
-
-MOST_REFUSALS = 8
-
-Way = tuple[str, Parties, int, bytes]
-"""Keys that go together: peer, applications, bytes of a key, extensions for whoever gets them next."""
 
 
 class Inbound:
@@ -73,13 +54,10 @@ class Inbound:
         self._shelf = shelf
         self._clock = clock
         self._rules = rules
-        self._domains = domains
         self._keys: dict[str, HeldKey] = {}
         self._counts: dict[str, int] = {}
-        self._ways: dict[Way, dict[str, None]] = {}  # keys that wait to be given
-        self._requests: dict[Way, Request] = {}
-        self._batches: dict[bytes, tuple[str, ...]] = {}
-        self._due: dict[str, None] = {}  # keys of which the peer is to be told
+        self.giving = Giving(home, self._keys, domains, note=self._note, landed=self._landed, fail=self._fail)
+        self.telling = Telling(self._keys, self._note, clock, rules)
         self._ends: list[tuple[float, str]] = []  # when to look at a key, soonest first
         self._salt = self._load(random_bytes)
 
@@ -95,11 +73,11 @@ class Inbound:
                 held.deadline_s = self._clock.monotonic() + self._rules.relay_s
             self._add(held)
             if held.state is HeldState.ACCEPTED:
-                self._wait(held)
+                self.giving.add(held)
             elif held.state is HeldState.VOIDING:
                 self._take_back(held)
             elif not held.told:
-                self._due[held.key_id] = None
+                self.telling.add(held)
         if not salt:
             salt = random_bytes(32)
             self._shelf.put(_SALT, salt)
@@ -116,11 +94,6 @@ class Inbound:
 
     def _note(self, held: HeldKey) -> None:
         self._shelf.put(record_key(held.key_id), to_record(held, self._offset_s))
-
-    def _wait(self, held: HeldKey) -> None:
-        if held.value is not None:
-            way = (held.peer, held.parties, len(held.value), held.optional)
-            self._ways.setdefault(way, {})[held.key_id] = None
 
     # --- what the peer asks ----------------------------------------------------------------------
 
@@ -166,12 +139,11 @@ class Inbound:
         for held in fresh:
             self._add(held)
             self._note(held)
-            self._wait(held)
+            self.giving.add(held)
         for held in again:
             held.callback = offer.callback
             if held.state is not HeldState.ACCEPTED:
-                held.told = False
-                self._due[held.key_id] = None
+                self.telling.add(held)
             self._note(held)
 
     def void(self, peer: str, parties: Parties, key_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -210,10 +182,9 @@ class Inbound:
         match held.state:
             case HeldState.ACCEPTED | HeldState.RELAYED:
                 relayed = held.state is HeldState.RELAYED
-                self._unwait(held)
+                self.giving.drop(held)
                 held.wipe()
-                held.told = True  # the answer to the void says it
-                self._due.pop(held.key_id, None)
+                self.telling.drop(held)  # the answer to the void says it
                 if held.app_id:
                     held.state = HeldState.VOIDING
                     self._note(held)
@@ -221,8 +192,7 @@ class Inbound:
                 else:
                     self._bury(held, HeldState.VOIDED)
             case HeldState.FAILED:
-                held.told = True
-                self._due.pop(held.key_id, None)
+                self.telling.drop(held)
                 self._bury(held, HeldState.VOIDED)
             case _:
                 pass
@@ -237,7 +207,7 @@ class Inbound:
 
     def _bury(self, held: HeldKey, state: HeldState, message: str = "") -> None:
         """The end of a key, which is remembered."""
-        self._unwait(held)
+        self.giving.drop(held)
         held.wipe()
         held.state, held.message = state, message
         held.until_s = self._clock.monotonic() + self._rules.tombstone_s
@@ -264,112 +234,19 @@ class Inbound:
 
     # --- what our network does -------------------------------------------------------------------
 
-    def work(self) -> None:
-        """Ask for associations, and give what can be given now."""
-        for way, waiting in list(self._ways.items()):
-            request = self._requests.get(way)
-            if request is not None and request.error is not None:
-                self._refused(way, str(request.error))
-            elif waiting:
-                self._give(way, waiting)
-            if not waiting:
-                del self._ways[way]
-                self._end_request(way)
-
-    def _give(self, way: Way, waiting: dict[str, None]) -> None:
-        _, parties, key_bytes, _ = way
-        while waiting:
-            room = self._home.room(parties.initiator, parties.targets, key_bytes)
-            if room is None:
-                self._ask(way)
-                return
-            if not room:
-                return
-            batch = tuple(waiting)[:room]
-            for key_id in batch:
-                del waiting[key_id]
-            ids = b"".join(uuid_bytes(key_id) for key_id in batch)
-            batch_id = batch_id_of(ids)
-            values = (self._keys[key_id].value for key_id in batch)
-            payload = concatenate(value for value in values if value is not None)
-            self._batches[batch_id] = batch
-            app_id = self._home.give(parties.initiator, parties.targets, batch_id, ids, payload)
-            payload.wipe()
-            if app_id is None:
-                self._back(batch_id)
-                return
-            for key_id in batch:
-                held = self._keys[key_id]
-                if held.app_id != app_id:
-                    held.app_id = app_id
-                    self._note(held)
-
-    def _ask(self, way: Way) -> None:
-        """Want an association as if the initiator had asked here."""
-        if way in self._requests:
-            return
-        peer, parties, key_bytes, _ = way
-        domain = self._domains.get(peer)
-        if domain is None:
-            self._refused(way, "there is no way to this network any more")
-            return
-        first, *others = parties.targets
-        request = Request(
-            server=parties.initiator,
-            client=first,
-            also=tuple(others),
-            number=0,
-            size_bits=8 * key_bytes,
-            qos=domain.qos,
-            priority=domain.priority,
-        )
-        try:
-            self._home.request(request)
-        except KeyweaveError as error:
-            self._refused(way, str(error))
-            return
-        if request.keys is None:
-            self._requests[way] = request
-
-    def _refused(self, way: Way, why: str) -> None:
-        self._requests.pop(way, None)
-        for key_id in list(self._ways.get(way, ())):
-            self._fail(self._keys[key_id], why)
-
-    def _end_request(self, way: Way) -> None:
-        request = self._requests.pop(way, None)
-        if request is not None:
-            self._home.abandon(request)
-
-    def landed(self, batch_id: bytes) -> None:
-        """See `abroad.Abroad`."""
-        for key_id in self._batches.pop(batch_id, ()):
-            held = self._keys.get(key_id)
-            if held is not None and held.state is HeldState.ACCEPTED:
-                held.wipe()
-                held.state = HeldState.RELAYED
-                self._due[key_id] = None
-                self._note(held)
-
-    def _back(self, batch_id: bytes) -> None:
-        for key_id in self._batches.pop(batch_id, ()):
-            held = self._keys.get(key_id)
-            if held is not None and held.state is HeldState.ACCEPTED:
-                self._wait(held)
-
-    given_up = _back
+    def _landed(self, held: HeldKey) -> None:
+        """Its destination holds it."""
+        held.wipe()
+        held.state = HeldState.RELAYED
+        self.telling.add(held)
+        self._note(held)
 
     def _fail(self, held: HeldKey, why: str) -> None:
         """It does not get through; what may have arrived all the same is taken back."""
         self._bury(held, HeldState.FAILED, why[:1000])
-        self._due[held.key_id] = None
+        self.telling.add(held)
         if held.app_id:
             self._recall.ask(held.app_id, (held.key_id,), _nobody_asks, self._rules.recall_s)
-
-    def _unwait(self, held: HeldKey) -> None:
-        if held.value is not None:
-            way = (held.peer, held.parties, len(held.value), held.optional)
-            self._ways.get(way, {}).pop(held.key_id, None)
 
     def tick(self) -> None:
         """What time brings: keys that did not get through, keys whose time is over, tombstones to forget."""
@@ -395,56 +272,8 @@ class Inbound:
         held.wipe()
         del self._keys[held.key_id]
         self._counts[held.peer] -= 1
-        self._due.pop(held.key_id, None)
+        self.telling.drop(held)
         self._shelf.delete(record_key(held.key_id), lazy=True)
-
-    # --- telling the peer ------------------------------------------------------------------------
-
-    def to_tell(self) -> dict[tuple[str, str], list[Acked]]:
-        """What peers are to be told now, by peer and callback; grouped by status and applications."""
-        now_s = self._clock.monotonic()
-        groups: dict[tuple[str, str], dict[tuple[AckStatus, Parties, str], list[str]]] = {}
-        told: dict[tuple[str, str], int] = {}
-        for key_id in list(self._due):
-            held = self._keys[key_id]
-            status = SAID.get(held.state)
-            if held.callback is None or status is None or held.told:
-                del self._due[key_id]
-                continue
-            place = (held.peer, held.callback)
-            if held.again_s > now_s or told.get(place, 0) >= MOST_TOLD:
-                continue
-            told[place] = told.get(place, 0) + 1
-            held.again_s = now_s + self._rules.ack_wait_s  # until it was posted
-            group = groups.setdefault(place, {})
-            group.setdefault((status, held.parties, held.message), []).append(key_id)
-        return {
-            place: [
-                Acked(key_ids=tuple(ids[at : at + 1024]), status=status, parties=parties, message=message)
-                for (status, parties, message), ids in group.items()
-                for at in range(0, len(ids), 1024)
-            ]
-            for place, group in groups.items()
-        }
-
-    def told(self, post: Post, answer: Answer, again_s: float) -> None:
-        """What came of telling: heard, or to be said again at `again_s`.
-
-        A peer that refuses to hear of its own key is left alone after a while.
-        """
-        for acked in post.acks:
-            for key_id in acked.key_ids:
-                held = self._keys.get(key_id)
-                if held is None or SAID.get(held.state) is not acked.status:
-                    continue
-                held.refusals += answer.refused
-                if answer.taken or held.refusals >= MOST_REFUSALS:
-                    held.told = True
-                    held.again_s = 0.0  # who asks once more hears it at once
-                    self._due.pop(key_id, None)
-                    self._note(held)
-                else:
-                    held.again_s = again_s
 
 
 def _nobody_asks(_key_id: str, _gone: bool | None) -> None:
