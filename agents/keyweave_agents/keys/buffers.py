@@ -90,7 +90,8 @@ class ReadyBuffer:
         for batch in batches:
             self._batches.append(batch)
             self._left += batch.left
-            self._mark = max(self._mark, batch.serial + batch.drawn)
+            if batch.drawn:  # the mark lies in it; before one that is whole the mark may lie anywhere
+                self._mark = max(self._mark, batch.serial + batch.drawn)
 
     def put(self, keys: KeyBatch, *, keeper: bytes = b"", now_s: float = 0.0) -> None:
         """Append keys that `keeper` acknowledged."""
@@ -246,6 +247,7 @@ class ReadyBuffer:
                 self._forget(batch)
         if self._memory is not None and not keep:
             self._memory.unmark(self._name)
+            self._mark = 0  # what comes next is marked anew
         self._given_back.clear()
         self._batches.clear()
         self._left = 0

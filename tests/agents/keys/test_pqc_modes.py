@@ -351,3 +351,18 @@ def test_keys_of_several_links_are_put_together_and_then_combined() -> None:
         assert network.both(4) == [HYBRID] * 4
         network.settle()
         network.fill()
+
+
+def test_keys_drawn_from_several_restored_batches_do_not_come_back() -> None:
+    network = PqcNetwork(2, KeyMode.QKD_ONLY, durable=True)
+    network.begin()  # leaves two batches of eight
+    seen: list[str] = []
+    for _ in range(4):
+        network.restart(1)
+        for link_id in network.links:
+            network.connect(link_id)
+        network.settle()
+        seen += [key.key_id for key in network.draw(3)]
+        network.settle()
+    assert len(seen) == 12
+    assert len(set(seen)) == 12
