@@ -27,6 +27,8 @@ from keyweave_agents.keys.border.values import Acked
 from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
+from keyweave_agents.service.answers020 import Plain, method_of, problem_answer
 from keyweave_agents.service.exchange020 import BorderExchange, own_callback
 from keyweave_agents.service.https import ClientGone, Connection, HttpsServer
 from keyweave_agents.service.peers020 import BorderPeers
@@ -36,26 +38,10 @@ from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
 from keyweave_core.runtime.tls import client_context
 
-_VERBS = {
-    b"/kmapi/versions": ("versions", "GET"),
-    b"/kmapi/v1/ext_keys": ("ext_keys", "POST"),
-    b"/kmapi/v1/ext_keys/ack": ("ack", "POST"),
-    b"/kmapi/v1/ext_keys/void": ("void", "POST"),
-}
 _CLOSE = (b"connection", b"close")
 
 Told = tuple[int, bytes, int]
 """Status, body, and how many keys it was about."""
-
-
-class _Plain(Exception):
-    """An answer that is no problem type of the standard."""
-
-    def __init__(self, status: int, title: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.headers = headers
 
 
 class BorderDoor:
@@ -87,17 +73,20 @@ class BorderDoor:
         headers: tuple[tuple[bytes, bytes], ...] = ()
         try:
             peer = self._peer(connection)
-            method = _method(scope)
+            method = method_of(scope)
             status, body, count = await self._do(method, peer, connection, scope, receive)
         except ClientGone:
             status, body = 499, b""  # for the log alone
         except asyncio.CancelledError:
             # Only `HttpsServer.close` cancels; uvicorn would log a fault and answer 500.
-            status, body, kind = *_problem(Problem.GENERAL, "this key manager is stopping"), wire.PROBLEM_TYPE
+            status, body, kind = (
+                *problem_answer(Problem.GENERAL, "this key manager is stopping"),
+                wire.PROBLEM_TYPE,
+            )
             headers = (_CLOSE,)
-        except _Plain as answer:
+        except Plain as answer:
             status, headers, kind = answer.status, answer.headers, wire.PROBLEM_TYPE
-            body = wire.problem_body(Problem.INVALID_PARAMETER.ending, status, answer.title, {})
+            body = write.problem_body(Problem.INVALID_PARAMETER.ending, status, answer.title, {})
         except Exception as error:  # noqa: BLE001 - the seam: whatever the border raises gets an answer
             status, body = self._explain(error)
             kind = wire.PROBLEM_TYPE
@@ -120,10 +109,10 @@ class BorderDoor:
 
     def _explain(self, error: Exception) -> tuple[int, bytes]:
         if isinstance(error, Refusal):
-            return _problem(error.problem, error.title, error.details)
+            return problem_answer(error.problem, error.title, error.details)
         if not isinstance(error, Unavailable):
             self._log.error("request_failed", exc_info=error)
-        return _problem(Problem.GENERAL, "the key manager cannot do this now")
+        return problem_answer(Problem.GENERAL, "the key manager cannot do this now")
 
     def _peer(self, connection: Connection) -> PeerSettings:
         """Who calls; the certificate is looked at once a connection."""
@@ -153,7 +142,7 @@ class BorderDoor:
             raise Refusal(Problem.GENERAL, "too many requests", {"rate": "exceeded"})
         match method:
             case "versions":
-                return 200, wire.versions_body(synchronous=self._settings.synchronous), 0
+                return 200, write.versions_body(synchronous=self._settings.synchronous), 0
             case "ext_keys":
                 return await self._ext_keys(peer, connection, body)
             case "ack":
@@ -177,7 +166,7 @@ class BorderDoor:
         if offer.callback is not None:
             return 202, b"", len(key_ids)
         acks = await self._settled(connection, lambda: border.said(peer.name, offer.parties, key_ids))
-        return 200, wire.acks_body(acks), len(key_ids)
+        return 200, write.acks_body(acks), len(key_ids)
 
     async def _ack(self, peer: PeerSettings, body: bytes) -> Told:
         acks = wire.read_acks(body)
@@ -195,7 +184,7 @@ class BorderDoor:
         if job.callback is not None:
             return 202, b"", len(job.key_ids)
         acks = await self._settled(connection, lambda: job.acks() if job.done else None)
-        return 200, wire.acks_body(acks), len(job.key_ids)
+        return 200, write.acks_body(acks), len(job.key_ids)
 
     def _check_callback(self, peer: PeerSettings, callback: str | None) -> None:
         if callback is None:
@@ -241,7 +230,7 @@ class BorderDoor:
         cap = self._settings.max_body_bytes
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > cap:
-                raise _Plain(413, f"the body is larger than {cap} bytes")
+                raise Plain(413, f"the body is larger than {cap} bytes")
         parts: list[bytes] = []
         total = 0
         while True:
@@ -251,26 +240,12 @@ class BorderDoor:
             parts.append(message["body"])
             total += len(message["body"])
             if total > cap:
-                raise _Plain(413, f"the body is larger than {cap} bytes")
+                raise Plain(413, f"the body is larger than {cap} bytes")
             if not message["more_body"]:
                 break
         if scope["query_string"]:
-            raise _Plain(400, "no method here takes a query")
+            raise Plain(400, "no method here takes a query")
         return b"".join(parts)
-
-
-def _method(scope: HTTPScope) -> str:
-    found = _VERBS.get(scope["raw_path"])
-    if found is None:
-        raise _Plain(404, "no such path; this is ETSI GS QKD 020 at /kmapi")
-    method, verb = found
-    if scope["method"] != verb:
-        raise _Plain(405, f"{method} takes {verb}", (b"allow", verb.encode("ascii")))
-    return method
-
-
-def _problem(problem: Problem, title: str, details: dict[str, str] | None = None) -> tuple[int, bytes]:
-    return problem.status, wire.problem_body(problem.ending, problem.status, title, details or {})
 
 
 class Etsi020Server:

@@ -12,6 +12,7 @@ from keyweave_agents.keys.border.failures import Refusal
 from keyweave_agents.keys.border.values import Answer, Post
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
 from keyweave_agents.service.client020 import BorderClient, Reply
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.service.settings020 import ACK_PATH, Etsi020Settings, PeerSettings, place_of
@@ -89,13 +90,13 @@ class BorderExchange:
                 if place is None:  # the settings changed since it was named
                     return Answer(status=None, reason="its callback is not allowed any more")
                 host, port, path = place
-                reply = await self._client(peer, host, port).ask("POST", path, wire.acks_body(post.acks))
+                reply = await self._client(peer, host, port).ask("POST", path, write.acks_body(post.acks))
             else:
                 host, port, _ = place_of(peer.url)
                 if post.offer is not None:
-                    path, body = KEYS_PATH, wire.keys_body(post.offer, self.callback)
+                    path, body = KEYS_PATH, write.keys_body(post.offer, self.callback)
                 elif post.order is not None:
-                    path, body = VOID_PATH, wire.void_body(post.order, self.callback)
+                    path, body = VOID_PATH, write.void_body(post.order, self.callback)
                 else:
                     raise ValueError("a post of nothing")
                 reply = await self._client(peer, host, port).ask("POST", path, body)

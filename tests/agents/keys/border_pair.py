@@ -18,6 +18,7 @@ from keyweave_agents.keys.border.values import Answer, Beyond, BorderRules, Doma
 from keyweave_agents.keys.plan import AssociationWanted, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
 from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 
@@ -98,15 +99,15 @@ class Pair:
         border = other.border
         try:
             if post.offer is not None:
-                body = wire.keys_body(post.offer, f"https://{peer}/kmapi/v1/ext_keys/ack")
+                body = write.keys_body(post.offer, f"https://{peer}/kmapi/v1/ext_keys/ack")
                 border.accept(peer, wire.read_keys(body, most_keys=1024, min_bits=8, max_bits=65536))
                 answer = Answer(status=202)
             elif post.order is not None:
-                body = wire.void_body(post.order, f"https://{peer}/kmapi/v1/ext_keys/ack")
+                body = write.void_body(post.order, f"https://{peer}/kmapi/v1/ext_keys/ack")
                 border.void(peer, wire.read_void(body, most_keys=1024))
                 answer = Answer(status=202)
             else:
-                border.acked(peer, wire.read_acks(wire.acks_body(post.acks)))
+                border.acked(peer, wire.read_acks(write.acks_body(post.acks)))
                 answer = Answer(status=200)
         except Refusal as refusal:
             answer = Answer(status=refusal.problem.status, reason=refusal.title)

@@ -30,7 +30,7 @@ from keyweave_agents.keys.plan import (
 )
 from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.material import Secret
-from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
 from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
 
@@ -217,7 +217,7 @@ def test_a_great_many_keys_are_acknowledged_piece_by_piece() -> None:
     assert [post.kind for post in posts] == ["ack"]
     assert sum(len(acked.key_ids) for acked in posts[0].acks) == 2048
     assert all(len(acked.key_ids) <= 1024 for acked in posts[0].acks)
-    assert len(wire.acks_body(posts[0].acks)) < 256 * 1024
+    assert len(write.acks_body(posts[0].acks)) < 256 * 1024
 
 
 def test_a_full_disk_holds_everything_back() -> None:

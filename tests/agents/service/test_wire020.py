@@ -13,6 +13,7 @@ from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.values import Acked, AckStatus, HandedKey, Offer, Parties, VoidOrder
 from keyweave_agents.material import Secret
 from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import SaeId
 
@@ -64,21 +65,21 @@ def test_a_request_is_read() -> None:
 def test_what_is_written_is_read_back() -> None:
     offer = read(keys(extension_optional={"E99999_note": {"deep": "yes"}}))
     offer = Offer(keys=offer.keys, parties=offer.parties, callback=None, ttl_s=60.5, optional=offer.optional)
-    body = wire.keys_body(offer, "https://y/ack")
+    body = write.keys_body(offer, "https://y/ack")
     again = read(body)
     assert (again.callback, again.ttl_s, again.optional) == ("https://y/ack", 60.0, offer.optional)
     assert again.keys[0].value.same_as(offer.keys[0].value)
     marked = Offer(keys=offer.keys, parties=PARTIES, callback=None, origin=KeyOrigin.PQC)
-    assert read(wire.keys_body(marked, None)).origin is KeyOrigin.PQC
+    assert read(write.keys_body(marked, None)).origin is KeyOrigin.PQC
     acks = (Acked(key_ids=(ID,), status=AckStatus.FAILED_TO_VOID, parties=PARTIES, message="too late"),)
-    assert wire.read_acks(wire.acks_body(acks)) == acks
-    assert isinstance(json.loads(wire.acks_body(acks)), list)
+    assert wire.read_acks(write.acks_body(acks)) == acks
+    assert isinstance(json.loads(write.acks_body(acks)), list)
     for order in (
         VoidOrder(key_ids=(ID,), parties=PARTIES, callback="https://y/ack"),
         VoidOrder(key_ids=(), parties=PARTIES, callback=None),
     ):
-        assert wire.read_void(wire.void_body(order, order.callback), most_keys=5) == order
-    assert json.loads(wire.versions_body(synchronous=True)) == {
+        assert wire.read_void(write.void_body(order, order.callback), most_keys=5) == order
+    assert json.loads(write.versions_body(synchronous=True)) == {
         "versions": ["v1"],
         "capabilities": ["synchronous_mode", "E32473_ttl_s", "E32473_origin"],
     }
@@ -169,15 +170,15 @@ def test_any_json_is_a_request_or_a_refusal(said: dict[str, Any]) -> None:
 @given(st.binary(min_size=8, max_size=128))
 def test_key_bytes_travel_unchanged(raw: bytes) -> None:
     key = HandedKey(key_id=ID, value=Secret(raw))
-    body = wire.keys_body(Offer(keys=(key,), parties=PARTIES, callback=None), None)
+    body = write.keys_body(Offer(keys=(key,), parties=PARTIES, callback=None), None)
     assert bytes(read(body).keys[0].value.reveal()) == raw
 
 
 def test_a_problem_of_a_peer_in_a_line() -> None:
-    body = wire.problem_body("key-routing-error", 400, "no way", {"invalid_routing": "sae-a"})
+    body = write.problem_body("key-routing-error", 400, "no way", {"invalid_routing": "sae-a"})
     assert wire.read_problem(body) == "key-routing-error; no way; invalid_routing: sae-a"
     assert wire.read_problem(b"<html>") == "without a problem that can be read"
-    assert json.loads(wire.problem_body("x", 400, "t", {})) == {
+    assert json.loads(write.problem_body("x", 400, "t", {})) == {
         "type": "https://qkd.etsi.org/gs020-interop-kms/x",
         "title": "t",
         "status": 400,

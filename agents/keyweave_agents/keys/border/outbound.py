@@ -15,6 +15,7 @@ acknowledgements of the very peer it was offered to. No I/O; times are monotonic
 from collections.abc import Callable, Iterable
 
 from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.border.patience import Patience
 from keyweave_agents.keys.border.recall import Recall
 from keyweave_agents.keys.border.sending import Part, Sending, SendState, from_record, to_record
 from keyweave_agents.keys.border.values import (
@@ -30,20 +31,13 @@ from keyweave_agents.keys.border.values import (
 )
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.ledger import Shelf
-from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, RelayRestored, RelayTrouble
+from keyweave_agents.keys.plan import AssociationPlan, KeyEvent
 from keyweave_agents.material import Secret
-from keyweave_core.model.ids import LinkId
 from keyweave_core.runtime.clock import Clock
 
-TROUBLE_EVERY_S = 10.0
-FAILURES_BEFORE_TROUBLE = 3
 LOOK_EVERY_S = 10.0
 REPEATED_S = 120.0
 """After this time without a repetition nobody in our network asks for a relayed batch any more."""
-
-
-Way = tuple[str, Parties]
-"""Keys that meet the same answer: peer and applications."""
 
 
 class Outbound:
@@ -63,13 +57,10 @@ class Outbound:
         self._shelf = shelf
         self._clock = clock
         self._rules = rules
-        self._emit = emit
         self._batches: dict[bytes, Sending] = {}  # oldest first
         self._active: dict[bytes, Sending] = {}  # those that something is still to be done about
         self._of_key: dict[str, bytes] = {}
-        self._failures: dict[str, int] = {}  # in a row, by peer
-        self._troubled: dict[LinkId, float] = {}  # told until when, by virtual link
-        self._paused: dict[Way, tuple[float, float]] = {}  # after keys were refused: until, and for how long
+        self._patience = Patience(clock, rules, emit)
         now_s = self._look_s = clock.monotonic()
         for key, value in shelf.items():
             self._add(from_record(key, value, now_s, self._offset_s))
@@ -108,7 +99,7 @@ class Outbound:
             if not self._make_room(batch.count):
                 return Reason.FULL
             parties = Parties(initiator=plan.server, targets=plan.clients)
-            if self._paused.get((peer, parties), (now_s, 0.0))[0] > now_s:
+            if self._patience.pauses(peer, parties):
                 return Reason.BORDER_PAUSED
             one = Sending(
                 batch=batch,
@@ -213,7 +204,7 @@ class Outbound:
         one = self._batches.get(post.batch_id)
         if one is None:
             return
-        self._judge(one, answer)
+        self._patience.judge(one, answer)
         now_s, rules = self._clock.monotonic(), self._rules
         if post.kind == "void":
             one.void_posted = False
@@ -243,21 +234,6 @@ class Outbound:
             if answer.status is None:
                 one.reason = Reason.BORDER_DOWN
 
-    def _judge(self, one: Sending, answer: Answer) -> None:
-        """An alarm when a peer refuses keys or keeps failing."""
-        if answer.taken:
-            self._failures[one.peer] = 0
-            return
-        times = self._failures[one.peer] = self._failures.get(one.peer, 0) + 1
-        if answer.status is not None or times >= FAILURES_BEFORE_TROUBLE:
-            self._trouble(one, answer.reason)
-
-    def _trouble(self, one: Sending, why: str) -> None:
-        now_s, link_id = self._clock.monotonic(), one.batch.link_id
-        if link_id and self._troubled.get(link_id, now_s) <= now_s:
-            self._troubled[link_id] = now_s + TROUBLE_EVERY_S
-            self._emit(RelayTrouble(link_id=link_id, reason=f"the network {one.peer}: {why}"))
-
     # --- from the peer ---------------------------------------------------------------------------
 
     def acked(self, peer: str, acks: Iterable[Acked]) -> int:
@@ -281,12 +257,10 @@ class Outbound:
                     one.wipe()
                     self._note(one)
                     self._home.count(one.batch)
-                    self._paused.pop((one.peer, one.parties), None)
-                    if self._troubled.pop(one.batch.link_id, None) is not None:
-                        self._emit(RelayRestored(link_id=one.batch.link_id))
+                    self._patience.through(one)
                     self._home.resume()
             case SendState.OFFERED:
-                self._trouble(one, f"keys {acked.status.value}; {acked.message}".removesuffix("; "))
+                self._patience.trouble(one, f"keys {acked.status.value}; {acked.message}".removesuffix("; "))
                 self._fail(one, None, without={key_id})
             case SendState.RELAYED if acked.status in (AckStatus.VOIDED, AckStatus.FAILED):
                 self._recall.ask(one.batch.app_id, (key_id,), _nobody_asks, self._rules.recall_s)
@@ -308,7 +282,7 @@ class Outbound:
             held -= set(refused.key_ids)
         one.open = held
         one.reason = Reason.BORDER_REFUSED
-        self._pause((one.peer, one.parties))
+        self._patience.pause(one)
         if held:
             one.state = SendState.VOIDING
             one.void_due_s = self._clock.monotonic()
@@ -316,12 +290,6 @@ class Outbound:
         else:
             self._gone(one)
         self._home.resume()
-
-    def _pause(self, way: Way) -> None:
-        """Leave the peer alone with keys of these applications, each time longer."""
-        rules = self._rules
-        delay_s = min(rules.pause_most_s, 2 * self._paused.get(way, (0.0, rules.retry_first_s))[1])
-        self._paused[way] = (self._clock.monotonic() + delay_s, delay_s)
 
     def _gone(self, one: Sending) -> None:
         one.wipe()
@@ -370,9 +338,7 @@ class Outbound:
     def tick(self) -> None:
         """Give up what nobody waits for, forget what is long over."""
         now_s = self._clock.monotonic()
-        for way, (until_s, _) in list(self._paused.items()):
-            if until_s + self._rules.pause_most_s <= now_s:
-                del self._paused[way]
+        self._patience.tick()
         for one in list(self._active.values()):
             if one.state is SendState.OFFERED and one.heard_s + self._rules.forsaken_s <= now_s:
                 if not one.parts:  # offered before a restart: the peer may have any of it
