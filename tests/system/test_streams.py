@@ -1,6 +1,7 @@
 """Key streams (ETSI GS QKD 004) in a whole network of real processes."""
 
 import asyncio
+import base64
 from uuid import UUID
 
 from tests.system.conftest import RING, Network, RunNetwork
@@ -18,6 +19,18 @@ from keyweave_proto.v1 import keyweave_pb2 as pb
 CLOCK = SystemClock()
 A, C = "qkd://sae-a", "qkd://sae-c"
 ASKED = StreamQos(chunk_bytes=64, max_bps=100_000, min_bps=4096, timeout_ms=15_000, ttl_s=600)
+
+
+SEEN: list[bytes] = []
+"""Chunks of the network that runs."""
+
+
+def no_chunk_is_written_down(network: Network) -> None:
+    written = [path.read_bytes() for path in network.lab.directory.rglob("*") if path.is_file()]
+    for chunk in SEEN:
+        for form in (chunk, chunk.hex().encode(), base64.b64encode(chunk)):
+            assert not any(form in content for content in written)
+    SEEN.clear()
 
 
 async def dial(network: Network, sae_id: str) -> StreamClient:
@@ -42,6 +55,7 @@ async def read_equal(alice: StreamClient, charlie: StreamClient, ksid: bytes, in
         assert near.key is not None
         assert far.key is not None
         assert near.key.same_as(far.key)
+        SEEN.append(bytes(near.key.reveal()))
 
 
 async def reserved(network: Network, bps: int) -> bool | None:
@@ -79,6 +93,7 @@ async def test_a_stream_goes_on_over_another_path_when_a_fibre_is_cut(run_networ
             return True if not network.associations() else None
 
         await until(given_back, CLOCK, 20, "the association given back")
+        no_chunk_is_written_down(network)
 
 
 async def test_what_two_streams_of_a_pair_want_is_reserved(run_network: RunNetwork) -> None:
@@ -120,3 +135,4 @@ async def test_a_stream_ends_with_the_process_that_served_a_side_of_it(run_netwo
             joined = await charlie.open(C, A, ASKED, opened.ksid)
             assert (joined.outcome, (await reopening).outcome) == (Outcome.SUCCESS, Outcome.SUCCESS)
             await read_equal(alice, charlie, opened.ksid, range(30))
+            no_chunk_is_written_down(network)
