@@ -8,13 +8,15 @@ in as few places as they can.
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NoReturn
 
 LARGE_BYTES = 8192
 """Strings above this are worth numpy. Batches of 128 keys of 256 bits, the default, are not."""
 
-_ZEROS = memoryview(bytes(65_536))
+_MOST_ZEROS = 65_536
+_ZEROS = memoryview(bytes(_MOST_ZEROS))
 
 
 class Secret:
@@ -56,9 +58,10 @@ class Secret:
 
         ValueError when they are not there.
         """
-        if offset < 0 or length < 0 or offset + length > len(self._bytes):
+        view = memoryview(self._bytes)[offset : offset + length]
+        if len(view) != length or offset < 0:
             raise ValueError(f"no bytes {offset}..{offset + length} in a secret of {len(self._bytes)}")
-        return memoryview(self._bytes)[offset : offset + length]
+        return view
 
     def erase(self, offset: int) -> None:
         """Overwrite everything from `offset` on with zeros."""
@@ -108,15 +111,28 @@ class Pad:
     def cover(self, source: memoryview | bytes | bytearray, target: bytearray | memoryview) -> None:
         """Put the exclusive or of `source` and the first bits into `target`, which is as long, or is it."""
         length = len(source)
-        if len(self._pieces[0]) >= length:
-            xor_onto(target, source, self._pieces[0][:length])
+        first = self._pieces[0]
+        if len(first) >= length:
+            if length > LARGE_BYTES or len(target) != length:
+                xor_onto(target, source, first if len(first) == length else first[:length])
+                return
+            number = int.from_bytes(source, "little") ^ int.from_bytes(first[:length], "little")
+            target[:] = number.to_bytes(length, "little")
             return
-        if length > self._length:
-            raise ValueError(f"cannot xor {length} with {self._length} bytes")
-        source, target, at = memoryview(source), memoryview(target), 0
+        if length > self._length or len(target) != length:
+            raise ValueError(f"cannot xor {length} with {self._length} bytes onto {len(target)}")
+        if length > LARGE_BYTES:
+            bitwise_xor, view, byte = _numpy()
+            left, out = view(source, byte), view(target, byte)
+        else:
+            source, target = memoryview(source), memoryview(target)
+        at = 0
         for piece in self._pieces:
             until = min(length, at + len(piece))
-            xor_onto(target[at:until], source[at:until], piece[: until - at])
+            if length > LARGE_BYTES:
+                bitwise_xor(left[at:until], view(piece[: until - at], byte), out=out[at:until])
+            else:
+                xor_onto(target[at:until], source[at:until], piece[: until - at])
             at = until
             if at == length:
                 break
@@ -135,7 +151,10 @@ class Pad:
     def wipe(self) -> None:
         """Overwrite all of it."""
         for piece in self._pieces:
-            overwrite(piece)
+            if len(piece) <= _MOST_ZEROS:
+                piece[:] = _ZEROS[: len(piece)]
+            else:
+                overwrite(piece)
 
     def __repr__(self) -> str:
         return f"<pad of {self._length} bytes>"
@@ -167,22 +186,29 @@ def xor_onto(
     if not length == len(left) == len(right):
         raise ValueError(f"cannot xor {len(left)} with {len(right)} bytes")
     if length > LARGE_BYTES:
-        from numpy import bitwise_xor, frombuffer, uint8
-
-        bitwise_xor(frombuffer(left, uint8), frombuffer(right, uint8), out=frombuffer(target, uint8))
+        bitwise_xor, view, byte = _numpy()
+        bitwise_xor(view(left, byte), view(right, byte), out=view(target, byte))
         return
     number = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
     target[:] = number.to_bytes(length, "little")
 
 
+@cache
+def _numpy() -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    """The exclusive or of arrays, bytes as an array, and its type."""
+    from numpy import bitwise_xor, frombuffer, uint8
+
+    return bitwise_xor, frombuffer, uint8
+
+
 def overwrite(target: memoryview) -> None:
     """Fill with zeros."""
     length = len(target)
-    if length <= len(_ZEROS):
+    if length <= _MOST_ZEROS:
         target[:] = _ZEROS[:length]
         return
-    for at in range(0, length, len(_ZEROS)):
-        piece = target[at : at + len(_ZEROS)]
+    for at in range(0, length, _MOST_ZEROS):
+        piece = target[at : at + _MOST_ZEROS]
         piece[:] = _ZEROS[: len(piece)]
 
 

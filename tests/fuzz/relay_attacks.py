@@ -13,7 +13,7 @@ from keyweave_agents.keys.failures import KeysNotFound
 from keyweave_agents.keys.frames import Batch, Reason, Sealed
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.sealed import _as_laid, _by_schema, _check, read_sealed
+from keyweave_agents.keys.sealed_reading import _as_laid, _by_schema, _complain, _fits, read_sealed
 from keyweave_agents.keys.settings import KeyLimits
 from keyweave_agents.keys.wire import decode
 from keyweave_agents.material import Secret
@@ -41,7 +41,9 @@ def frame(data: bytes) -> None:
     end = len(data) - 18
     start = 2 if data[1] < 0x80 else 3 if data[2] < 0x80 else 4
     laid, other = _as_laid(data, start, end), _by_schema(data, start, end)
-    _check(other)
+    _complain(other)
+    if _fits(found):
+        _complain(found)
     assert read_sealed(data) == found
     if laid is not None:
         for name in ("proved", "tag", "pad", "content", "ciphertext", "method", "counter"):
@@ -50,7 +52,7 @@ def frame(data: bytes) -> None:
 
 def change(data: bytes, how: int, at: int, other: bytes) -> bytes:
     """A frame as the attacker spoils it."""
-    changed = bytearray(data)
+    changed = bytearray(data or b"\0")
     at %= len(changed)
     match how % 6:
         case 0:
@@ -193,8 +195,8 @@ class Attack:
             assert len(under_way.stuck) <= len(under_way.open)
             assert len(under_way.open) <= MOST_RECORDS + 8  # and those of this node's own associations
             assert len(under_way.done) <= MOST_RECORDS
-            assert len(relay._landing._expected) <= MOST_RECORDS
-            owed = sum(len(records) for records in relay._receipts._owed.values())
+            assert len(relay._passage.landing._expected) <= MOST_RECORDS
+            owed = sum(len(records) for records in relay._passage.receipts._owed.values())
             assert owed <= 2 * MOST_RECORDS
 
     def recover(self) -> None:

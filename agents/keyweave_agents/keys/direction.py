@@ -41,6 +41,7 @@ class _Block:
     offset: int  # bytes before it are spent
     shared: bool
     since_s: float
+    size: int
 
 
 class Direction:
@@ -61,7 +62,7 @@ class Direction:
 
     def add(self, block_id: int, material: Secret, *, shared: bool, now_s: float) -> None:
         """Append a block; its id must be above all others here."""
-        self._blocks[block_id] = _Block(material, 0, shared, now_s)
+        self._blocks[block_id] = _Block(material, 0, shared, now_s, len(material))
         self.stored_bytes += len(material)
         if shared:
             self.shared_bytes += len(material)
@@ -75,15 +76,18 @@ class Direction:
             raise Exhausted(f"{length} bytes of pad wanted, {self.shared_bytes} left")
         ranges: list[PadRange] = []
         pieces: list[memoryview] = []
+        blocks = self._blocks
         while length > 0:
-            block_id, block = next(iter(self._blocks.items()))
+            block_id = next(iter(blocks))
+            block = blocks[block_id]
             if not block.shared:
                 self._drop(block_id)
                 continue
-            piece = min(length, len(block.material) - block.offset)
-            ranges.append(PadRange(block_id, block.offset, piece))
-            pieces.append(block.material.lend(block.offset, piece))
-            self._advance(block_id, block, block.offset + piece)
+            offset = block.offset
+            piece = min(length, block.size - offset)
+            ranges.append(PadRange(block_id, offset, piece))
+            pieces.append(block.material.lend(offset, piece))
+            self._advance(block_id, block, offset + piece)
             length -= piece
         return tuple(ranges), Pad(pieces)
 
@@ -94,22 +98,23 @@ class Direction:
         """
         if not ranges:
             return None
-        before: PadRange | None = None
-        for item in ranges:
-            block = self._blocks.get(item.block_id)
+        blocks, before = self._blocks, (-1, 0)
+        for block_id, offset, length in ranges:
+            block = blocks.get(block_id)
+            until = offset + length
             if (
                 block is None
-                or item.length <= 0
-                or item.offset < block.offset
-                or item.offset + item.length > len(block.material)
-                or (before is not None and item[:2] < (before.block_id, before.offset + before.length))
+                or length <= 0
+                or offset < block.offset
+                or until > block.size
+                or (block_id, offset) < before
             ):
                 return None
-            before = item
+            before = (block_id, until)
         pieces = []
         for block_id, offset, length in ranges:
-            block = self._blocks[block_id]
-            if offset != block.offset or block is not next(iter(self._blocks.values())):
+            block = blocks[block_id]
+            if offset != block.offset or block_id != next(iter(blocks)):
                 self.advance_to(Position(block_id, offset))
             pieces.append(block.material.lend(offset, length))
             self._advance(block_id, block, offset + length)
@@ -210,7 +215,7 @@ class Direction:
             self.shared_bytes -= gone
         block.offset = offset
         self.spent = Position(block_id, offset)
-        if offset == len(block.material):
+        if offset == block.size:
             del self._blocks[block_id]
             if self._gone is not None:
                 self._gone(block_id)

@@ -6,7 +6,8 @@ for its tag. A batch that is repeated is answered by the same message, every sec
 
 from keyweave_agents.keys.frames import Ack
 from keyweave_agents.keys.records import BatchKey, Record, Sent
-from keyweave_agents.keys.sealed import MOST_ACKS, write_acks
+from keyweave_agents.keys.sealed import write_acks
+from keyweave_agents.keys.sealed_layout import MOST_ACKS
 from keyweave_agents.keys.session import LinkSession
 from keyweave_core.model.application import RelayMethod
 

@@ -122,8 +122,9 @@ class Record:
 
     def acknowledged(self, hops: tuple[NodeId, ...]) -> bool:
         """Whether acknowledgements came back over all these next hops."""
-        keepers = self.keepers
-        return len(keepers) >= len(hops) and all(hop in keepers for hop in hops)
+        if len(hops) == 1:
+            return hops[0] in self.keepers
+        return all(hop in self.keepers for hop in hops)
 
     def back_off(self, now_s: float, least_s: float = 0.0) -> None:
         """Set the time of the next attempt, each wait twice the one before."""

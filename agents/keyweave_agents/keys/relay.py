@@ -49,13 +49,12 @@ from keyweave_agents.keys.frames import (
     Sealed,
 )
 from keyweave_agents.keys.hints import Hints
-from keyweave_agents.keys.landing import Landing
+from keyweave_agents.keys.passage import Passage, together
 from keyweave_agents.keys.plan import Route
-from keyweave_agents.keys.receipts import Receipts, ack_method
+from keyweave_agents.keys.receipts import ack_method
 from keyweave_agents.keys.records import (
     ACK_WAIT_S,
     RECORD_LIFE_S,
-    RETRY_MOST_S,
     Complaints,
     Endpoint,
     Record,
@@ -65,8 +64,7 @@ from keyweave_agents.keys.records import (
 from keyweave_agents.keys.routes import RouteTable
 from keyweave_agents.keys.sealed import write_batch
 from keyweave_agents.keys.session import LinkSession
-from keyweave_agents.keys.wire import encode
-from keyweave_agents.material import Secret, overwrite, xor_into
+from keyweave_agents.material import Secret, overwrite
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
@@ -75,28 +73,16 @@ _SEAL_AGAIN = (Reason.PAD_GONE, Reason.BAD_TAG, Reason.KEYS_GONE)
 """With other bits it may get through at once."""
 
 
-def _together(keepers: list[bytes]) -> bytes:
-    """One keeper for several destinations: another one as soon as any of them is."""
-    if len(keepers) == 1:
-        return keepers[0]
-    together = 0
-    for keeper in keepers:
-        together ^= int.from_bytes(keeper, "big")
-    return together.to_bytes(16, "big")
-
-
 class Relay:
     """All batches under way through this node."""
 
     def __init__(self, node_id: NodeId, endpoint: Endpoint, *, most_records: int) -> None:
-        self._node_id = node_id
         self._endpoint = endpoint
         self.routes = RouteTable()
         self.hints = Hints(self.routes, endpoint)
         self._under_way = UnderWay(most_records)
-        self._landing = Landing(endpoint, self._under_way, self.routes)
-        self._receipts = Receipts()
         self._complaints = Complaints(endpoint)
+        self._passage = Passage(node_id, endpoint, self.routes, self._under_way, self._complaints)
 
     @property
     def open_batches(self) -> int:
@@ -124,7 +110,7 @@ class Relay:
         method = self.routes[batch.link_id].method
         record = Record(batch, write_batch(batch), payload, None, b"", float("inf"), method)
         self._under_way.open[record.key] = record
-        self._forward(record, now_s)
+        self._passage.forward(record, now_s)
 
     def draw(self, batch: Batch, now_s: float) -> Secret | None:
         """Take the keys of a batch out of the pool of the first hop and announce them; None: not now.
@@ -154,7 +140,7 @@ class Relay:
 
     def flush(self) -> None:
         """Send the acknowledgements that were gathered: at the end of each turn."""
-        self._receipts.flush()
+        self._passage.receipts.flush()
 
     # --- what neighbours say ---------------------------------------------------------------------
 
@@ -203,7 +189,7 @@ class Relay:
         for key in list(under_way.stuck):
             record = under_way.open.get(key)
             if record is not None:
-                self._forward(record, now_s, quiet=True)
+                self._passage.forward(record, now_s, quiet=True)
 
     def tick(self, now_s: float) -> None:
         """Repeat and expire."""
@@ -215,12 +201,14 @@ class Relay:
                     record.back_off(now_s)
                     if not record.there:
                         late = record.delay_s >= ACK_WAIT_S  # it may wait for pad on the way back
-                        self._setback(record, "no acknowledgement from the destination", now_s, tell=late)
+                        self._passage.setback(
+                            record, "no acknowledgement from the destination", now_s, tell=late
+                        )
                     record.there = False
                 if record.key in self._under_way.open:
-                    self._forward(record, now_s)
+                    self._passage.forward(record, now_s)
         self._under_way.expire(now_s)
-        self._landing.expire(now_s)
+        self._passage.landing.expire(now_s)
 
     # --- batches ---------------------------------------------------------------------------------
 
@@ -232,13 +220,13 @@ class Relay:
             if record.came_over is None:
                 raise MalformedMessage("a batch came back to its source")
             if record.came_tag == sealed.tag and record.came_over is session:
-                self._again(record, now_s)
+                self._passage.again(record, now_s)
                 return
         opened = session.open(sealed)
         if isinstance(opened, Reason):
             if opened is Reason.BAD_TAG:
                 self._distrust(session, batch.link_id, now_s)
-            self._nack(session, batch, opened, kept=False)
+            self._passage.refuse(session, batch, opened, kept=False)
             return
         route = self.routes.facing(batch.link_id, session.remote)
         reason = None
@@ -251,149 +239,27 @@ class Relay:
             reason = Reason.FULL
         if route is None or reason is not None:
             overwrite(memoryview(opened))
-            self._nack(session, batch, reason or Reason.UNKNOWN_ROUTE, kept=False)
+            self._passage.refuse(session, batch, reason or Reason.UNKNOWN_ROUTE, kept=False)
             return
         if record is not None:
             overwrite(memoryview(opened))
             record.came_over, record.came_tag, record.ack = session, sealed.tag, None
-            self._again(record, now_s)
+            self._passage.again(record, now_s)
             return
         if route.delivers:
             batch = batch.spelled()
         record = Record(
             batch, sealed.written, None, session, sealed.tag, now_s + RECORD_LIFE_S, sealed.method
         )
-        if sealed.method is RelayMethod.XOR_ANNOUNCE and not self._announce(record, route, sealed, opened):
+        if sealed.method is RelayMethod.XOR_ANNOUNCE and not self._passage.announce(
+            record, route, sealed, opened
+        ):
             return
         if record.sent:
             return
         record.payload = Secret.taking(opened)
         under_way.open[key] = record
-        self._forward(record, now_s)
-
-    def _announce(self, record: Record, route: Route, sealed: Sealed, link_key: bytearray) -> bool:
-        """Announced keys came: make them whole where they end, or pass on what is announced of them.
-
-        Whether the batch is taken up. Nothing secret stays here; what cannot go on now never will.
-        """
-        if route.next_hop is None:
-            if sealed.ciphertext:
-                xor_into(link_key, sealed.ciphertext)
-            return True
-        try:
-            session = self.routes.session_to(route.next_hop)
-            if session is None or not session.affords(len(link_key), sealed.method):
-                reason = Reason.NEXT_HOP_DOWN if session is None else Reason.NO_PAD
-                if record.came_over is not None:
-                    self._nack(record.came_over, record.batch, reason, kept=False)
-                return False
-            frame = session.announce(sealed.written, link_key, sealed.ciphertext)
-        finally:
-            overwrite(memoryview(link_key))
-        record.sent[session.remote] = Sent(session, session.number, frame, sealed.method)
-        self._under_way.open[record.key] = record
-        return True
-
-    def _again(self, record: Record, now_s: float) -> None:
-        if record.key in self._under_way.done:
-            self._receipts.again(record)
-        else:
-            self._forward(record, now_s)
-
-    def _forward(self, record: Record, now_s: float, *, quiet: bool = False) -> None:
-        """Towards the next hop, or into our own store. `quiet`: a setback was told before."""
-        self._under_way.stuck.pop(record.key, None)
-        if record.came_over is None:
-            record.retry_s = now_s + max(ACK_WAIT_S, record.delay_s)
-        route, reason = self.routes[record.batch.link_id], None
-        for hop in route.next_hops:
-            if hop not in record.keepers:
-                reason = self._send_on(record, hop) or reason
-        payload = record.payload
-        if route.delivers and not record.stored and payload is not None:
-            here, stored = self._landing.hand_over(record, payload, now_s)
-            if here is None:
-                for part in stored:
-                    part.stored = True
-                    self._settle(part, now_s)
-            reason = reason or here
-        if reason is None:
-            return
-        if reason is not Reason.SHARES_MISSING:  # the last share itself will make them keys
-            self._under_way.stuck[record.key] = None
-        if not quiet or reason is Reason.KEYS_GONE:
-            self._fail(record, reason, self._node_id, now_s)
-
-    def _send_on(self, record: Record, hop: NodeId) -> Reason | None:
-        """Send or repeat a batch towards a next hop; why that cannot be done now."""
-        sent, payload, method = record.sent.get(hop), record.payload, record.method
-        if sent is not None and sent.fresh and method is not RelayMethod.AES_256_GCM:
-            sent.session.send(sent.frame)
-            return None
-        if payload is None:
-            return Reason.KEYS_GONE
-        session = self.routes.session_to(hop, method)
-        if session is None:
-            return Reason.NEXT_HOP_DOWN
-        if not session.affords(len(payload), method):
-            return Reason.NO_PAD
-        frame = session.seal(record.written, payload.reveal(), method)
-        record.sent[hop] = Sent(session, session.number, frame, method)
-        return None
-
-    def _settle(self, record: Record, now_s: float) -> None:
-        """Acknowledge a batch when it is stored wherever it goes from here."""
-        route = self.routes[record.batch.link_id]
-        if not record.acknowledged(route.next_hops) or (route.delivers and not record.stored):
-            return
-        keepers = [record.keepers[hop] for hop in route.next_hops]
-        if route.delivers:
-            keepers.append(self._endpoint.keeper)
-            self._complaints.clear(record.batch.link_id)
-        self._under_way.finish(record, _together(keepers), now_s)
-        self._receipts.owe(record)
-
-    def _fail(
-        self, record: Record, reason: Reason, at_node: NodeId, now_s: float, *, kept: bool = False
-    ) -> None:
-        """Tell the one before; at the source: try later.
-
-        A batch too large for the pool of a hop would wait there until that much key has gathered, on a slow
-        link for minutes. It is given up everywhere, and the source makes a smaller one. What was announced
-        and is `kept` nowhere further on is given up likewise.
-        """
-        too_large = reason is Reason.NO_PAD and record.batch.count > 1
-        gone = record.payload is None and not kept
-        link_id = record.batch.link_id
-        if reason is Reason.CONTRADICTION and record.came_over is not None and at_node == self._node_id:
-            self._complaints.count(link_id, f"{reason.value} (batch over this link)", now_s)
-        if record.came_over is not None:
-            given_up = too_large or gone
-            self._nack(record.came_over, record.batch, reason, kept=not given_up, at_node=at_node)
-            if given_up:
-                self._under_way.forget(record)
-            return
-        if reason is Reason.SHARES_MISSING:  # it got through: if anything is wrong, then with another link
-            record.there = True
-            self._complaints.clear(link_id)
-            return
-        record.back_off(now_s)
-        # A pool that gives little for a while is no trouble; one that gives nothing for so long is. And the
-        # two ends of an association are not given other links at the same instant.
-        patient = reason in (
-            Reason.BORDER_PENDING,
-            Reason.BORDER_PAUSED,
-            Reason.KEYS_GONE,
-            Reason.NO_PAD,
-            Reason.OTHER_LINKS,
-            Reason.OTHER_MODE,
-            Reason.UNAGREED,
-        )
-        tell = not patient or record.delay_s >= RETRY_MOST_S
-        text = f"{reason.value} (at node {at_node})"
-        self._setback(record, text, now_s, too_large=too_large, tell=tell)
-        if reason is Reason.BORDER_REFUSED:  # however often it is sent
-            self._endpoint.refused(record.batch.batch_id, text)
+        self._passage.forward(record, now_s)
 
     # --- acknowledgements ------------------------------------------------------------------------
 
@@ -420,10 +286,10 @@ class Relay:
         record.keepers[session.remote] = ack.keeper
         record.sent.pop(session.remote, None)
         if record.came_over is not None:
-            self._settle(record, now_s)
+            self._passage.settle(record, now_s)
         elif record.acknowledged(route.next_hops):
             self._under_way.forget(record)
-            keeper = _together([record.keepers[hop] for hop in route.next_hops])
+            keeper = together([record.keepers[hop] for hop in route.next_hops])
             self._endpoint.confirmed(ack.batch_id, ack.link_id, keeper)
 
     def _on_nack(self, session: LinkSession, nack: Nack, now_s: float) -> None:
@@ -437,9 +303,9 @@ class Relay:
                 record.reseals += 1
                 if record.method is RelayMethod.AES_256_GCM:
                     session.another_key()
-                self._forward(record, now_s)
+                self._passage.forward(record, now_s)
                 return
-        self._fail(record, nack.reason, nack.at_node, now_s, kept=nack.kept)
+        self._passage.fail(record, nack.reason, nack.at_node, now_s, kept=nack.kept)
 
     # --- the rest --------------------------------------------------------------------------------
 
@@ -450,39 +316,12 @@ class Relay:
             sent = record.sent.get(hop)
             waits = hop in self.routes[record.batch.link_id].next_hops and hop not in record.keepers
             if waits and not (sent is not None and sent.fresh):
-                self._forward(record, now_s, quiet=True)
+                self._passage.forward(record, now_s, quiet=True)
         self.resume(now_s)
-
-    def _nack(
-        self, session: LinkSession, batch: Batch, reason: Reason, *, kept: bool, at_node: NodeId | None = None
-    ) -> None:
-        if session.ready:
-            nack = Nack(
-                batch_id=batch.batch_id,
-                link_id=batch.link_id,
-                reason=reason,
-                at_node=at_node or self._node_id,
-                kept=kept,
-            )
-            session.send(encode(nack))
 
     def _distrust(self, session: LinkSession, link_id: LinkId, now_s: float) -> None:
         if link_id in self.routes:
             reason = f"messages from node {session.remote} do not prove themselves (wrong tag)"
-            self._complaints.count(link_id, reason, now_s)
-
-    def _setback(
-        self,
-        record: Record,
-        reason: str,
-        now_s: float,
-        *,
-        too_large: bool = False,
-        tell: bool = True,
-    ) -> None:
-        batch_id, link_id = record.key
-        self._endpoint.setback(batch_id, reason, too_large=too_large, link_id=link_id)
-        if tell and not too_large:
             self._complaints.count(link_id, reason, now_s)
 
     def _doubt(self, routes: list[Route], hop: NodeId) -> None:

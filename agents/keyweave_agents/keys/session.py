@@ -18,7 +18,8 @@ from enum import Enum
 from keyweave_agents.keys.frames import Held, Hello, Missing, Reason, Sealed
 from keyweave_agents.keys.link_keys import LINK_KEY_BYTES, ReceivingKey, SendingKey
 from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES, Raw, proves, tag
-from keyweave_agents.keys.sealed import TAIL_BYTES, lay
+from keyweave_agents.keys.sealed import lay
+from keyweave_agents.keys.sealed_layout import TAIL_BYTES
 from keyweave_agents.keys.store import LinkPool, PadRange
 from keyweave_agents.keys.wire import encode
 from keyweave_agents.material import Pad, xor_into
@@ -161,7 +162,7 @@ class LinkSession:
         if method is RelayMethod.AES_256_GCM:
             return self._encipher(written, payload)
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
-        frame, proved, _ = lay(ranges, written, payload, method)
+        frame, proved, _ = lay(ranges, written, size, method)
         view = memoryview(frame)
         if size:
             pad.cover(payload, view[-TAIL_BYTES - size : -TAIL_BYTES])
@@ -173,7 +174,7 @@ class LinkSession:
         The message, and the keys. Exhausted: too little in the pool.
         """
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
-        frame, proved, _ = lay(ranges, written, b"", RelayMethod.XOR_ANNOUNCE)
+        frame, proved, _ = lay(ranges, written, 0, RelayMethod.XOR_ANNOUNCE)
         keys = pad.copy(size)
         return self._finish(frame, memoryview(frame), proved, pad), keys
 
@@ -184,10 +185,10 @@ class LinkSession:
         """
         size = len(link_key)
         ranges, pad = self.pool.spend(size + TAG_KEY_BYTES)
-        frame, proved, _ = lay(ranges, written, link_key, RelayMethod.XOR_ANNOUNCE)
+        frame, proved, _ = lay(ranges, written, size, RelayMethod.XOR_ANNOUNCE)
         view = memoryview(frame)
         sum_of_both = view[-TAIL_BYTES - size : -TAIL_BYTES]
-        pad.cover(sum_of_both, sum_of_both)
+        pad.cover(link_key, sum_of_both)
         if so_far:
             xor_into(sum_of_both, so_far)
         return self._finish(frame, view, proved, pad)
@@ -205,7 +206,7 @@ class LinkSession:
             key = self._sending = SendingKey(ranges, bits.last(LINK_KEY_BYTES))
             bits.wipe()
         counter = key.next_counter(size)
-        frame, proved, until = lay(key.ranges, written, payload, RelayMethod.AES_256_GCM, counter)
+        frame, proved, until = lay(key.ranges, written, size, RelayMethod.AES_256_GCM, counter)
         view = memoryview(frame)
         protected = memoryview(key.seal(counter, payload, view[proved:until]))
         view[-TAG_BYTES:] = protected[size:]

@@ -24,8 +24,9 @@ from keyweave_agents.keys.frames import (
     uuid_bytes,
     uuid_text,
 )
-from keyweave_agents.keys.sealed import MOST_BLOCK_ID, MOST_FRAME_BYTES, SEALED_FIELD, bound, read_sealed
-from keyweave_agents.keys.sealed import uuid_field as _uuid
+from keyweave_agents.keys.sealed_layout import MOST_BLOCK_ID, MOST_FRAME_BYTES, SEALED_FIELD
+from keyweave_agents.keys.sealed_reading import bound, read_sealed
+from keyweave_agents.keys.sealed_reading import uuid_field as _uuid
 from keyweave_agents.keys.store import MOST_BLOCKS, Position, Stock
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.ids import AppId, LinkId, NodeId

@@ -49,7 +49,8 @@ def message(
 ) -> bytes:
     """A frame with a sealed message, its length in front, that somebody made up."""
     written = write_batch(content) if isinstance(content, Batch) else write_acks([content])
-    frame, _, _ = lay(pad, written, ciphertext, method, counter)
+    frame, _, _ = lay(pad, written, len(ciphertext), method, counter)
+    frame[len(frame) - 18 - len(ciphertext) : -18] = ciphertext
     frame[-16:] = tag
     return bytes(frame)
 

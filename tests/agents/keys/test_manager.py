@@ -17,7 +17,7 @@ from keyweave_agents.keys.frames import Ack, Hello
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.peers import certified_node
 from keyweave_agents.keys.plan import AssociationWanted, PoolFilled
-from keyweave_agents.keys.sealed import MOST_FRAME_BYTES
+from keyweave_agents.keys.sealed_layout import MOST_FRAME_BYTES
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.store import PadRange, Stock
 from keyweave_agents.keys.wire import encode

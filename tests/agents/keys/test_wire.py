@@ -23,7 +23,8 @@ from keyweave_agents.keys.frames import (
     uuid_bytes,
     uuid_text,
 )
-from keyweave_agents.keys.sealed import MOST_FRAME_BYTES, lay, write_acks, write_batch
+from keyweave_agents.keys.sealed import lay, write_acks, write_batch
+from keyweave_agents.keys.sealed_layout import MOST_FRAME_BYTES
 from keyweave_agents.keys.store import PadRange, Position, Stock
 from keyweave_agents.keys.wire import Splitter, decode, encode
 from keyweave_core.errors import MalformedMessage
@@ -107,7 +108,8 @@ def test_what_is_laid_out_by_hand_is_what_the_schema_says(
     pad = [one for one in more if one.length < size]
     pad = pad[:1] if sum(one.length for one in pad[:1]) < size else []
     pad.append(PadRange(9, 9, size - sum(one.length for one in pad)))
-    frame, proved, until = lay(pad, written, payload, method, counter)
+    frame, proved, until = lay(pad, written, len(payload), method, counter)
+    frame[len(frame) - 18 - len(payload) : -18] = payload
     by_schema = pb.Frame.FromString(bytes(frame[4:]))
     # The generated code leaves defaults out, and is read alike.
     again = by_schema.SerializeToString()
