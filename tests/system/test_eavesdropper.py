@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from tests.system.conftest import RING, Network, RunNetwork
+from tests.system.test_fallback import ROW, opened
+from tests.system.test_fallback import pair as made_of
 
 from keyweave_core.runtime.clock import SystemClock
 from keyweave_lab.apps import App
@@ -61,3 +63,33 @@ async def test_somebody_listens_on_a_fibre(run_network: RunNetwork) -> None:
 
         await until(calm, CLOCK, 20, "the fibre to be used again")
         await pair(master, slave)
+
+
+async def test_without_another_way_keys_of_ml_kem_go_on(run_network: RunNetwork) -> None:
+    async with run_network(ROW) as network, network.app("sae-a") as master, network.app("sae-c") as slave:
+        plant = PlantClient(Path(network.lab.directory) / "plant.sock")
+        opened(network, pb.KEY_MODE_PQC_FALLBACK)
+        assert await made_of(master, slave) == {"qkd"}
+        fibre = network.lab.links[0].link_id
+        await plant.degrade(fibre, extra_loss_db=0.0, excess_noise=0.2)
+
+        async def fallen_back() -> bool | None:
+            return True if await made_of(master, slave, 16) == {"pqc"} else None  # no request fails meanwhile
+
+        await until(fallen_back, CLOCK, 20, "keys of ML-KEM")
+
+        async def told() -> bool | None:
+            return (
+                True if {alarm.type for alarm in network.alarms()} >= {LISTENED, "fallback-active"} else None
+            )
+
+        await until(told, CLOCK, 10, "both alarms")
+        (association,) = network.associations()
+        assert association.state == pb.ASSOCIATION_STATE_ACTIVE
+        await plant.repair(fibre)
+
+        async def back() -> bool | None:
+            quantum = await made_of(master, slave) == {"qkd"}
+            return True if quantum and not network.alarms() else None
+
+        await until(back, CLOCK, 40, "quantum keys and no alarm")

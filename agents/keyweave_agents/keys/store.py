@@ -23,7 +23,7 @@ from keyweave_core.model.ids import LinkId, NodeId
 
 __all__ = ["Direction", "LinkPool", "PadRange", "Position", "Stock"]
 
-MOST_RECENT = 4_096
+MOST_RECENT = 1_024
 """Blocks remembered after they are spent, for the account of what somebody may have overheard."""
 
 MOST_BLOCKS = 65_536

@@ -19,8 +19,8 @@ from typing import Literal
 from keyweave_core.physics.profiles import Bbm92, DecoyBb84, DeviceProfile, Dps
 from keyweave_core.physics.rates import Disturbance, LinkFigures, link_figures
 
-MOST_RECENT = 4096
-"""Most blocks remembered; at 20 a second they cover more than the longest window."""
+PARTS = 64
+"""Into so many parts the window is divided: of each, the first block that came in it is remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,8 @@ class Watch:
     def __init__(self, settings: IntrusionSettings, first_block_id: int) -> None:
         self._settings = settings
         self._next_block_id = first_block_id
-        self._recent: deque[tuple[int, float]] = deque(maxlen=MOST_RECENT)
+        self._part_s = settings.window_s / PARTS
+        self._recent: deque[tuple[int, float]] = deque()  # first block of each part, and when it came
         self._good_since_s: float | None = None
         self.own = ""  # what is measured here, while that is suspect
         self.far = ""  # what the other end said
@@ -113,8 +114,12 @@ class Watch:
 
     def came(self, block_id: int, now_s: float) -> None:
         """A block was put into the pool."""
-        self._recent.append((block_id, now_s))
         self._next_block_id = block_id + 1
+        recent = self._recent
+        if not recent or now_s - recent[-1][1] >= self._part_s:
+            recent.append((block_id, now_s))
+        while len(recent) > 1 and recent[1][1] < now_s - 2 * self._settings.window_s:
+            recent.popleft()
 
     def measured(self, words: str, now_s: float) -> bool:
         """A measurement: what is suspect about it, or empty. Whether this begins a suspicion here."""
@@ -166,5 +171,6 @@ class Watch:
         self.since_block_id = min(self.since_block_id, since_block_id) if was else since_block_id
 
     def _first_since(self, moment_s: float) -> int:
-        """The first block that came at this moment or later; behind all of them when none did."""
-        return next((block_id for block_id, at_s in self._recent if at_s >= moment_s), self._next_block_id)
+        """The first block that may have come at this moment or later; behind all of them when none did."""
+        found = (block_id for block_id, at_s in self._recent if at_s + self._part_s >= moment_s)
+        return next(found, self._next_block_id)

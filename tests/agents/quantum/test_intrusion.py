@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.quantum.intrusion import IntrusionSettings, Watch, suspicion
+from keyweave_agents.quantum.intrusion import PARTS, IntrusionSettings, Watch, suspicion
 from keyweave_core.physics.profiles import PROFILES
 from keyweave_core.physics.rates import Disturbance, link_figures
 
@@ -85,6 +85,26 @@ def test_nothing_came_in_the_window() -> None:
     watch = watch_with({1: 0.0, 2: 1.0})
     assert watch.measured("QBER", 9.0)
     assert watch.since_block_id == 3
+
+
+@given(st.lists(st.floats(0.001, 1.0), min_size=1, max_size=200), st.floats(0, 3))
+def test_every_block_of_the_window_is_distrusted_and_hardly_any_before(
+    gaps: list[float], wait: float
+) -> None:
+    watch, came, now_s = Watch(USUAL, 0), [], 100.0
+    for block_id, gap in enumerate(gaps, start=1):
+        now_s += gap
+        watch.came(block_id, now_s)
+        came.append((block_id, now_s))
+    now_s += wait
+    assert watch.measured("QBER", now_s)
+    within = [block_id for block_id, at_s in came if at_s >= now_s - USUAL.window_s]
+    assert all(block_id >= watch.since_block_id for block_id in within)
+    trusted = [at_s for block_id, at_s in came if block_id < watch.since_block_id]
+    distrusted = [at_s for block_id, at_s in came if block_id >= watch.since_block_id]
+    slack = USUAL.window_s * (1 + 2 / PARTS)
+    assert all(at_s >= now_s - slack for at_s in distrusted)
+    assert all(at_s < now_s - USUAL.window_s for at_s in trusted)
 
 
 def test_the_other_end_may_have_seen_more() -> None:
