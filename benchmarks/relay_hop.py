@@ -3,10 +3,10 @@
 Everything in one process, in processor time, each figure beside its ceiling in the same run. The ceiling is
 what no hop can do without: verify Poly1305, xor, xor, Poly1305 over the keys, with `cryptography` and numpy
 (or Python's integers where they are faster), on as many messages and pads as the hop has, laid ready
-beforehand, each result in a buffer of its own. The hop is what a node between does with a message: read the frame, claim the pad it names, prove,
-strip, spend fresh pad, cover, tag, write the frame, wipe. The node is the whole state machine
-(`Relay.handle`): besides, routes, records for repetition, and the acknowledgement that comes back, proved and
-passed on, with one tag for all of a turn.
+beforehand, each result in a buffer of its own. The hop is what a node between does with a message: read the
+frame, claim the pad it names, prove, strip, spend fresh pad, cover, tag, write the frame, wipe the pads. The
+node is the whole state machine (`Relay.handle`): besides, routes, records for repetition, and the
+acknowledgement that comes back, proved and passed on, with one tag for all of a turn.
 """
 
 import gc
