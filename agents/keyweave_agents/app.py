@@ -21,6 +21,7 @@ from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
 from keyweave_agents.keys.pqc_files import read_identity
 from keyweave_agents.keys.wrapping import read_master_key
+from keyweave_agents.service.callers import callers_of
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.errors import KeyweaveError, SettingsError
@@ -100,6 +101,7 @@ def check(settings: AgentSettings) -> None:
         if settings.keys.pqc is not None:
             read_identity(settings.keys.pqc, settings.node.node_id, SystemClock().now())
         server_context(settings.service.tls)
+        callers_of(settings.service, settings.consumers)
         if settings.etsi004 is not None and settings.etsi004.tls is not None:
             server_context(settings.etsi004.tls)
         if settings.etsi020 is not None:

@@ -123,3 +123,14 @@ def test_what_is_wrong_is_named_with_the_file(old: str, new: str, complaint: str
     assert complaint in str(caught.value)
     assert "agent.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_audit_record_lies_in_the_state_of_the_agent_unless_it_is_told_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(WHOLE)
+    assert read_agent_settings(file).service.audit.directory == tmp_path / "state" / "audit"
+    elsewhere = '[service]\nrevoked = "revoked.pem"\naudit = { directory = "records", files = 2 }\n'
+    file.write_text(WHOLE.replace("[service]\n", elsewhere))
+    service = read_agent_settings(file).service
+    assert (service.audit.directory, service.audit.files) == (tmp_path / "records", 2)
+    assert service.revoked == tmp_path / "revoked.pem"

@@ -9,6 +9,7 @@ that a slave has at least the other half to fetch what its master got.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from keyweave_agents.keys.abroad import Abroad
@@ -590,7 +591,12 @@ class Supply:
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `KeySupply.status`."""
         found = self._by_pair.get((caller, other))
-        return store_status(max(found, key=rank), self._settings) if found else None
+        if not found:
+            return None
+        association = max(found, key=rank)
+        status = store_status(association, self._settings)
+        # Held back until the destination has proved that it still has them.
+        return replace(status, stored_key_count=0) if self._doubtful(association) else status
 
     def waiting(self) -> tuple[AssociationWanted, ...]:
         """Pairs of applications that asked and have no association."""
