@@ -265,6 +265,8 @@ def _summary(
     if one.state not in RUNS:
         return f"it is {one.state}" + (f": {'; '.join(one.reasons)}" if one.reasons else "")
     way = " and ".join(" > ".join(state.node_name(node) for node in path.nodes) for path in paths)
+    if one.fallback:
+        return f"it is {one.state} over {way}; {one.fallback}"
     costs = [path.cost for path in paths if path.cost is not None]
     if len(costs) < len(paths):
         dark = {state.link_name(link) for path in one.paths for link in topology.broken_links(state, path)}

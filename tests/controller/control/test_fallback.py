@@ -9,6 +9,7 @@ from keyweave_controller.control.network import Network
 from keyweave_controller.control.service import DEFAULT_SERVICE, Protection, Service
 from keyweave_controller.control.state import Association, AssociationState
 from keyweave_controller.control.what_if import Fate, Question, what_if
+from keyweave_controller.control.why import why
 from keyweave_controller.engine.rehearsal import Rehearsal
 from keyweave_controller.engine.simulation import Span, simulate, simulated_id, simulated_link_id
 from keyweave_controller.management.alarms import Alarm, AlarmSeverity, AlarmType
@@ -105,6 +106,8 @@ def test_a_cut_with_empty_pools_takes_nothing_from_the_nodes(show: Rehearsal) ->
         (one.app_id,),
         cause.alarm_id,
     )
+    told = why(show.network.state, show.network.mesh, one.app_id, at=show.now)
+    assert told.summary.endswith("; pools are empty")
     since = one.fallback_since
     origin(show, one, KeyOrigin.PQC)  # told again
     assert one.fallback_since == since
