@@ -60,24 +60,31 @@ class BorderExchange:
                 while True:
                     await self._stirred.wait()
                     self._stirred.clear()
-                    posts = self._keys.border.due()
-                    if not posts:
-                        continue
-                    try:
-                        await self._keys.durable()
-                    except KeyweaveError as error:  # nothing may leave: asked again with the next beat
-                        for post in posts:
-                            self._keys.border.posted(post, Answer(status=None, reason=str(error)))
-                        continue
-                    for post in posts:
+                    for post in await self._due():
                         tasks.create_task(self._post(post))
         finally:
             for client in self._clients.values():
                 client.close()
 
+    async def _due(self) -> list[Post]:
+        """What may be sent now."""
+        posts = self._keys.border.due()
+        try:
+            if posts:
+                await self._keys.durable()
+        except KeyweaveError as error:  # nothing may leave: asked again with a later beat
+            for post in posts:
+                self._keys.border.posted(post, Answer(status=None, reason=str(error)))
+            return []
+        return posts
+
     async def _post(self, post: Post) -> None:
         async with self._turns[post.peer]:
-            answer = await self._send(self._peers.by_name[post.peer], post)
+            try:
+                answer = await self._send(self._peers.by_name[post.peer], post)
+            except Exception as error:  # noqa: BLE001 - one post that fails must not end all others
+                self._log.error("post_failed", peer=post.peer, kind=post.kind, exc_info=error)
+                answer = Answer(status=None, reason="a fault of ours; the log of the border node says more")
         self._wipe(post)
         self._tell(post, answer)
         self._keys.border.posted(post, answer)

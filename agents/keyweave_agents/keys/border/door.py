@@ -37,6 +37,10 @@ from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 
 
+MOST_KEY_BITS = 65_536
+"""A rate, however low, lets one request through at a time."""
+
+
 def _nobody() -> None:
     """Nobody listens."""
 
@@ -65,7 +69,11 @@ class Border:
         self._voids = Voids(self._in, self._out, clock, self.rules, lambda: next(self._numbers))
         self._pauses: dict[tuple[str, str], float] = {}  # by peer and callback that did not answer last
         self._rates = {
-            domain.name: TokenBucket(domain.sends_rate_bps, 4 * domain.sends_rate_bps, clock.monotonic())
+            domain.name: TokenBucket(
+                domain.sends_rate_bps,
+                max(4 * domain.sends_rate_bps, MOST_KEY_BITS * self.rules.keys_per_post),
+                clock.monotonic(),
+            )
             for domain in beyond.domains
         }
         self._numbers = itertools.count(1)

@@ -1,8 +1,8 @@
 """How a border node bears with a peer: when our network hears of trouble, and when the peer is left alone.
 
 Rule of this file: an alarm for a refusal at once and for silence after the third time, then every ten
-seconds, and its end when keys get through. Keys of applications that were refused wait, each time longer, so that
-neither side spends its key on what the other does not take.
+seconds, and its end when keys get through. Keys of applications that were refused wait, each time longer, so
+that neither side spends its key on what the other does not take.
 """
 
 from collections.abc import Callable
