@@ -36,7 +36,6 @@ from keyweave_agents.material import Secret
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock
 
-
 MOST_KEY_BITS = 65_536
 """A rate, however low, lets one request through at a time."""
 
