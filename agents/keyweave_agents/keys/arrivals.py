@@ -10,7 +10,7 @@ from collections import OrderedDict
 from keyweave_agents.keys.destination import DestinationStore, StoredBatch
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.key_batch import KeyBatch
-from keyweave_agents.keys.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.ledger import Ledger, MemoryLedger, Shelf
 from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.material import Secret
 from keyweave_core.runtime.clock import Clock
@@ -39,15 +39,21 @@ class Arrivals:
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         self._arrived = ledger.shelf("arrived") if ledger.lasting else None
         if self._arrived is not None:
-            names = ledger.shelf("names")
-            self.keeper = (
-                bytes(dict(names.items()).get(_KEEPER, b"") if ledger.intact else b"") or fresh_keeper
-            )
-            names.put(_KEEPER, self.keeper, lazy=True)
-            # When they came nobody knows for certain: all are remembered as if they came now.
-            until_s = clock.monotonic() + REMEMBERED_S
-            self._seen.update((batch_id, until_s) for batch_id, _ in self._arrived.items())
-            store.restore(wall_s=clock.now(), now_s=clock.monotonic())
+            self._restore(ledger, self._arrived)
+
+    def _restore(self, ledger: Ledger, arrived: Shelf) -> None:
+        """Take over what the last run left. Where that may be older than the truth, this is another store."""
+        now_s, names = self._clock.monotonic(), ledger.shelf("names")
+        if ledger.intact:
+            self.keeper = bytes(dict(names.items()).get(_KEEPER, b"")) or self.keeper
+        names.put(_KEEPER, self.keeper, lazy=True)
+        for batch_id, _ in arrived.items():
+            if ledger.intact:
+                # When it came nobody knows for certain: it is remembered as if it came now.
+                self._seen[batch_id] = now_s + REMEMBERED_S
+            else:  # its keys are not here: who repeats it must not hear that they are
+                arrived.delete(batch_id, lazy=True)
+        self.store.restore(wall_s=self._clock.now(), now_s=now_s)
 
     def has(self, batch_id: bytes) -> bool:
         """Whether the keys of a batch were stored before."""
