@@ -164,7 +164,12 @@ def agent_table(
             "max_additional_slaves": ADDITIONAL_SLAVES,
             "tls": tls_table,
         },
-        "etsi004": {"listen_host": HOST, "listen_port": here.streams_port, "tls": tls_table},
+        "etsi004": {
+            "listen_host": HOST,
+            "listen_port": here.streams_port,
+            "access_log": plan.tuning.access_log,
+            "tls": tls_table,
+        },
         "consumers": [
             {
                 "sae_id": each.sae_id,

@@ -22,6 +22,7 @@ from uuid import UUID
 from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.service import wire004 as wire
 from keyweave_agents.service.callers import Callers
+from keyweave_agents.service.connection004 import Connection004, Wire004
 from keyweave_agents.service.settings import ConsumerSettings
 from keyweave_agents.service.settings004 import Etsi004Settings
 from keyweave_agents.service.streams.desk import StreamDesk, Wish
@@ -38,33 +39,6 @@ from keyweave_core.runtime.tls import names_of, server_context
 MOST_GREETING = 64
 """Connections beside `max_connections` that may be in their handshake; the next one ends the oldest of them:
 who opens connections and says nothing is in nobody's way but his own."""
-
-
-class _Wire(asyncio.StreamReaderProtocol):
-    """A stream protocol that knows when nobody is left to answer."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        super().__init__(reader)
-        self.gone = asyncio.Event()
-
-    def eof_received(self) -> bool:
-        self.gone.set()
-        return bool(super().eof_received())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.gone.set()
-        super().connection_lost(exc)
-
-
-class _Connection:
-    """One client: its streams of bytes, who it is (None: nobody said yet, plain TCP), since when it rests."""
-
-    def __init__(self, wire_: _Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.wire = wire_
-        self.reader = reader
-        self.writer = writer
-        self.caller: SaeId | None = None
-        self.rests_s: float | None = None
 
 
 class Etsi004Server:
@@ -88,7 +62,7 @@ class Etsi004Server:
         self._context: ssl.SSLContext | None = None
         self._acceptor: Acceptor | None = None
         self._greeting: dict[asyncio.Task[None], None] = {}  # oldest first
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection004] = set()
         self._log = get_logger("etsi004")
         self._desk = StreamDesk(
             keys,
@@ -98,6 +72,7 @@ class Etsi004Server:
             serves=self._callers.serves,
             most_streams=settings.max_streams,
             most_each=settings.max_streams_each,
+            most_chunks=settings.max_chunks,
         )
 
     async def start(self) -> int:
@@ -149,11 +124,11 @@ class Etsi004Server:
             self._connections.discard(connection)
             connection.writer.transport.abort()
 
-    async def _greet(self, raw: socket.socket) -> _Connection:
+    async def _greet(self, raw: socket.socket) -> Connection004:
         """The handshake. Raises OSError or ssl.SSLError; the socket is closed then."""
         loop, here = asyncio.get_running_loop(), asyncio.current_task()
         reader = asyncio.StreamReader(limit=wire.MOST_REQUEST_BYTES + wire.HEADER_BYTES)
-        protocol = _Wire(reader)
+        protocol = Wire004(reader)
         if len(self._greeting) >= MOST_GREETING:
             next(iter(self._greeting)).cancel()
         if here is not None:
@@ -171,9 +146,9 @@ class Etsi004Server:
         finally:
             if here is not None:
                 self._greeting.pop(here, None)
-        return _Connection(protocol, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        return Connection004(protocol, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
-    def _admit(self, connection: _Connection, host: str) -> bool:
+    def _admit(self, connection: Connection004, host: str) -> bool:
         """Find out who calls, and make room; whether the connection may stay."""
         if self._context is not None:
             certificate = connection.writer.get_extra_info("peercert")
@@ -197,7 +172,7 @@ class Etsi004Server:
             longest.writer.transport.abort()
         return True
 
-    async def _talk(self, connection: _Connection) -> None:
+    async def _talk(self, connection: Connection004) -> None:
         """Serve requests until the client goes. Errors as `_read`."""
         while True:
             connection.rests_s = self._clock.monotonic()
@@ -237,7 +212,7 @@ class Etsi004Server:
 
     # --- calls -----------------------------------------------------------------------------------
 
-    async def _answer(self, connection: _Connection, request: wire.Request) -> bytes:
+    async def _answer(self, connection: Connection004, request: wire.Request) -> bytes:
         began_s, edition = self._clock.monotonic(), self._settings.edition
         match request:
             case wire.OpenRequest():
@@ -256,17 +231,18 @@ class Etsi004Server:
                     outcome = self._desk.close_stream(connection.caller, request.ksid)
                 call, ksid = "close", request.ksid
                 answer = wire.encode_closing(outcome, edition)
-        self._log.info(
-            "call",
-            caller=connection.caller,
-            call=call,
-            stream=str(UUID(bytes=ksid)),
-            outcome=outcome.name.lower(),
-            ms=round((self._clock.monotonic() - began_s) * 1000, 2),
-        )
+        if self._settings.access_log:
+            self._log.info(
+                "call",
+                caller=connection.caller,
+                call=call,
+                stream=str(UUID(bytes=ksid)),
+                outcome=outcome.name.lower(),
+                ms=round((self._clock.monotonic() - began_s) * 1000, 2),
+            )
         return answer
 
-    async def _open(self, connection: _Connection, request: wire.OpenRequest) -> Opening:
+    async def _open(self, connection: Connection004, request: wire.OpenRequest) -> Opening:
         rule = self._settings.uri_rule
         try:
             source = sae_of_uri(request.source, rule, self._uris)
@@ -294,7 +270,7 @@ class Etsi004Server:
                 return sae
         raise InvalidInput(f"neither {source!r} nor {destination!r} is a consumer of this agent")
 
-    async def _get(self, connection: _Connection, request: wire.GetKeyRequest) -> Delivery:
+    async def _get(self, connection: Connection004, request: wire.GetKeyRequest) -> Delivery:
         if connection.caller is None:
             return Delivery(outcome=Outcome.PEER_NOT_CONNECTED)
         return await self._desk.get(connection.caller, request.ksid, request.index, request.metadata_bytes)

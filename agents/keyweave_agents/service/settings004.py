@@ -59,12 +59,14 @@ class Etsi004Settings:
     max_ttl_s: int = 7_200
     max_streams: int = 1_024
     max_streams_each: int = 64
+    max_chunks: int = 65_536  # held by all streams together
     max_connections: int = 256
     max_connections_each: int = 64
     idle_s: float = 600.0
     receive_s: float = 10.0
     send_s: float = 10.0
     handshake_s: float = 10.0
+    access_log: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.listen_port <= 65535:
@@ -90,6 +92,8 @@ class Etsi004Settings:
         for name in ("max_streams", "max_streams_each", "max_connections", "max_connections_each"):
             if not 1 <= getattr(self, name) <= 100_000:
                 raise ValueError(f"{name} {getattr(self, name)}: not within 1..100000")
+        if not 128 <= self.max_chunks <= 10_000_000:
+            raise ValueError(f"max_chunks {self.max_chunks}: not within 128..10000000")
         for name in ("idle_s", "receive_s", "send_s", "handshake_s"):
             if not 0 < getattr(self, name) <= 86_400:
                 raise ValueError(f"{name} {getattr(self, name)}: not within 0..86400 s, zero excluded")

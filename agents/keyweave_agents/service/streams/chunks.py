@@ -40,14 +40,24 @@ class Chunk:
         return json.dumps(facts, separators=(",", ":")).encode()
 
 
+class Room:
+    """How many chunks all streams of a key manager may hold together."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+
 class Chunks:
     """At most `most` chunks, each kept `ttl_s` seconds; `made` is the next index to come.
 
-    `frontier` is one more than the highest index that the application asked for.
+    `frontier` is one more than the highest index that the application asked for. `shared` is the room of all
+    streams together.
     """
 
-    def __init__(self, most: int, ttl_s: float) -> None:
+    def __init__(self, most: int, ttl_s: float, shared: Room) -> None:
         self._most = most
+        self._shared = shared
         self._ttl_s = ttl_s
         self._held: dict[int, Chunk] = {}  # in rising order
         self._cursor = 0
@@ -60,11 +70,19 @@ class Chunks:
     def room(self, number: int) -> bool:
         """Whether so many more can be held; chunks that the application skipped give way."""
         for index in list(self._held):
-            if len(self._held) + number <= self._most:
+            if self._fits(number):
                 return True
             if index < self._cursor:
-                self._held.pop(index).key.wipe()
-        return len(self._held) + number <= self._most
+                self._take(index).key.wipe()
+        return self._fits(number)
+
+    def _fits(self, number: int) -> bool:
+        return len(self._held) + number <= self._most and self._shared.held + number <= self._shared.most
+
+    def _take(self, index: int) -> Chunk:
+        chunk = self._held.pop(index)
+        self._shared.held -= 1
+        return chunk
 
     def skip_to(self, index: int) -> None:
         """What is made next begins at `index`; what lies between is spent."""
@@ -76,6 +94,7 @@ class Chunks:
             if chunk.index < self.made:
                 raise ValueError(f"chunk {chunk.index} after {self.made}")
             self._held[chunk.index] = chunk
+            self._shared.held += 1
             self.made = chunk.index + 1
 
     def look(self, index: int) -> Chunk | Verdict:
@@ -92,7 +111,7 @@ class Chunks:
 
     def hand_out(self, index: int) -> Chunk:
         """The chunk that `look` showed; it is the caller's now. KeyError when it is not held."""
-        chunk = self._held.pop(index)
+        chunk = self._take(index)
         self._cursor = max(self._cursor, index + 1)
         return chunk
 
@@ -101,11 +120,9 @@ class Chunks:
         for index, chunk in list(self._held.items()):
             if chunk.ready_s + self._ttl_s > now_s:
                 break
-            del self._held[index]
-            chunk.key.wipe()
+            self._take(index).key.wipe()
 
     def wipe(self) -> None:
         """Wipe everything."""
-        for chunk in self._held.values():
-            chunk.key.wipe()
-        self._held.clear()
+        for index in list(self._held):
+            self._take(index).key.wipe()

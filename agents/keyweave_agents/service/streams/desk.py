@@ -15,7 +15,7 @@ from typing import Any
 from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.service.streams.book import Book
 from keyweave_agents.service.streams.borrowed import Borrowed
-from keyweave_agents.service.streams.chunks import Chunk, Verdict
+from keyweave_agents.service.streams.chunks import Chunk, Room, Verdict
 from keyweave_agents.service.streams.letters import OPENING_BYTES, Letter
 from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.post import StreamPost
@@ -73,9 +73,11 @@ class StreamDesk:
         serves: Callable[[SaeId], bool],
         most_streams: int,
         most_each: int,
+        most_chunks: int,
     ) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
+        self._room = Room(most_chunks)
         self._book = Book(most=most_streams, most_each=most_each)
         self._borrowed = Borrowed(keys, shelf, clock.monotonic())
         self._supply = StreamSupply(keys, self._book, self._borrowed, clock)
@@ -121,6 +123,7 @@ class StreamDesk:
             opening=self._random_bytes(OPENING_BYTES),
             claim=CREATOR * created + SOURCE * wish.source,
             qos=qos,
+            room=self._room,
             now_s=self._clock.monotonic(),
         )
         self._book.put(stream)

@@ -15,7 +15,7 @@ restarts, has another opening; so chunk numbers never begin anew on a side whose
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from keyweave_agents.service.streams.chunks import Chunks
+from keyweave_agents.service.streams.chunks import Chunks, Room
 from keyweave_agents.service.streams.letters import (
     UNKNOWN,
     Gone,
@@ -88,6 +88,7 @@ class Stream:
         opening: bytes,
         claim: int,
         qos: StreamQos,
+        room: Room,
         now_s: float,
     ) -> None:
         self.ksid = ksid
@@ -98,7 +99,8 @@ class Stream:
         self.qos = qos
         self.phase = Phase.WAITING
         self.used_s = now_s
-        self.chunks = Chunks(1, 1.0)
+        self._room = room
+        self.chunks = Chunks(1, 1.0, room)
         self.maker: Maker | None = None
         self.taker: Taker | None = None
         self.told = False  # the application has been told `qos`
@@ -178,7 +180,7 @@ class Stream:
         self.phase, self.told = Phase.JOINED, True
         qos = self.qos
         most = min(MOST_CHUNKS_HELD, MOST_BYTES_HELD // qos.chunk_bytes)
-        self.chunks = Chunks(most, qos.ttl_s)
+        self.chunks = Chunks(most, qos.ttl_s, self._room)
         if makes:
             self.maker = Maker(self.chunks, self.head, qos, now_s)
         else:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from keyweave_agents.keys.frames import uuid_bytes, uuid_text
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.material import Secret
-from keyweave_agents.service.streams.chunks import Chunk
+from keyweave_agents.service.streams.chunks import Chunk, Room
 from keyweave_agents.service.streams.letters import Letter, Offer, Opened, decode_letter, encode_letter
 from keyweave_agents.service.streams.proof import PROOF_BITS
 from keyweave_agents.service.streams.stream import (
@@ -36,10 +36,11 @@ QOS = StreamQos(chunk_bytes=32, max_bps=2**31, timeout_ms=1000, ttl_s=30)
 class World:
     """Sides 0 and 1. The network has key while `rich`; the destination keeps it while `kept`."""
 
-    def __init__(self, seed: int = 0, qos: StreamQos = QOS) -> None:
+    def __init__(self, seed: int = 0, qos: StreamQos = QOS, room: int = 10_000) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a repeatable test, no secret
         self.now_s = 1000.0
         self.qos = qos
+        self.rooms = (Room(room), Room(room))
         self.rich = True
         self.sides: list[Stream | None] = [None, None]
         self.wires: list[deque[bytes]] = [deque(), deque()]  # by writer
@@ -61,6 +62,7 @@ class World:
                 opening=self.random.randbytes(8),
                 claim=claim,
                 qos=self.qos,
+                room=self.rooms[side],
                 now_s=self.now_s,
             )
             self.sides[side] = stream

@@ -85,10 +85,13 @@ def test_both_hold_the_same_or_one_holds_nothing(seed: int, history: list[tuple[
         world.settle(2)
     assert all(one is not None and one == two for one, two in got)
     world.check()
+    for side in (0, 1):
+        world.close(side)
+    assert [room.held for room in world.rooms] == [0, 0]
 
 
-def joined(**options: StreamQos) -> World:
-    world = World(**options)
+def joined(qos: StreamQos = QOS, room: int = 10_000) -> World:
+    world = World(qos=qos, room=room)
     world.open(0, creates=True)
     world.open(1)
     world.settle(6)
@@ -195,6 +198,24 @@ def test_a_slow_application_keeps_its_chunks_and_the_stream_waits() -> None:
     first = world.get(0)
     assert first is not None
     assert first == world.handed[1][world.sides[1].opening if world.sides[1] else b""][0]
+
+
+def test_streams_share_one_room() -> None:
+    world = joined(room=20)
+    for _ in range(60):
+        world.get(1)
+        world.settle(1)
+    slow = world.sides[0]
+    assert slow is not None
+    assert len(slow.chunks) <= 20
+    before = len(world.supplied)
+    world.settle(20)
+    assert len(world.supplied) == before, "nothing is drawn that nobody could hold"
+    for _ in range(40):
+        world.get(0)
+        world.settle(1)
+    assert len(world.supplied) > before
+    world.check()
 
 
 def test_chunks_that_an_application_skips_give_way() -> None:
