@@ -47,7 +47,7 @@ class Arrivals:
         if ledger.intact:
             self.keeper = bytes(dict(names.items()).get(_KEEPER, b"")) or self.keeper
         names.put(_KEEPER, self.keeper, lazy=True)
-        for batch_id, _ in arrived.items():
+        for batch_id, _ in arrived.items():  # noqa: PERF102 - a shelf is no dictionary
             if ledger.intact:
                 # When it came nobody knows for certain: it is remembered as if it came now.
                 self._seen[batch_id] = now_s + REMEMBERED_S

@@ -15,6 +15,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -119,16 +121,19 @@ class Vault:
                 for place, sealed in (*self._busy.items(), *self._pending.items())
                 if place[0] == shelf
             }
-        try:
-            rows = self._database.execute(
-                "SELECT key, generation, sealed FROM records WHERE shelf = ? ORDER BY key", (shelf,)
-            ).fetchall()
-        except sqlite3.Error as error:
-            raise SettingsError(f"{self.path}: the key store is damaged: {error}") from error
-        found: dict[bytes, Sealed | None] = {key: (generation, sealed) for key, generation, sealed in rows}
-        for key, sealed in sorted({**found, **changed}.items()):
+        rows = ((key, sealed) for key, sealed in self._rows(shelf) if key not in changed)
+        for key, sealed in merge(rows, sorted(changed.items()), key=itemgetter(0)):
             if sealed is not None:
                 yield key, self._open((shelf, key), sealed)
+
+    def _rows(self, shelf: str) -> Iterator[tuple[bytes, Sealed | None]]:
+        try:
+            for key, generation, sealed in self._database.execute(
+                "SELECT key, generation, sealed FROM records WHERE shelf = ? ORDER BY key", (shelf,)
+            ):
+                yield key, (generation, sealed)
+        except sqlite3.Error as error:
+            raise SettingsError(f"{self.path}: the key store is damaged: {error}") from error
 
     # --- noting --------------------------------------------------------------------------------------
 
