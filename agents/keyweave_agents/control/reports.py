@@ -7,11 +7,13 @@ Rule of this file: no I/O and no clock; time comes in as seconds. What an event 
     AssociationExpired  sdqkdn_application_disconnected
     LinkDown            sdqkdn_link_down, and alarm; only an event where somebody switched the link off
     LinkUp              event (ACTIVE), and sdqkdn_link_perf_update
-    FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`Pace`), and
+    FiguresChanged      sdqkdn_link_perf_update, when it is enough and not too often (`pacing`), and
                         sdqkdn_link_overloaded when more is reserved than made
-    PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`Turns`)
-    PoolFilled          event, and sdqkdn_link_perf_update (`Turns`)
+    PoolEmptied         alarm (OFF); sdqkdn_link_overloaded where the link still makes key (`pacing`)
+    PoolFilled          event, and sdqkdn_link_perf_update (`pacing`)
     AssociationRemoved  event with the periods that no reading shows any more
+    PoolLow             alarm (MINOR) with what is left
+    PoolRecovered       event of the same
     RelayTrouble        alarm (MINOR) naming the link and the applications that it feeds
     RelayRestored       event naming the same: what got through ends the trouble
     FallbackBegan       alarm (MAJOR) naming the application and the origin of its keys from now on, pqc
@@ -35,6 +37,8 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     PoolEmptied,
     PoolFilled,
+    PoolLow,
+    PoolRecovered,
     QosWanted,
     RelayRestored,
     RelayTrouble,
@@ -106,6 +110,12 @@ def of_key_event(
             return (_relay_trouble(event, node, direct),)
         case RelayRestored():
             return (_relay_restored(event, node, direct),)
+        case PoolLow():
+            text = f"the pool is low: {event.stored_bits} bit left"
+            return (told.Alarm(link=_report(event.link_id, _link(node, event.link_id), text)),)
+        case PoolRecovered():
+            text = "the pool is well filled again"
+            return (told.Event(link=_report(event.link_id, _link(node, event.link_id), text)),)
         case StoreTrouble():
             reports = _of_every_fibre(node, event.reason, told.Severity.MAJOR)
             return tuple(told.Alarm(link=report) for report in reports)
@@ -136,67 +146,6 @@ def of_module_event(event: ModuleEvent, node: Node) -> tuple[told.Notification, 
             return _figures_changed(event.link_id, _figures(link))
         case _:
             assert_never(event)
-
-
-class Pace:
-    """Holds back figures that say nothing new, and all that would come too often.
-
-    A rate is news when it differs by a tenth from what was told last, an error ratio by half a point (0.005),
-    a signal-to-noise ratio by 1 dB; two updates of one link are at least `interval_s` apart.
-    """
-
-    def __init__(self, *, interval_s: float = 1.0) -> None:
-        self._interval_s = interval_s
-        self._told: dict[LinkId, tuple[float, LinkPerformance]] = {}
-
-    def wait_s(self, link_id: LinkId, figures: LinkPerformance, at_s: float) -> float | None:
-        """Seconds until these figures may be told (0: now); None when they are no news."""
-        if link_id not in self._told:
-            return 0.0
-        when, before = self._told[link_id]
-        if not _news(before, figures):
-            return None
-        return max(0.0, when + self._interval_s - at_s)
-
-    def note(self, link_id: LinkId, figures: LinkPerformance, at_s: float) -> None:
-        """These figures were told at `at_s`."""
-        self._told[link_id] = (at_s, figures)
-
-
-class Turns:
-    """Tells the turns of pools between empty and filled at most every `interval_s`, the last one surely.
-
-    A pool at the edge empties and fills several times a second; who is told must end up with the truth.
-    """
-
-    def __init__(self, *, interval_s: float = 5.0) -> None:
-        self._interval_s = interval_s
-        self._told: dict[LinkId, tuple[float, type[PoolEmptied | PoolFilled]]] = {}
-
-    def wait_s(self, turn: PoolEmptied | PoolFilled, at_s: float) -> float | None:
-        """Seconds until this turn may be told (0: now); None when it was told last."""
-        if turn.link_id not in self._told:
-            return 0.0
-        when, kind = self._told[turn.link_id]
-        return None if isinstance(turn, kind) else max(0.0, when + self._interval_s - at_s)
-
-    def note(self, turn: PoolEmptied | PoolFilled, at_s: float) -> None:
-        """This turn was told at `at_s`."""
-        self._told[turn.link_id] = (at_s, type(turn))
-
-
-def _news(before: LinkPerformance, now: LinkPerformance) -> bool:
-    return (
-        _apart(before.skr_bps, now.skr_bps, 0.1 * (before.skr_bps or 0))
-        or _apart(before.qber, now.qber, 0.005)
-        or _apart(before.snr_db, now.snr_db, 1.0)
-    )
-
-
-def _apart(before: float | None, now: float | None, least: float) -> bool:
-    if before is None or now is None:
-        return before is not now
-    return before != now and abs(now - before) >= least
 
 
 def application_new(event: AssociationWanted, node: Node) -> told.ApplicationNew:

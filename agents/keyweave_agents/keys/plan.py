@@ -247,6 +247,21 @@ class PoolEmptied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLow:
+    """A physical link's pool, which had been well filled, fell below its low watermark (`pool_low_bits`)."""
+
+    link_id: LinkId
+    stored_bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRecovered:
+    """A pool that was low holds twice its low watermark again."""
+
+    link_id: LinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFilled:
     """A physical link's pool has key again after it was empty."""
 
@@ -330,6 +345,8 @@ KeyEvent = (
     | PoolFilled
     | RelayTrouble
     | RelayRestored
+    | PoolLow
+    | PoolRecovered
     | StoreTrouble
     | StoreRestored
 )

@@ -13,7 +13,15 @@ from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.frames import Frame
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.pad import Raw
-from keyweave_agents.keys.plan import KeyEvent, KeyPlan, KeyState, PoolEmptied, PoolFilled
+from keyweave_agents.keys.plan import (
+    KeyEvent,
+    KeyPlan,
+    KeyState,
+    PoolEmptied,
+    PoolFilled,
+    PoolLow,
+    PoolRecovered,
+)
 from keyweave_agents.keys.pool_memory import pool_memories
 from keyweave_agents.keys.pqc_identity import PqcIdentity
 from keyweave_agents.keys.session import LinkSession
@@ -39,6 +47,7 @@ class _Gauge:
 
     def __init__(self) -> None:
         self.empty = True
+        self.low: bool | None = None  # None: it was not well filled yet
         self._samples: deque[tuple[float, int]] = deque()
 
     def sample(self, now_s: float, taken_bytes: int) -> None:
@@ -75,6 +84,7 @@ class KeyPlane:
     ) -> None:
         self._clock = clock
         self._emit = emit
+        self._low_bits = settings.pool_low_bits
         self._outbox: list[tuple[LinkId, Raw]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity, self.ledger)
@@ -191,6 +201,19 @@ class KeyPlane:
             if empty != gauge.empty:
                 gauge.empty = empty
                 self._emit(PoolEmptied(link_id=link_id) if empty else PoolFilled(link_id=link_id))
+            self._watch_level(link_id, gauge, pool.stored_bits)
+
+    def _watch_level(self, link_id: LinkId, gauge: _Gauge, stored_bits: int) -> None:
+        """Tell when a pool falls below its low watermark, and when it holds twice as much again."""
+        if not self._low_bits:
+            return
+        if stored_bits >= 2 * self._low_bits:
+            if gauge.low:
+                self._emit(PoolRecovered(link_id=link_id))
+            gauge.low = False
+        elif stored_bits < self._low_bits and gauge.low is False:
+            gauge.low = True
+            self._emit(PoolLow(link_id=link_id, stored_bits=stored_bits))
 
     def snapshot(self) -> KeyState:
         """See `ports.KeyControl`."""

@@ -105,6 +105,7 @@ class KeySettings:
     listen_host: str = "127.0.0.1"
     listen_port: int = 0
     pool_capacity_bits: int = 16_000_000  # of each physical link, both directions together
+    pool_low_bits: int = 0  # below so much an alarm is raised, cleared at twice as much; 0: never
     buffer_keys: int = 64  # keys of the default size that a source keeps ready per association
     default_key_bits: int = 256
     key_ttl_s: float = 3600.0  # where the association's qos names none
@@ -117,6 +118,8 @@ class KeySettings:
     def __post_init__(self) -> None:
         _within("listen_port", self.listen_port, 0, 65535)
         _within("pool_capacity_bits", self.pool_capacity_bits, 1024, 2**33)
+        if not 0 <= self.pool_low_bits <= self.pool_capacity_bits // 3:
+            raise ValueError(f"pool_low_bits must be 0..{self.pool_capacity_bits // 3}, a third of the pool")
         _within("buffer_keys", self.buffer_keys, 1, 4_000_000)
         _within("default_key_bits", self.default_key_bits, self.limits.min_key_bits, self.limits.max_key_bits)
         if self.default_key_bits % 8:

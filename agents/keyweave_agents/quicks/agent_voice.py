@@ -17,6 +17,8 @@ from keyweave_agents.keys.plan import (
     KeyEvent,
     PoolEmptied,
     PoolFilled,
+    PoolLow,
+    PoolRecovered,
     QosWanted,
     RelayRestored,
     RelayTrouble,
@@ -43,6 +45,7 @@ MOST_TELLING = 64
 
 LINK_UP, LINK_DOWN, POOL_EMPTY, POOL_FILLED, RELAY_TROUBLE, RELAY_RESTORED = 1, 2, 3, 4, 5, 6
 FALLBACK, FALLBACK_OVER, EXPIRED, STORE_TROUBLE, STORE_RESTORED = 7, 8, 9, 10, 11
+POOL_LOW, POOL_RECOVERED = 12, 13
 """Codes of `PUT /notification/event`; the interface leaves them to the key manager."""
 
 
@@ -124,6 +127,12 @@ class AgentVoice:
                 self._report(tasks, "warning", FALLBACK, f"association {event.app_id}: {event.reason}")
             case FallbackEnded():
                 self._report(tasks, "info", FALLBACK_OVER, f"association {event.app_id}: quantum keys again")
+            case PoolLow():
+                text = f"link {event.link_id}: its pool is low, {event.stored_bits} bit left"
+                self._report(tasks, "warning", POOL_LOW, text)
+            case PoolRecovered():
+                text = f"link {event.link_id}: its pool is well filled again"
+                self._report(tasks, "info", POOL_RECOVERED, text)
             case StoreTrouble():
                 self._report(tasks, "error", STORE_TROUBLE, event.reason)
             case StoreRestored():

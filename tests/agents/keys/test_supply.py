@@ -13,6 +13,8 @@ from keyweave_agents.keys.plan import (
     KeyPlan,
     PoolEmptied,
     PoolFilled,
+    PoolLow,
+    PoolRecovered,
     Route,
 )
 from keyweave_core.errors import Exhausted, InvalidInput, Refused
@@ -499,3 +501,32 @@ def test_the_snapshot_shows_pools_consumption_routes_and_peers() -> None:
     assert network.planes[1].snapshot().active_routes == {uid(0x500)}
     network.wait(12)
     assert set(network.planes[2].snapshot().consumption_bps.values()) == {0}
+
+
+def test_a_pool_that_falls_below_its_watermark_is_told_of_once_and_again_when_it_is_well_filled() -> None:
+    network = chain(2, pool_low_bits=20_000)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.settle()
+
+    def told() -> list[str]:
+        network.tick()
+        kinds = (PoolLow, PoolRecovered)
+        return [type(event).__name__ for event in network.events[1] if isinstance(event, kinds)]
+
+    link_id = network.link(1, 2)
+    network.generate(link_id, 1000)
+    assert told() == [], "it was never well filled"
+    for _ in range(5):
+        network.generate(link_id, 1000)
+    network.settle()
+    assert told() == []
+    pool = network.planes[1].sessions[link_id].pool
+    pool.spend(pool.own.shared_bytes)
+    pool.their.drop_upto(pool.newest - 1)
+    assert told() == ["PoolLow"]
+    network.generate(link_id, 500)
+    assert told() == ["PoolLow"]
+    for _ in range(6):
+        network.generate(link_id, 1000)
+    assert told() == ["PoolLow", "PoolRecovered"]
