@@ -224,9 +224,15 @@ def uuid_text(raw: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def known_text(raw: bytes) -> str:
-    """`uuid_text` of what comes again and again (a link, an application)."""
-    return uuid_text(raw)
+def known_link(raw: bytes) -> LinkId:
+    """`uuid_text` of a virtual link, which comes again and again."""
+    return LinkId(uuid_text(raw))
+
+
+@lru_cache(maxsize=4096)
+def known_app(raw: bytes) -> AppId:
+    """`uuid_text` of an application likewise."""
+    return AppId(uuid_text(raw))
 
 
 @lru_cache(maxsize=4096)

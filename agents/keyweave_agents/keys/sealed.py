@@ -26,9 +26,11 @@ from keyweave_agents.keys.sealed_layout import (
     varint,
 )
 from keyweave_agents.keys.store import PadRange
+from keyweave_agents.material import LARGE_BYTES
 from keyweave_core.model.application import RelayMethod
 
 _WORTH_NUMBERING = 64
+_TAG_SLOT = TAG_FIELD + bytes(TAG_BYTES)
 
 
 def write_batch(batch: Batch) -> bytes:
@@ -93,8 +95,11 @@ def lay(
     length = len(head) + len(written) + len(lead) + size + TAIL_BYTES
     front = b"\x1a" + varint(length)
     front = (len(front) + length).to_bytes(4, "big") + front
-    start = front + head + written + lead
-    frame = bytearray(len(start) + size + TAIL_BYTES)
-    frame[: len(start)] = start
+    proved = len(front)
+    until = proved + len(head) + len(written)
+    if size <= LARGE_BYTES:
+        return bytearray().join((front, head, written, lead, bytes(size), _TAG_SLOT)), proved, until
+    frame = bytearray(proved + length)
+    frame[: until + len(lead)] = b"".join((front, head, written, lead))
     frame[-TAIL_BYTES:-TAG_BYTES] = TAG_FIELD
-    return frame, len(front), len(start) - len(lead)
+    return frame, proved, until

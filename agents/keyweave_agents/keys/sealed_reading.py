@@ -10,7 +10,7 @@ from struct import error
 
 from google.protobuf.message import DecodeError
 
-from keyweave_agents.keys.frames import Ack, Batch, Sealed, known_text
+from keyweave_agents.keys.frames import Ack, Batch, Sealed, known_app, known_link
 from keyweave_agents.keys.key_ids import BEGINNING_BYTES
 from keyweave_agents.keys.pad import TAG_BYTES, TAG_KEY_BYTES
 from keyweave_agents.keys.sealed import write_acks, write_batch
@@ -43,7 +43,6 @@ from keyweave_agents.keys.split import MOST_SHARES
 from keyweave_agents.keys.store import PadRange
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin, RelayMethod
-from keyweave_core.model.ids import AppId, LinkId
 from keyweave_proto.v1 import relay_pb2 as pb
 
 
@@ -110,7 +109,9 @@ def _as_laid(raw: bytes, start: int, end: int) -> Sealed | None:
     begin = at
     content: Batch | tuple[Ack, ...] | None
     if raw[at] == BATCH_FIELD:
-        length, at = _number(raw, at + 1)
+        length, at = raw[at + 1], at + 2
+        if length >= 0x80:
+            length, at = _number(raw, at - 1)
         content = _keys(raw, at, at + length)
         at += length
     else:
@@ -121,7 +122,9 @@ def _as_laid(raw: bytes, start: int, end: int) -> Sealed | None:
     if at != end:
         if raw[at] != CIPHERTEXT_FIELD:
             return None
-        length, at = _number(raw, at + 1)
+        length, at = raw[at + 1], at + 2
+        if length >= 0x80:
+            length, at = _number(raw, at - 1)
         if at + length != end:
             return None
     view = memoryview(raw)
@@ -143,7 +146,9 @@ def _keys(raw: bytes, at: int, until: int) -> Batch | None:
     if (one, two, three, four) != KEYS_FIELDS:
         return None
     if raw[at] == 0x2A:
-        length, at = _number(raw, at + 1)
+        length, at = raw[at + 1], at + 2
+        if length >= 0x80:
+            length, at = _number(raw, at - 1)
         if at + length != until:
             return None
         ids, number = raw[at:until], 0
@@ -153,8 +158,8 @@ def _keys(raw: bytes, at: int, until: int) -> Batch | None:
             return None
     return Batch(
         batch_id=batch_id,
-        app_id=AppId(known_text(app_id)),
-        link_id=LinkId(known_text(link_id)),
+        app_id=known_app(app_id),
+        link_id=known_link(link_id),
         key_bytes=key_bytes,
         key_ids=ids,
         number=number,
@@ -167,7 +172,7 @@ def _receipts(raw: bytes, at: int, end: int) -> tuple[tuple[Ack, ...] | None, in
         zero, one, batch_id, two, link_id, three, keeper = RECEIPT.unpack_from(raw, at)
         if (zero, one, two, three) != RECEIPT_FIELDS:
             return None, at
-        acks.append(Ack(batch_id=batch_id, link_id=LinkId(known_text(link_id)), keeper=keeper))
+        acks.append(Ack(batch_id=batch_id, link_id=known_link(link_id), keeper=keeper))
         at += RECEIPT.size
     return tuple(acks) or None, at
 
@@ -213,7 +218,7 @@ def _by_schema(raw: bytes, start: int, end: int) -> Sealed:
         content = tuple(
             Ack(
                 batch_id=uuid_field(ack.batch_id, "batch id"),
-                link_id=LinkId(known_text(uuid_field(ack.link_id, "link id"))),
+                link_id=known_link(uuid_field(ack.link_id, "link id")),
                 keeper=uuid_field(ack.keeper, "keeper"),
             )
             for ack in message.acks
@@ -223,12 +228,12 @@ def _by_schema(raw: bytes, start: int, end: int) -> Sealed:
         batch = message.batch
         content = Batch(
             batch_id=uuid_field(batch.batch_id, "batch id"),
-            app_id=AppId(known_text(uuid_field(batch.app_id, "app id"))),
-            link_id=LinkId(known_text(uuid_field(batch.link_id, "link id"))),
+            app_id=known_app(uuid_field(batch.app_id, "app id")),
+            link_id=known_link(uuid_field(batch.link_id, "link id")),
             key_bytes=batch.key_bytes,
             key_ids=batch.id_beginning if batch.number else batch.key_ids,
             number=batch.number,
-            links=tuple(LinkId(known_text(uuid_field(one, "link id"))) for one in batch.link_ids),
+            links=tuple(known_link(uuid_field(one, "link id")) for one in batch.link_ids),
             threshold=batch.threshold,
             secret_id=uuid_field(batch.secret_id, "secret id") if batch.secret_id else b"",
             origin=KeyOrigin.HYBRID if batch.secret_id else KeyOrigin.QKD,

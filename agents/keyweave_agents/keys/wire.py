@@ -166,7 +166,7 @@ class Splitter:
                 if len(self._buffer) - start - 4 < length:
                     break
                 start += 4 + length
-                yield bytes(self._buffer[start - length : start])
+                yield bytes(memoryview(self._buffer)[start - length : start])
         finally:
             del self._buffer[:start]
 
