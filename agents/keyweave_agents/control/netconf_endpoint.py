@@ -19,7 +19,8 @@ from typing import Protocol
 
 from lxml import etree
 
-from keyweave_agents.control.apply import Decision, decide, rebase
+from keyweave_agents.control.apply import Decision, decide
+from keyweave_agents.control.rebasing import rebase
 from keyweave_agents.control.reports import application_new
 from keyweave_agents.control.saved import Saved, SavedConfiguration
 from keyweave_agents.control.tree import Observation, active_virtual_links, observed

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from lxml import etree
 
-from keyweave_agents.control.reports import Pace, Turns, of_key_event, of_module_event
+from keyweave_agents.control.pacing import Pace, Turns
+from keyweave_agents.control.reports import of_key_event, of_module_event
 from keyweave_agents.keys.plan import KeyEvent, PoolEmptied, PoolFilled
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import (

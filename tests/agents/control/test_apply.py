@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.control.apply import Decision, decide, is_wanted, rebase
+from keyweave_agents.control.apply import Decision, decide, is_wanted
+from keyweave_agents.control.rebasing import rebase
 from keyweave_agents.keys.plan import Route
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application as App

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.control.reports import Pace, of_key_event, of_module_event
+from keyweave_agents.control.pacing import Pace
+from keyweave_agents.control.reports import of_key_event, of_module_event
 from keyweave_agents.keys.plan import (
     AssociationExpired,
     AssociationRemoved,
