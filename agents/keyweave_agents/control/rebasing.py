@@ -1,6 +1,6 @@
 """What writers once wrote, on top of the facts of today: settings may have changed while the node was down.
 
-Rule of this file: pure. What does not fit any more is left out and named; `apply.decide` accepts what is kept.
+Rule of this file: pure. What fits no more is left out and named; `apply.decide` accepts what is kept.
 """
 
 from dataclasses import replace
