@@ -217,7 +217,8 @@ class Etsi004Server:
         match request:
             case wire.OpenRequest():
                 opening = await self._open(connection, request)
-                call, outcome, ksid = "open_connect", opening.outcome, max(opening.ksid, request.ksid)
+                ksid = max(opening.ksid, request.ksid)  # the one that is not NULL
+                call, outcome = "open_connect", opening.outcome
                 answer = wire.encode_opening(opening, edition)
             case wire.GetKeyRequest():
                 delivery = await self._get(connection, request)

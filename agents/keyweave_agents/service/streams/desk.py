@@ -115,6 +115,8 @@ class StreamDesk:
             return Opening(outcome=Outcome.SUCCESS, qos=before.qos, ksid=ksid)
         obstacle = self._book.obstacle(ksid, wish.caller, wish.other)
         if obstacle is not None:
+            if obstacle is Outcome.NO_CONNECTION:
+                self._log.warning("stream_refused", caller=wish.caller, reason="too many streams")
             return Opening(outcome=obstacle)
         stream = Stream(
             ksid=ksid,

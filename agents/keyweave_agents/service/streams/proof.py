@@ -20,9 +20,9 @@ PROOF_KEYS = 2
 
 def prove(text: bytes, key: Secret) -> bytes:
     """The 16-byte tag of `text`."""
-    return pad.tag(text, bytearray(key.reveal()))
+    return pad.tag(text, key.reveal())
 
 
 def proves(text: bytes, tag: bytes, key: Secret) -> bool:
     """Whether `tag` is the tag of `text`; a key of another size proves nothing."""
-    return len(key) * 8 == PROOF_BITS and pad.proves(text, tag, bytearray(key.reveal()))
+    return key.bits == PROOF_BITS and pad.proves(text, tag, key.reveal())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import random
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -182,6 +183,37 @@ async def test_a_length_is_refused_before_anything_is_read(pki: LabPki) -> None:
     async with serving(pki, receive_s=30.0) as service, service.raw() as (reader, writer):
         writer.write(bytes.fromhex("010001 02") + (wire.MOST_REQUEST_BYTES + 1).to_bytes(4, "big"))
         assert await ends(reader, 1.0) == b""
+
+
+async def test_messages_that_were_meddled_with_leave_the_server_well(pki: LabPki) -> None:
+    chance = random.Random(4)  # noqa: S311 - a repeatable test, no secret
+    quick = StreamQos(timeout_ms=1)
+    sound = [
+        CLOSE,
+        UNKNOWN_MEDIA,
+        wire.encode_request(wire.GetKeyRequest(ksid=KSID, index=1, metadata_bytes=64)),
+        wire.encode_request(
+            wire.OpenRequest(source="qkd://alice", destination="urn:x", qos=quick, ksid=bytes(16))
+        ),
+    ]
+    async with serving(pki, receive_s=0.1, idle_s=0.2) as service:
+        for _ in range(100):
+            async with service.raw() as (reader, writer):
+                message = bytearray(chance.choice(sound))
+                for _ in range(chance.randrange(1, 5)):
+                    at = chance.randrange(len(message))
+                    match chance.randrange(3):
+                        case 0:
+                            message[at] = chance.randrange(256)
+                        case 1:
+                            del message[at : at + chance.randrange(1, 9)]
+                        case _:
+                            message[at:at] = chance.randbytes(chance.randrange(1, 9))
+                    message = message or bytearray(b"x")
+                writer.write(bytes(message) + CLOSE)
+                answers = await ends(reader, 5.0)
+                assert len(answers) < 2000
+        await service.answers()
 
 
 async def test_a_slow_request_and_an_idle_connection_end(pki: LabPki) -> None:
