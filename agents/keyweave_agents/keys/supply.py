@@ -14,12 +14,13 @@ from functools import partial
 
 from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
+from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.destination import DestinationStore
 from keyweave_agents.keys.failures import LedgerFailed, RateExceeded
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.key_modes import KeyModes
-from keyweave_agents.keys.lanes import Association, Lane, Request
+from keyweave_agents.keys.lanes import Lane, Request
 from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import (
     MADE_IN,
@@ -43,7 +44,7 @@ from keyweave_agents.keys.refill import Refill
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.undecided import Undecided
-from keyweave_agents.keys.usage import Usage
+from keyweave_agents.keys.usage_memory import UsageMemory
 from keyweave_agents.keys.views import association_view, rank, store_status
 from keyweave_agents.keys.waiting import WaitingRoom
 from keyweave_agents.material import Secret
@@ -93,6 +94,7 @@ class Supply:
         self._arrivals = Arrivals(store, settings.limits.stored_keys, random_bytes(16), clock, ledger)
         self._ready_memory = ReadyMemory(ledger, self.undecided, clock.now)
         self._ready_memory.restore(intact=ledger.intact, now_s=clock.monotonic())
+        self._usages = UsageMemory(ledger)
         self._forsake_s = clock.monotonic() + FORSAKEN_S
         self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
         party = None
@@ -129,7 +131,7 @@ class Supply:
         for app_id, plan in wanted.items():
             association = self._associations.get(app_id)
             if association is None:
-                usage = Usage(self._settings.statistics_period_s)
+                usage = self._usages.usage(app_id, self._settings.statistics_period_s)
                 association = self._associations[app_id] = Association(plan, usage, self._ready_memory)
                 self._restore(association, now_s)
             self._update(association, plan, now_s)
@@ -186,12 +188,14 @@ class Supply:
             lane.waiting.clear()
         association.wipe()
         periods = association.usage.finish(self._clock.now())
+        self._usages.forget(association.plan.app_id)
         if periods:  # nobody can read them here any more
             self._emit(AssociationRemoved(app_id=association.plan.app_id, statistics=periods))
 
     def close(self) -> None:
         """Overwrite every key in memory; what the ledger holds is there for the next run."""
         for association in self._associations.values():
+            self._usages.note(association.plan.app_id, association.usage)
             association.close()
         self._arrivals.store.wipe()
 
@@ -378,10 +382,12 @@ class Supply:
         self._arrivals.expire(now_s)
         if now_s >= self._forsake_s:
             self._ready_memory.forsake()
+            self._usages.forsake()
         self.modes.tick()
         wall_s = self._clock.now()
         for association in self._associations.values():
             association.usage.roll(wall_s)
+            self._usages.note(association.plan.app_id, association.usage)
             if association.plan.source:
                 if association.doubted_s is not None:
                     for link_id in association.plan.links:

@@ -5,6 +5,7 @@ association line up; only periods with deliveries make a row, and a bounded numb
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from keyweave_core.model.application import AppStatistics, KeyOrigin, PathUsage
 from keyweave_core.model.ids import LinkId
@@ -14,12 +15,23 @@ from keyweave_core.runtime.clock import date_and_time
 KEPT_PERIODS = 32
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """Statistics as they are kept over a restart: the open period, and the closed ones, oldest first."""
+
+    start_s: float
+    total_bits: int
+    paths: tuple[tuple[LinkId, KeyOrigin, int, int], ...]  # bits, keys
+    closed: tuple[AppStatistics, ...]
+
+
 class Usage:
     """The statistics of one association at one node."""
 
-    __slots__ = ("_closed", "_length_s", "_paths", "_start_s", "_total_bits")
+    __slots__ = ("_closed", "_length_s", "_paths", "_start_s", "_total_bits", "changed")
 
     def __init__(self, period_s: float) -> None:
+        self.changed = False  # since somebody last set this to False
         self._length_s = period_s
         self._start_s = 0.0
         self._total_bits = 0
@@ -42,6 +54,7 @@ class Usage:
         if not self._total_bits:
             self._start_s = now_s // self._length_s * self._length_s
         self._total_bits += bits
+        self.changed = True
         if link_id is not None:
             old_bits, old_keys = self._paths.get((link_id, origin), (0, 0))
             self._paths[link_id, origin] = (old_bits + bits, old_keys + keys)
@@ -73,6 +86,22 @@ class Usage:
         )
         self._total_bits = 0
         self._paths = {}
+        self.changed = True
+
+    def record(self) -> UsageRecord:
+        """Everything counted, to be kept over a restart."""
+        return UsageRecord(
+            start_s=self._start_s,
+            total_bits=self._total_bits,
+            paths=tuple((link_id, origin, *counted) for (link_id, origin), counted in self._paths.items()),
+            closed=self.closed(),
+        )
+
+    def restore(self, left: UsageRecord) -> None:
+        """Go on from what the last run counted."""
+        self._start_s, self._total_bits = left.start_s, left.total_bits
+        self._paths = {(link_id, origin): (bits, keys) for link_id, origin, bits, keys in left.paths}
+        self._closed.extend(left.closed)
 
     def closed(self) -> tuple[AppStatistics, ...]:
         """Closed periods, oldest first."""

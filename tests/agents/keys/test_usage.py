@@ -1,8 +1,11 @@
 """Statistics rows: aligned, bounded, and none without deliveries."""
 
+from tests.agents.keys.paper import PaperDisk, PaperLedger
+
 from keyweave_agents.keys.usage import KEPT_PERIODS, Usage
+from keyweave_agents.keys.usage_memory import UsageMemory
 from keyweave_core.model.application import KeyOrigin
-from keyweave_core.model.ids import LinkId
+from keyweave_core.model.ids import AppId, LinkId
 from keyweave_core.model.units import UINT32_MAX
 
 ONE, TWO = LinkId("one"), LinkId("two")
@@ -59,3 +62,27 @@ def test_what_keys_are_made_of_is_counted_apart() -> None:
         (ONE, KeyOrigin.QKD, 1),
         (ONE, KeyOrigin.PQC, 3),
     ]
+
+
+def test_what_was_counted_outlives_a_restart_and_goes_on_in_the_same_period() -> None:
+    disk, app_id = PaperDisk(), AppId("00000000-0000-4000-8000-000000000a00")
+    ledger = PaperLedger(disk)
+    memory = UsageMemory(ledger)
+    usage = memory.usage(app_id, 60.0)
+    usage.count(LinkId("a"), 256, 1, 30.0)
+    usage.count(LinkId("b"), 512, 2, 70.0, KeyOrigin.HYBRID)
+    memory.note(app_id, usage)
+    ledger.commit()
+    memory.note(app_id, usage)
+    assert not ledger.stale, "nothing was counted since"
+
+    ledger = PaperLedger(disk)
+    memory = UsageMemory(ledger)
+    again = memory.usage(app_id, 60.0)
+    again.count(LinkId("b"), 512, 2, 80.0, KeyOrigin.HYBRID)
+    usage.count(LinkId("b"), 512, 2, 80.0, KeyOrigin.HYBRID)
+    assert again.finish(90.0) == usage.finish(90.0)
+    memory.forget(app_id)
+    ledger.commit()
+    assert not disk.records
+    assert UsageMemory(PaperLedger(disk)).usage(app_id, 60.0).closed() == ()
