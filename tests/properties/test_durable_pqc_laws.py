@@ -1,6 +1,7 @@
 """The laws of key managers with disks hold in every key mode, with pools that run dry."""
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from tests.agents.keys.pqc_network import PqcNetwork
@@ -8,6 +9,8 @@ from tests.properties.test_durable_laws import SOME, Durable
 
 from keyweave_agents.keys.plan import MADE_IN, SuppliedKey
 from keyweave_core.model.application import KeyMode, KeyOrigin
+
+HALF = settings(SOME, max_examples=max(1, SOME.max_examples // 2))
 
 
 class DurableModes(Durable):
@@ -48,4 +51,4 @@ class DurableFallback(DurableModes):
 
 @pytest.mark.parametrize("machine", [DurableHybrid, DurableFallback])
 def test_laws_with_disks(machine: type[DurableModes]) -> None:
-    run_state_machine_as_test(machine, settings=SOME)  # type: ignore[no-untyped-call]  # of hypothesis
+    run_state_machine_as_test(machine, settings=HALF)  # type: ignore[no-untyped-call]  # of hypothesis

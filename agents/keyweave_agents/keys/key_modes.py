@@ -11,8 +11,9 @@ and a destination takes none, whatever the other end believes; so nobody is talk
 from collections.abc import Callable, Mapping
 
 from keyweave_agents.keys.arrivals import Arrivals
+from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.frames import Batch, Reason
-from keyweave_agents.keys.lanes import Association, Lane
+from keyweave_agents.keys.lanes import Lane
 from keyweave_agents.keys.plan import MADE_IN, AssociationPlan, FallbackBegan, FallbackEnded, KeyEvent
 from keyweave_agents.keys.pqc import Pqc
 from keyweave_agents.keys.pqc_letters import Why

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
+from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids
-from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Association, Flight, Lane
+from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Flight, Lane
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan
 from keyweave_agents.keys.pqc import Pqc

@@ -3,7 +3,7 @@
 Rule of this file: looking changes nothing but the end of a statistics period whose time is over.
 """
 
-from keyweave_agents.keys.lanes import Association
+from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.plan import AssociationView, StoreStatus
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_core.model.application import AppStatus

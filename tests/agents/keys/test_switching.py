@@ -19,8 +19,8 @@ from tests.agents.keys.protected import (
     virtual,
 )
 
+from keyweave_agents.keys.association import FORMER_LINKS_S
 from keyweave_agents.keys.frames import Sealed
-from keyweave_agents.keys.lanes import FORMER_LINKS_S
 from keyweave_agents.keys.plan import RelayTrouble
 from keyweave_agents.keys.wire import decode
 
