@@ -225,6 +225,24 @@ async def multicast(bench: Bench) -> str:
     return f"{len(ids)} key for two slaves"
 
 
+@check(
+    "C9.alone", "014 5.4", "keys for the slave alone stay its own after some for several", needs=("third",)
+)
+async def alone(bench: Bench) -> str:
+    """The third application was named in another request, not in this one."""
+    third = bench.options.third
+    if third is None or bench.figure("max_SAE_ID_count") == 0:
+        raise NotApplicable("max_SAE_ID_count is 0: no multicast")
+    await bench.keys({"additional_slave_SAE_IDs": [third.id]})
+    made = await bench.keys({})
+    wanted = {key.id.casefold(): key.digest for key in made}
+    ids = tuple(key.id for key in made)
+    reply = await bench.try_fetch(ids, sae=third)
+    require(reply.status != 200, "the key was delivered to who was not named")
+    require(await bench.fetch(ids) == wanted, "the slave got another key")
+    return told(reply)
+
+
 @check("C9.above", "014 6.1, 6.2", "more additional slaves than max_SAE_ID_count are refused")
 async def too_many_slaves(bench: Bench) -> str:
     """One more than status allows; where that is 0, there is no multicast at all."""

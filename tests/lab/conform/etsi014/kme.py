@@ -43,6 +43,7 @@ class Kme:
         self.keys: dict[str, Stored] = {}
         self.first: tuple[str, bytes] | None = None
         self.busy = 0
+        self.group: list[str] = []
         self.shared: dict[str, Any] | None = None
 
     def has(self, *names: str) -> bool:
@@ -138,6 +139,10 @@ class Kme:
             text = "not all extension_mandatory parameters are supported"
             raise Answer(400, "no" if self.has("mandatory-text") else text)
         also = said.get("additional_slave_SAE_IDs", [])
+        if 0 < len(also) <= MOST_SLAVES:
+            self.group = also
+        elif self.has("group") and said == {}:
+            also = self.group
         if len(also) > MOST_SLAVES and not self.has("slaves"):
             raise Answer(400, "too many slaves")
         if self.has("shared") and not said:

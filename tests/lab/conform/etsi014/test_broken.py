@@ -19,7 +19,7 @@ DEFECTS = {
     "bytes": {"C2.post", "C2.get", "C3.least", "C3.most", "C3.odd"},
     "no-uuid": {"U1.uuid"},
     "details-object": {"U3.error"},
-    "third": {"D4.third"},
+    "third": {"C9.alone", "D4.third"},
     "any-master": {"D4.other-master"},
     "400-for-401": {"D4.401"},
     "mandatory-ignored": {"C6.mandatory"},
@@ -45,11 +45,12 @@ DEFECTS = {
     "word": {"C5.word"},
     "500": {"C7.no-json", "C7.no-text", "D5.no-json"},
     "late": {"D1.at-once"},
-    "different": {"C9.below", "D1.post", "D1.get", "D1.reverse", "D3.atomic", "D4.third"},
+    "different": {"C9.alone", "C9.below", "D1.post", "D1.get", "D1.reverse", "D3.atomic", "D4.third"},
     "shared": {"C11", "U1.ids"},
     "put": {"C8.put"},
     "slaves": {"C9.above"},
     "multicast": {"C9.below"},
+    "group": {"C9.alone", "D4.third"},
 }
 
 
