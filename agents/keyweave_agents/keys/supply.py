@@ -485,6 +485,11 @@ class Supply:
         association = self._given(server, clients)
         return None if association is None else self._refill.room(association, key_bytes)
 
+    def association(self, server: SaeId, clients: tuple[SaeId, ...]) -> AppId | None:
+        """See `abroad.Home`."""
+        association = self._given(server, clients)
+        return None if association is None else association.plan.app_id
+
     def trouble(self, server: SaeId, clients: tuple[SaeId, ...]) -> str:
         """See `abroad.Home`."""
         association = self._given(server, clients)
