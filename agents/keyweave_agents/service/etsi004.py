@@ -40,6 +40,9 @@ MOST_GREETING = 64
 """Connections beside `max_connections` that may be in their handshake; the next one ends the oldest of them:
 who opens connections and says nothing is in nobody's way but his own."""
 
+SEND_BUFFER_BYTES = 65_536
+"""Of a socket: answers are small, and a client that does not read them shall not fill the kernel with them."""
+
 
 class Etsi004Server:
     """The server of one agent on its own port; it runs inside the loop of its caller."""
@@ -134,6 +137,7 @@ class Etsi004Server:
         if here is not None:
             self._greeting[here] = None
         try:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
                 raw,

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import os
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -196,8 +197,9 @@ async def test_messages_that_were_meddled_with_leave_the_server_well(pki: LabPki
             wire.OpenRequest(source="qkd://alice", destination="urn:x", qos=quick, ksid=bytes(16))
         ),
     ]
-    async with serving(pki, receive_s=0.1, idle_s=0.2) as service:
-        for _ in range(100):
+    times = {"receive_s": 0.1, "idle_s": 0.1, "default_timeout_ms": 20, "max_timeout_ms": 20}
+    async with serving(pki, **times) as service:
+        for _ in range(60):
             async with service.raw() as (reader, writer):
                 message = bytearray(chance.choice(sound))
                 for _ in range(chance.randrange(1, 5)):
@@ -230,6 +232,8 @@ async def test_a_slow_request_and_an_idle_connection_end(pki: LabPki) -> None:
 async def test_a_client_that_does_not_read_ends(pki: LabPki) -> None:
     async with serving(pki, send_s=0.2) as service:
         async with service.raw() as (_, writer):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport both ways
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 async with asyncio.timeout(20):
                     while not writer.transport.is_closing():
