@@ -10,7 +10,7 @@ from tests.properties.test_durable_laws import SOME, Durable
 from keyweave_agents.keys.plan import MADE_IN, SuppliedKey
 from keyweave_core.model.application import KeyMode, KeyOrigin
 
-HALF = settings(SOME, max_examples=max(1, SOME.max_examples // 2))
+FEWER = settings(SOME, max_examples=max(1, SOME.max_examples // 5))
 
 
 class DurableModes(Durable):
@@ -51,4 +51,4 @@ class DurableFallback(DurableModes):
 
 @pytest.mark.parametrize("machine", [DurableHybrid, DurableFallback])
 def test_laws_with_disks(machine: type[DurableModes]) -> None:
-    run_state_machine_as_test(machine, settings=HALF)  # type: ignore[no-untyped-call]  # of hypothesis
+    run_state_machine_as_test(machine, settings=FEWER)  # type: ignore[no-untyped-call]  # of hypothesis
