@@ -41,7 +41,7 @@ MOST_GREETING = 64
 who opens connections and says nothing is in nobody's way but his own."""
 
 SEND_BUFFER_BYTES = 65_536
-"""Of a socket: answers are small, and a client that does not read them shall not fill the kernel with them."""
+"""Of a socket: answers are small, and who does not read them shall not fill the kernel with them."""
 
 
 class Etsi004Server:
