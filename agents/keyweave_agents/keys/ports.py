@@ -46,7 +46,8 @@ class KeySupply(Protocol):
         `priority`) and for keys. Raises InvalidInput: number or size out of bounds; Refused: the controller
         refused the association (its reasons), or it expired; RateExceeded: above the association's
         `max_bandwidth`; Exhausted: an association, but not enough keys in time (says why);
-        DeadlineExceeded: no association in time.
+        DeadlineExceeded: no association in time; LedgerFailed: the key store cannot be written, nothing was
+        supplied.
         """
         ...
 
@@ -56,7 +57,8 @@ class KeySupply(Protocol):
         """Supply the keys that `master` got under `key_ids` to `caller` (slave): all or none, once.
 
         Raises NotEntitled: `caller` was not named for one of them, or `master` did not make it;
-        KeysNotFound (ids): unknown, expired, fetched before, or named twice.
+        KeysNotFound (ids): unknown, expired, fetched before, or named twice; LedgerFailed: as above, they can
+        be fetched later.
         """
         ...
 
