@@ -2,9 +2,12 @@
 
 import asyncio
 import base64
+import json
+from dataclasses import replace
 from uuid import UUID
 
 from tests.system.conftest import RING, Network, RunNetwork
+from tests.system.test_fallback_opened import open_association
 from tests.system.test_kill import all_connected
 
 from keyweave_agents.service.streams.values import Opening, Outcome, StreamQos
@@ -112,6 +115,29 @@ async def test_what_two_streams_of_a_pair_want_is_reserved(run_network: RunNetwo
 
         await until(lambda: reserved(network, ASKED.min_bps), CLOCK, 20, "the reservation of one stream")
         await read_equal(alice, charlie, second.ksid, range(10, 20))
+
+
+async def test_a_stream_of_an_association_that_was_there_is_made_of_its_keys(run_network: RunNetwork) -> None:
+    async with (
+        run_network(RING) as network,
+        await dial(network, "sae-a") as alice,
+        await dial(network, "sae-c") as charlie,
+    ):
+        opened = open_association(network, pb.KEY_MODE_HYBRID)
+        proposed = await alice.open(A, C, ASKED)
+        assert proposed.outcome is Outcome.QOS_NOT_MET, "nothing is reserved for this association"
+        assert proposed.qos == replace(ASKED, min_bps=0)
+        joined = await charlie.open(C, A, ksid=proposed.ksid)
+        assert joined.outcome is Outcome.SUCCESS
+        for client in (alice, charlie):
+            told = json.loads((await client.get(proposed.ksid, 0)).metadata)
+            assert told["keyweave_origin"] == "hybrid"
+        await read_equal(alice, charlie, proposed.ksid, range(1, 40))
+        for client in (alice, charlie):
+            await client.close_stream(proposed.ksid)
+        await asyncio.sleep(7)
+        (association,) = network.associations()
+        assert association.app_id == opened.app_id, "it is not ours to give back"
 
 
 async def test_a_stream_ends_with_the_process_that_served_a_side_of_it(run_network: RunNetwork) -> None:
