@@ -58,6 +58,10 @@ class Home(Protocol):
         """How many keys these applications can be given now, in one batch; None: no open association."""
         ...
 
+    def association(self, server: SaeId, clients: tuple[SaeId, ...]) -> AppId | None:
+        """The open association that keys of these applications are given to."""
+        ...
+
     def trouble(self, server: SaeId, clients: tuple[SaeId, ...]) -> str:
         """Why keys of these applications do not get through; empty when that is not known."""
         ...

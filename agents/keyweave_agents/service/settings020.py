@@ -150,7 +150,7 @@ class Etsi020Settings:
     tombstone_s: float = 86_400.0
     max_targets: int = 1
     max_keys_per_request: int = 128
-    max_keys_remembered: int = 100_000
+    max_keys_remembered: int = 200_000
     min_key_bits: int = 64
     max_key_bits: int = 8192
     max_requests_per_s: float = 200.0

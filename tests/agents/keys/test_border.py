@@ -452,6 +452,40 @@ def test_no_more_is_remembered_of_a_peer_than_allowed() -> None:
     pair.y.border.accept("x", offer(1, 2, 3))
 
 
+def test_settled_keys_make_room_and_can_still_be_taken_back() -> None:
+    pair = Pair(rules=BorderRules(records=3))
+    pair.y.border.accept("x", offer(1, 2, 3))
+    pair.wait(2)
+    assert refused(pair, offer(4)).problem is Problem.GENERAL
+    pair.y.associate([1, 2])
+    pair.fault = lambda _: "ok"
+    for post in pair.y.border.due():  # X knows nothing of these keys: in this test it says that it does
+        pair.y.border.posted(post, Answer(status=200))
+    for _ in range(3):
+        pair.wait(20)
+        for post in pair.y.border.due():
+            pair.y.border.posted(post, Answer(status=200))
+    pair.wait(310)
+    pair.y.border.accept("x", offer(4))
+    assert said(pair, 1) == ["key not present"]  # forgotten at the border
+    job = pair.y.border.void("x", void(1))
+    pair.wait(2)
+    assert [acked.status.value for acked in job.acks()] == ["voided"]
+    assert not in_y(pair, 1)
+    assert in_y(pair, 2)
+
+
+def test_a_peer_takes_back_nothing_that_another_one_handed_over() -> None:
+    pair = Pair()
+    pair.y.border.domains["z"] = Domain(name="z", sae_ids=(SaeId("sae-third"),))
+    pair.y.border.accept("x", offer(1))
+    pair.wait(2)
+    job = pair.y.border.void("z", void(1, 2))
+    pair.wait(2)
+    assert [acked.status.value for acked in job.acks()] == ["key not present"]
+    assert in_y(pair, 1)
+
+
 def test_the_agreed_end_of_a_key_ends_it_at_its_destination() -> None:
     pair = Pair()
     pair.y.border.accept("x", offer(1, ttl_s=30.0))

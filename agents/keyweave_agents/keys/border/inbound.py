@@ -11,6 +11,7 @@ shelf before anybody hears of it. No I/O; times are monotonic seconds of the clo
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from keyweave_agents.keys.abroad import Home
@@ -19,6 +20,7 @@ from keyweave_agents.keys.border.giving import Giving
 from keyweave_agents.keys.border.recall import Recall
 from keyweave_agents.keys.border.records import (
     ENDED,
+    NO_ASSOCIATION,
     SAID,
     HeldKey,
     HeldState,
@@ -34,6 +36,9 @@ from keyweave_agents.keys.ledger import Shelf
 from keyweave_core.runtime.clock import Clock
 
 _SALT = b"salt"
+
+SETTLED_S = 300.0
+"""A relayed key of which its peer has heard is not handed over again after so long, unless by mistake."""
 
 
 class Inbound:
@@ -54,10 +59,12 @@ class Inbound:
         self._shelf = shelf
         self._clock = clock
         self._rules = rules
+        self._domains = domains
         self._keys: dict[str, HeldKey] = {}
         self._counts: dict[str, int] = {}
         self.giving = Giving(home, self._keys, domains, note=self._note, landed=self._landed, fail=self._fail)
-        self.telling = Telling(self._keys, self._note, clock, rules)
+        self.telling = Telling(self._keys, self._heard, clock, rules)
+        self._settled: deque[tuple[float, str]] = deque()  # relayed and heard of: when, oldest first
         self._ends: list[tuple[float, str]] = []  # when to look at a key, soonest first
         self._salt = self._load(random_bytes)
 
@@ -78,6 +85,8 @@ class Inbound:
                 self._take_back(held)
             elif not held.told:
                 self.telling.add(held)
+            elif held.state is HeldState.RELAYED:
+                self._settled.append((self._clock.monotonic(), held.key_id))
         if not salt:
             salt = random_bytes(32)
             self._shelf.put(_SALT, salt)
@@ -94,6 +103,22 @@ class Inbound:
 
     def _note(self, held: HeldKey) -> None:
         self._shelf.put(record_key(held.key_id), to_record(held, self._offset_s))
+
+    def _heard(self, held: HeldKey) -> None:
+        """The peer knows what became of a key."""
+        self._note(held)
+        if held.state is HeldState.RELAYED:
+            self._settled.append((self._clock.monotonic(), held.key_id))
+
+    def _check_room(self, peer: str, more: int) -> None:
+        """Refusal when so many more keys cannot be remembered; the longest settled ones go for them."""
+        long_ago_s = self._clock.monotonic() - SETTLED_S
+        while self._counts.get(peer, 0) + more > self._rules.records:
+            if not self._settled or self._settled[0][0] > long_ago_s:
+                raise Refusal(Problem.GENERAL, "too many keys of this network are remembered here", {})
+            held = self._keys.get(self._settled.popleft()[1])
+            if held is not None and held.state is HeldState.RELAYED and held.told:
+                self._forget(held)
 
     # --- what the peer asks ----------------------------------------------------------------------
 
@@ -134,8 +159,7 @@ class Inbound:
                 raise Refusal(
                     Problem.INVALID_PARAMETER, "a key of this id was voided", {"key_id": key.key_id}
                 )
-        if self._counts.get(peer, 0) + len(fresh) > rules.records:
-            raise Refusal(Problem.GENERAL, "too many keys of this network are remembered here", {})
+        self._check_room(peer, len(fresh))
         for held in fresh:
             self._add(held)
             self._note(held)
@@ -158,8 +182,10 @@ class Inbound:
                 if held.peer == peer and held.parties == parties and held.state not in ENDED
             )
         strange = [key_id for key_id in key_ids if key_id not in self._keys]
-        if self._counts.get(peer, 0) + len(strange) > self._rules.records:
-            raise Refusal(Problem.GENERAL, "too many keys of this network are remembered here", {})
+        self._check_room(peer, len(strange))
+        app_id = None
+        if self._domains[peer].holds(parties.initiator):  # nobody takes back what another peer handed over
+            app_id = self._home.association(parties.initiator, parties.targets)
         for key_id in key_ids:
             held = self._keys.get(key_id)
             if held is None:
@@ -167,13 +193,16 @@ class Inbound:
                     key_id=key_id,
                     peer=peer,
                     parties=parties,
-                    state=HeldState.ABSENT,
+                    state=HeldState.VOIDING if app_id else HeldState.ABSENT,
                     callback=None,
                     until_s=self._clock.monotonic() + self._rules.tombstone_s,
                     told=True,
+                    app_id=app_id or NO_ASSOCIATION,
                 )
                 self._add(held)
                 self._note(held)
+                if app_id:  # one that was forgotten here may still be where it was going
+                    self._take_back(held, otherwise=HeldState.ABSENT)
             elif held.peer == peer and held.parties == parties:
                 self._void_one(held)
         return key_ids
@@ -188,7 +217,7 @@ class Inbound:
                 if held.app_id:
                     held.state = HeldState.VOIDING
                     self._note(held)
-                    self._take_back(held, relayed=relayed)
+                    self._take_back(held, otherwise=HeldState.STAYS if relayed else HeldState.VOIDED)
                 else:
                     self._bury(held, HeldState.VOIDED)
             case HeldState.FAILED:
@@ -197,11 +226,13 @@ class Inbound:
             case _:
                 pass
 
-    def _take_back(self, held: HeldKey, *, relayed: bool = True) -> None:
+    def _take_back(self, held: HeldKey, *, otherwise: HeldState = HeldState.STAYS) -> None:
+        """Ask for a key where it went; `otherwise` is what it means when it is not there."""
+
         def done(_key_id: str, gone: bool | None) -> None:
             if held.state is HeldState.VOIDING:
-                voided = gone is True or (gone is False and not relayed)
-                self._bury(held, HeldState.VOIDED if voided else HeldState.STAYS)
+                unknown = HeldState.STAYS if otherwise is not HeldState.ABSENT else HeldState.ABSENT
+                self._bury(held, {True: HeldState.VOIDED, False: otherwise, None: unknown}[gone])
 
         self._recall.ask(held.app_id, (held.key_id,), done, self._rules.recall_s)
 

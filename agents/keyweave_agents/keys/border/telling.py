@@ -18,17 +18,17 @@ MOST_REFUSALS = 8
 
 
 class Telling:
-    """What peers are still to be told, of the keys in `keys`. `note` puts a changed one on the shelf."""
+    """What peers are still to be told, of the keys in `keys`; `heard` gets each that they have heard of."""
 
     def __init__(
         self,
         keys: Mapping[str, HeldKey],
-        note: Callable[[HeldKey], None],
+        heard: Callable[[HeldKey], None],
         clock: Clock,
         rules: BorderRules,
     ) -> None:
         self._keys = keys
-        self._note = note
+        self._heard = heard
         self._clock = clock
         self._rules = rules
         self._due: dict[str, None] = {}
@@ -85,6 +85,6 @@ class Telling:
                     held.told = True
                     held.again_s = 0.0  # who asks once more hears it at once
                     self._due.pop(key_id, None)
-                    self._note(held)
+                    self._heard(held)
                 else:
                     held.again_s = again_s

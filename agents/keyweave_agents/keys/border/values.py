@@ -117,7 +117,7 @@ class BorderRules:
     """
 
     keys_per_post: int = 128
-    records: int = 100_000
+    records: int = 200_000
     targets: int = 1
     relay_s: float = 60.0
     ack_wait_s: float = 15.0

@@ -85,7 +85,6 @@ class Voids:
         if not order.key_ids:
             mine = self._out.between(peer, order.parties)
         theirs = tuple(key_id for key_id in order.key_ids if key_id not in mine)
-        absent = frozenset(key_id for key_id in theirs if not self._in.knows(peer, key_id))
         if theirs or not order.key_ids:
             theirs = self._in.void(peer, order.parties, theirs)
         job = VoidJob(
@@ -95,7 +94,8 @@ class Voids:
             key_ids=(*mine, *theirs),
             until_s=self._clock.monotonic() + self._rules.recall_s + 1.0,
         )
-        job.results.update(dict.fromkeys(absent, AckStatus.NOT_PRESENT))
+        others = (key_id for key_id in theirs if not self._in.knows(peer, key_id))  # of another peer
+        job.results.update(dict.fromkeys(others, AckStatus.NOT_PRESENT))
         self._jobs.append(job)
         for key_id in mine:
             self._out.void(peer, order.parties, key_id, job.results.__setitem__)
