@@ -7,6 +7,7 @@ random beginning and a number, so they need no table; ids made by others are kep
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import msgspec
 
@@ -18,6 +19,9 @@ from keyweave_core.model.ids import LinkId
 ID_BYTES = 16
 PREFIX_BYTES = 14
 MOST_NUMBERED = 1 << 16
+
+_TABLED = 4096
+"""As many as a batch has; their endings are made once."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -34,7 +38,15 @@ def fresh_ids(number: int, random_bytes: Callable[[int], bytes]) -> bytes:
     return _numbered(bytes(prefix), 0, number)
 
 
+@cache
+def _endings() -> tuple[bytes, ...]:
+    """The last two bytes of the first so many ids."""
+    return tuple(index.to_bytes(2, "big") for index in range(_TABLED))
+
+
 def _numbered(prefix: bytes, first: int, number: int) -> bytes:
+    if number and first + number <= _TABLED:
+        return prefix + prefix.join(_endings()[first : first + number])
     return b"".join([prefix + index.to_bytes(2, "big") for index in range(first, first + number)])
 
 

@@ -19,6 +19,7 @@ import asyncio
 import errno
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,7 +30,7 @@ from keyweave_core.runtime.log import get_logger
 
 NAME = "delivery.jsonl"
 
-_MOST_RESTS = 4096
+_MOST_KNOWN = 4096
 
 CLIENT_GONE = 499
 """Status in records and log lines of who did not wait for the answer."""
@@ -39,12 +40,12 @@ class AuditFailed(Unavailable):
     """The audit record cannot be written (disk full, broken): nothing is handed over meanwhile."""
 
 
-class Delivery(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Delivery(NamedTuple):
     """One request for keys and what became of it; see the file head."""
 
     api: str
     method: str
-    caller: str | None
+    caller: str
     master: str
     slaves: tuple[str, ...]
     keys: int
@@ -63,9 +64,8 @@ class AuditLog:
         self._clock = clock
         self._log = get_logger("audit")
         self._lines: list[str] = []
-        self._rests: dict[Delivery, str] = {}
+        self._known: dict[Delivery, str] = {}
         self._encoder = msgspec.json.Encoder()
-        self._second = (-1, "")
         self._timer: asyncio.TimerHandle | None = None
         self._failure: str | None = None
         try:
@@ -85,16 +85,17 @@ class AuditLog:
         return self._failure is not None
 
     def note(self, delivery: Delivery) -> None:
-        """Remember a line for the next `flush`."""
-        second, thousandth = divmod(int(self._clock.now() * 1000), 1000)
-        if second != self._second[0]:
-            self._second = (second, date_and_time(second)[:-4])  # without .000Z but its point
-        rest = self._rests.get(delivery)
-        if rest is None:  # most lines of an hour differ in their time alone
-            if len(self._rests) >= _MOST_RESTS:
-                self._rests.clear()
-            rest = self._rests[delivery] = self._encoder.encode(delivery)[1:].decode()
-        self._lines.append(f'{{"time":"{self._second[1]}{thousandth:03d}Z",{rest}\n')
+        """Remember a line for the next `flush`, which gives it its time."""
+        line = self._known.get(delivery)
+        if line is None:  # most lines of an hour differ in their time alone
+            fields = delivery._asdict()
+            if delivery.origin == "qkd":
+                del fields["origin"]
+            line = self._encoder.encode(fields)[1:].decode()
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[delivery] = line
+        self._lines.append(line)
 
     def check(self) -> None:
         """Before keys are drawn: AuditFailed when lines cannot be written now."""
@@ -104,7 +105,7 @@ class AuditLog:
     def flush(self) -> None:
         """Write what was noted. AuditFailed: nothing of it counts as written, and it is forgotten."""
         lines, self._lines = self._lines, []
-        content = "".join(lines).encode()
+        content = self._timed(lines)
         if not content and self._failure is None:
             return
         try:
@@ -123,6 +124,13 @@ class AuditLog:
             self._failure = None
             self._log.info("audit_works_again", file=str(self._path))
         self._sync_later()
+
+    def _timed(self, lines: list[str]) -> bytes:
+        if not lines:
+            return b""
+        head = f'{{"time":"{date_and_time(self._clock.now())}",'
+        between = f"\n{head}"
+        return f"{head}{between.join(lines)}\n".encode()
 
     def _write(self, content: bytes) -> None:
         written = os.write(self._file, content)
@@ -173,7 +181,7 @@ class AuditLog:
             self._timer.cancel()
         try:
             if self._lines:
-                self._write("".join(self._lines).encode())
+                self._write(self._timed(self._lines))
             os.fdatasync(self._file)
         except OSError as error:
             self._log.error("audit_failed", reason=error.strerror, file=str(self._path))

@@ -94,23 +94,11 @@ class Desk:
             return
         count, size_bits, origin = 0, 0, "qkd"
         for place, (bundle, _, number) in enumerate(pieces):
-            bits = bundle.keys.bits // bundle.count
+            bits = 128 * len(bundle.keys) // len(bundle.key_ids)  # 16 bytes of id a key
             size_bits = bits if place == 0 or bits == size_bits else 0
-            origin = bundle.origin.value if place == 0 or bundle.origin.value == origin else "mixed"
+            origin = bundle.origin if place == 0 or bundle.origin == origin else "mixed"
             count += number
-        self._audit.note(
-            Delivery(
-                "014",
-                method,
-                caller,
-                master,
-                slaves,
-                count,
-                size_bits,
-                status,
-                origin,
-            )
-        )
+        self._audit.note(Delivery("014", method, caller, master, slaves, count, size_bits, status, origin))
 
     def flush(self) -> None:
         """Write what was noted; AuditFailed: nothing may be handed over."""
