@@ -17,6 +17,7 @@ from enum import Enum
 
 from keyweave_agents.service.streams.chunks import Chunks, Room
 from keyweave_agents.service.streams.letters import (
+    MOST_CHUNKS,
     UNKNOWN,
     Gone,
     Head,
@@ -148,7 +149,9 @@ class Stream:
             case Lost() if self.maker is not None:
                 self.maker.lost(letter, now_s)
             case Wanted() if self.maker is not None:
-                self.maker.frontier = max(self.maker.frontier, letter.frontier)
+                # Nothing proves this letter: it is believed a little at a time, and comes again.
+                frontier = min(letter.frontier, self.chunks.made + MOST_CHUNKS)
+                self.maker.frontier = max(self.maker.frontier, frontier)
             case _:
                 return []
         return self.due(now_s)

@@ -200,6 +200,19 @@ def test_a_slow_application_keeps_its_chunks_and_the_stream_waits() -> None:
     assert first == world.handed[1][world.sides[1].opening if world.sides[1] else b""][0]
 
 
+def test_a_forged_wish_costs_a_few_chunks() -> None:
+    world = joined()
+    world.settle(10)
+    maker, taker = world.sides
+    assert maker is not None
+    assert taker is not None
+    before = len(world.supplied)
+    world.arrives(0, Wanted(head=taker.head, frontier=2**32 - 1))
+    world.settle(20)
+    assert len(world.supplied) - before < 3 * 66
+    world.check()
+
+
 def test_streams_share_one_room() -> None:
     world = joined(room=20)
     for _ in range(60):
