@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.association import Association
+from keyweave_agents.keys.flights import Flights
 from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.lanes import Lane
 from keyweave_agents.keys.plan import MADE_IN, AssociationPlan, FallbackBegan, FallbackEnded, KeyEvent
@@ -20,7 +21,6 @@ from keyweave_agents.keys.pqc_letters import Why
 from keyweave_agents.keys.pqc_ports import Party
 from keyweave_agents.keys.pqc_watch import QuantumWatch
 from keyweave_agents.keys.records import Complaints, Endpoint
-from keyweave_agents.keys.refill import Refill
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import AppId, NodeId, SaeId
@@ -39,7 +39,7 @@ class KeyModes:
         clock: Clock,
         party: Party | None,
         associations: Mapping[AppId, Association],
-        refill: Refill,
+        flights: Flights,
         arrivals: Arrivals,
         *,
         endpoint: Endpoint,
@@ -53,7 +53,7 @@ class KeyModes:
         self._clock = clock
         self._party = party
         self._associations = associations
-        self._refill = refill
+        self._flights = flights
         self._arrivals = arrivals
         self._write = write
         self._keep = keep
@@ -62,7 +62,7 @@ class KeyModes:
         self._emit = emit
         self._complaints = Complaints(endpoint)
         self.pqc = Pqc(node_id, party, self) if party is not None else None
-        refill.pqc = self.pqc
+        flights.pqc = self.pqc
 
     # --- configuration ---------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class KeyModes:
         """A source has its plan: what the mode does not allow any more goes, ready or under way."""
         plan, now_s = association.plan, self._clock.monotonic()
         if plan.mode is not before.mode:
-            self._refill.give_up_other(association, MADE_IN[plan.mode])
+            self._flights.give_up_other(association, MADE_IN[plan.mode])
         for lane in association.lanes.values():  # those of the last run, too
             lane.keep_only(MADE_IN[plan.mode])
         if plan.mode is KeyMode.PQC_FALLBACK and association.open and self._party is not None:
@@ -176,11 +176,11 @@ class KeyModes:
 
     def stored(self, batch_id: bytes, keeper: bytes) -> None:
         """See `PqcHost.stored`."""
-        self._refill.stored(batch_id, keeper)
+        self._flights.stored(batch_id, keeper)
 
     def declined(self, batch_id: bytes, reason: str) -> None:
         """See `PqcHost.declined`."""
-        self._refill.setback(batch_id, reason, too_large=False)
+        self._flights.setback(batch_id, reason, too_large=False)
 
     def agreed(self, app_id: AppId) -> None:  # noqa: ARG002 - what waits is few
         """See `PqcHost.agreed`."""
@@ -190,8 +190,8 @@ class KeyModes:
         """See `PqcHost.forgotten`."""
         association = self._associations.get(app_id)
         if association is not None:
-            self._refill.forgotten(association, names)
-            self._refill.kept(association, keeper)
+            self._flights.forgotten(association, names)
+            self._flights.kept(association, keeper)
 
     def forged(self, app_id: AppId, reason: str) -> None:
         """See `PqcHost.forged`. After three times in a row the operator hears of it."""

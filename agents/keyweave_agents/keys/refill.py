@@ -8,19 +8,17 @@ whatever its size.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.association import Association
+from keyweave_agents.keys.flights import Flights
 from keyweave_agents.keys.frames import Batch, Reason
-from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids
+from keyweave_agents.keys.key_batch import fresh_ids
 from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Flight, Lane
 from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan
-from keyweave_agents.keys.pqc import Pqc
 from keyweave_agents.keys.pqc_letters import MOST_OFFERED
 from keyweave_agents.keys.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.split import split
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyMode, KeyOrigin, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId
@@ -31,7 +29,7 @@ RESERVE_BYTES = 8 * TAG_KEY_BYTES
 
 
 class Refill:
-    """Makes keys for the associations of one node. `serve` answers the requests of a lane."""
+    """Makes keys for the associations of one node."""
 
     def __init__(
         self,
@@ -41,7 +39,7 @@ class Refill:
         random_bytes: Callable[[int], bytes],
         relay: Relay,
         arrivals: Arrivals,
-        serve: Callable[[Association, Lane], None],
+        flights: Flights,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -49,11 +47,8 @@ class Refill:
         self._random = random_bytes
         self._relay = relay
         self._arrivals = arrivals
-        self._serve = serve
-        self._flights: dict[bytes, tuple[Association, Lane]] = {}
+        self._flights = flights
         self._turn = 0
-        self.abroad: Abroad | None = None
-        self.pqc: Pqc | None = None
 
     def run(self, associations: Iterable[Association]) -> None:
         """Make and send what is missing, one batch of each association in turn, the most important first."""
@@ -86,7 +81,11 @@ class Refill:
         spendable = self._spendable(association)
         if spendable is None or lane.batches(spare=False) >= limits.batches_in_flight:
             return False
-        secret = self.pqc.secret(association.plan.app_id) if hybrid and self.pqc is not None else None
+        secret = (
+            self._flights.pqc.secret(association.plan.app_id)
+            if hybrid and self._flights.pqc is not None
+            else None
+        )
         if hybrid and secret is None:
             association.blocked = self._why_unagreed(association)
             return False
@@ -105,10 +104,10 @@ class Refill:
         if payload is None:
             return False
         flight = Flight(batch, payload, now_s, association.doubts)
-        if secret is not None and self.pqc is not None:
+        if secret is not None and self._flights.pqc is not None:
             flight.combined = secret.combined(batch, payload)
-            self.pqc.count(batch.app_id, number)
-        self._launch(association, lane, flight)
+            self._flights.pqc.count(batch.app_id, number)
+        self._flights.launch(association, lane, flight)
         return True
 
     def _payload(self, batch: Batch, now_s: float) -> Secret | None:
@@ -120,7 +119,7 @@ class Refill:
 
     def _make_spare(self, association: Association, lane: Lane, now_s: float) -> bool:
         """Keys of ML-KEM alone, in a fallback: both ends make them, none travels."""
-        limits, pqc = self._settings.limits, self.pqc
+        limits, pqc = self._settings.limits, self._flights.pqc
         if pqc is None or not association.in_fallback or lane.batches(spare=True) >= limits.batches_in_flight:
             return False
         secret = pqc.secret(association.plan.app_id)
@@ -138,33 +137,16 @@ class Refill:
             origin=KeyOrigin.PQC,
         )
         payload = pqc.offer(batch, association.plan.clients)
-        lane.launch(Flight(batch, payload, now_s, association.doubts))
-        self._flights[batch.batch_id] = (association, lane)
+        self._flights.note(association, lane, Flight(batch, payload, now_s, association.doubts))
         return True
 
     def _why_unagreed(self, association: Association) -> str:
-        return self.pqc.trouble(association.plan.app_id) if self.pqc is not None else ""
-
-    def _launch(self, association: Association, lane: Lane, flight: Flight) -> None:
-        """Send a batch on its way, split where the association has several links."""
-        batch, payload, now_s = flight.batch, flight.payload, flight.made_s
-        if batch.links:
-            shares = split(payload, batch.links, self._random, batch.threshold)
-            for link_id, share in shares.items():
-                if self._relay.routes.leads_on(link_id):  # with a threshold not all need to
-                    flight.shares[link_id] = share
-                else:
-                    share.wipe()
-        lane.launch(flight)
-        self._flights[batch.batch_id] = (association, lane)
-        if not batch.links and not self._relay.carries(batch.batch_id, batch.link_id):
-            self._relay.submit(batch, payload, now_s)
-        for link_id, share in list(flight.shares.items()):
-            if batch.batch_id in self._flights:  # not given up over the link before
-                self._relay.submit(replace(batch, link_id=link_id), share, now_s)
+        return self._flights.pqc.trouble(association.plan.app_id) if self._flights.pqc is not None else ""
 
     def _leads_abroad(self, plan: AssociationPlan) -> bool:
-        return self.abroad is not None and any(self.abroad.holds(client) for client in plan.clients)
+        return self._flights.abroad is not None and any(
+            self._flights.abroad.holds(client) for client in plan.clients
+        )
 
     def _make_abroad(self, association: Association, lane: Lane, now_s: float) -> bool:
         """The master is at this node and the slave abroad: the other network confirms what goes out."""
@@ -176,18 +158,17 @@ class Refill:
         if number == 0 or len(lane.flights) >= limits.batches_in_flight:
             return False
         batch, payload = self._fresh(association, lane, number, ())
-        lane.launch(Flight(batch, payload, now_s))
-        self._flights[batch.batch_id] = (association, lane)
+        self._flights.note(association, lane, Flight(batch, payload, now_s))
         return True
 
     def _cross(self, association: Association, flight: Flight, batch_id: bytes) -> None:
         reason = None
-        if self.abroad is not None:
-            reason = self.abroad.arrived(association.plan, flight.batch, flight.payload)
+        if self._flights.abroad is not None:
+            reason = self._flights.abroad.arrived(association.plan, flight.batch, flight.payload)
         if reason is None:
-            self.landed(batch_id, flight.batch.link_id, association.keeper)
+            self._flights.landed(batch_id, flight.batch.link_id, association.keeper)
         elif reason is Reason.BORDER_REFUSED:
-            self.refused(batch_id, reason.value)
+            self._flights.refused(batch_id, reason.value)
         else:
             association.blocked = reason.value
 
@@ -230,19 +211,18 @@ class Refill:
         lane = association.lane(8 * key_bytes)
         flight = Flight(batch, payload.slice(0, len(payload)), now_s, association.doubts, given=True)
         if not here:
-            self._launch(association, lane, flight)
+            self._flights.launch(association, lane, flight)
             return
-        lane.launch(flight)
-        self._flights[batch_id] = (association, lane)
+        self._flights.note(association, lane, flight)
         if self._leads_abroad(plan):
             self._cross(association, flight, batch_id)
             return
-        reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
+        reason = self._arrivals.accept(plan, batch, payload, self._flights.ttl_s(plan), now_s)
         if reason is None:
-            self.landed(batch_id, batch.link_id, association.keeper)
+            self._flights.landed(batch_id, batch.link_id, association.keeper)
         else:
             association.blocked = reason.value
-            self._give_up(lane, batch_id)
+            self._flights.give_up(lane, batch_id)
 
     def _spendable(self, association: Association) -> int | None:
         """Bytes that a batch and its tag may take on each link that it needs; None: they lead nowhere.
@@ -295,176 +275,10 @@ class Refill:
         """Both applications are at this node: what one gets lies here for the other."""
         batch, payload = self._fresh(association, lane, number, ())
         plan = association.plan
-        reason = self._arrivals.accept(plan, batch, payload, self.ttl_s(plan), now_s)
+        reason = self._arrivals.accept(plan, batch, payload, self._flights.ttl_s(plan), now_s)
         if reason is not None:
             payload.wipe()
             association.blocked = reason.value
             return False
-        self._ready(association, lane, Flight(batch, payload, now_s))
+        self._flights.ready(association, lane, Flight(batch, payload, now_s))
         return True
-
-    def landed(self, batch_id: bytes, link_id: LinkId, keeper: bytes) -> None:
-        """The destination holds a batch, and said so over all of its links: its keys are ready."""
-        pair = self._flights.get(batch_id)
-        if pair is None:
-            return
-        association, lane = pair
-        flight = lane.flights[batch_id]
-        if flight.batch.origin is KeyOrigin.PQC:
-            return  # it was never relayed
-        if flight.batch.links:
-            share = flight.shares.pop(link_id, None)
-            if share is None:
-                return
-            share.wipe()
-            if flight.keeper not in (b"", keeper):  # it restarted in between
-                self._give_up(lane, batch_id)
-                return
-            flight.keeper = keeper
-            flight.acks += 1
-            if flight.acks < flight.batch.needed:
-                return
-            for left in list(flight.shares):
-                self._drop_share(flight, left)
-        if association.watch is not None:
-            association.watch.acknowledged(self._clock.monotonic())
-        self._land(association, lane, flight, keeper)
-
-    def stored(self, batch_id: bytes, keeper: bytes) -> None:
-        """The destination, as `keeper`, made and stored the keys of a batch that was offered."""
-        pair = self._flights.get(batch_id)
-        if pair is not None and pair[1].flights[batch_id].batch.origin is KeyOrigin.PQC:
-            self._land(*pair, pair[1].flights[batch_id], keeper)
-
-    def _land(self, association: Association, lane: Lane, flight: Flight, keeper: bytes) -> None:
-        batch_id = flight.batch.batch_id
-        del self._flights[batch_id]
-        lane.land(batch_id)
-        association.proved(flight, keeper)
-        if flight.given:
-            bits, batch = 8 * flight.batch.payload_bytes, flight.batch
-            link = batch.over[0] if batch.over else None
-            association.usage.count(link, bits, batch.count, self._clock.now(), batch.origin)
-            flight.wipe()
-            if self.abroad is not None:
-                self.abroad.landed(batch_id)
-            return
-        self._ready(association, lane, flight)
-
-    def kept(self, association: Association, keeper: bytes) -> None:
-        """The destination says who it is: what another start of it acknowledged in part is given up."""
-        association.kept_by(keeper)
-        for lane in association.lanes.values():
-            for batch_id, flight in list(lane.flights.items()):
-                if flight.keeper not in (b"", keeper):
-                    self._give_up(lane, batch_id)
-
-    def refused(self, batch_id: bytes, reason: str) -> None:
-        """A batch is not taken where it goes: other keys may be."""
-        pair = self._flights.get(batch_id)
-        if pair is not None:
-            association, lane = pair
-            association.blocked = reason
-            self._give_up(lane, batch_id)
-
-    def setback(
-        self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId | None = None
-    ) -> None:
-        """A batch did not get through yet; one that was too large is made anew, and smaller.
-
-        Unless it is one share of more than are needed: then the others go on without it.
-        """
-        pair = self._flights.get(batch_id)
-        if pair is not None:
-            association, lane = pair
-            association.blocked = reason
-            flight = lane.flights[batch_id]
-            spare = flight.acks + len(flight.shares) > flight.batch.needed
-            if too_large and spare and link_id is not None:
-                self._drop_share(flight, link_id)
-            elif too_large:
-                half = max(1, flight.batch.count // 2)
-                association.most_keys = min(association.most_keys, half)
-                self._give_up(lane, batch_id)
-
-    def _drop_share(self, flight: Flight, link_id: LinkId) -> None:
-        """The batch gets through without this one."""
-        self._relay.withdraw(flight.batch.batch_id, link_id)
-        share = flight.shares.pop(link_id, None)
-        if share is not None:
-            share.wipe()
-
-    def _give_up(self, lane: Lane, batch_id: bytes) -> None:
-        """Forget a batch under way; its keys were never supplied to anybody."""
-        del self._flights[batch_id]
-        flight = lane.land(batch_id)
-        if flight.batch.origin is not KeyOrigin.PQC:
-            for link_id in flight.batch.over:
-                self._relay.withdraw(batch_id, link_id)
-        elif self.pqc is not None:
-            self.pqc.withdraw(flight.batch)
-        flight.wipe()
-        if flight.given and self.abroad is not None:
-            self.abroad.given_up(batch_id)
-
-    def redirect(self, association: Association) -> None:
-        """Send what is under way over the links that the association has now.
-
-        Keys that are split, or shall be, are given up instead, and others made (see `split`).
-        """
-        links = association.plan.links
-        link_id = links[0] if links and self._relay.routes.leads_on(links[0]) else None
-        now_s = self._clock.monotonic()
-        for lane in association.lanes.values():
-            for flight in list(lane.flights.values()):
-                batch = flight.batch
-                if batch.origin is KeyOrigin.PQC:
-                    if batch.over != links:
-                        self._give_up(lane, batch.batch_id)
-                    continue
-                if batch.links or len(links) > 1:
-                    carried = all(self._relay.carries(batch.batch_id, one) for one in flight.shares)
-                    other = batch.links != links or batch.threshold != association.plan.partial
-                    if other or not carried:
-                        self._give_up(lane, batch.batch_id)
-                    continue
-                if batch.link_id == link_id and self._relay.carries(batch.batch_id, link_id):
-                    continue
-                self._relay.withdraw(batch.batch_id, batch.link_id)
-                if link_id is not None:
-                    flight.batch = replace(batch, link_id=link_id)
-                    self._relay.submit(flight.batch, flight.payload, now_s)
-
-    def give_up_other(self, association: Association, origins: frozenset[KeyOrigin]) -> None:
-        """Give up batches under way of other origins than these."""
-        for lane in association.lanes.values():
-            for batch_id, flight in list(lane.flights.items()):
-                if flight.batch.origin not in origins:
-                    self._give_up(lane, batch_id)
-
-    def forgotten(self, association: Association, names: frozenset[bytes]) -> None:
-        """The destination does not know these secrets: what is under way of them comes to nothing."""
-        for lane in association.lanes.values():
-            for batch_id, flight in list(lane.flights.items()):
-                if flight.batch.secret_id in names:
-                    self._give_up(lane, batch_id)
-
-    def drop(self, association: Association, *, made_before_s: float | None = None) -> None:
-        """Give up batches under way: all, or those made before a moment."""
-        for lane in association.lanes.values():
-            for batch_id, flight in list(lane.flights.items()):
-                if made_before_s is None or flight.made_s < made_before_s:
-                    self._give_up(lane, batch_id)
-
-    def _ready(self, association: Association, lane: Lane, flight: Flight) -> None:
-        keys = flight.payload if flight.combined is None else flight.combined
-        lives_s = self.ttl_s(association.plan) / 2
-        batch = KeyBatch.of(flight.batch, keys, expires_s=flight.made_s + lives_s, lives_s=lives_s)
-        lane.put(batch, association.keeper, self._clock.monotonic())
-        flight.wipe()
-        association.blocked = ""
-        self._serve(association, lane)
-
-    def ttl_s(self, plan: AssociationPlan) -> float:
-        """Longest stay of an unused key."""
-        return float(plan.qos.ttl_s or self._settings.key_ttl_s)

@@ -18,6 +18,7 @@ from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.destination import DestinationStore
 from keyweave_agents.keys.failures import LedgerFailed, RateExceeded
+from keyweave_agents.keys.flights import Flights
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.key_modes import KeyModes
 from keyweave_agents.keys.lanes import Lane, Request
@@ -96,7 +97,10 @@ class Supply:
         self._ready_memory.restore(intact=ledger.intact, now_s=clock.monotonic())
         self._usages = UsageMemory(ledger)
         self._forsake_s = clock.monotonic() + FORSAKEN_S
-        self._refill = Refill(settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._serve)
+        self._flights = Flights(settings, clock, random_bytes, self.relay, self._serve)
+        self._refill = Refill(
+            settings, node_id, clock, random_bytes, self.relay, self._arrivals, self._flights
+        )
         party = None
         if settings.pqc is not None and identity is not None:
             party = Party(identity=identity, settings=settings.pqc, clock=clock, random_bytes=random_bytes)
@@ -105,7 +109,7 @@ class Supply:
             clock,
             party,
             self._associations,
-            self._refill,
+            self._flights,
             self._arrivals,
             endpoint=self,
             write=lambda app_id, body: self.send_letter(app_id, LetterKind.PQC, body),
@@ -166,7 +170,7 @@ class Supply:
         else:
             association.bucket.change(limit, burst, now_s)
         self.modes.replanned(association, old)
-        self._refill.redirect(association)
+        self._flights.redirect(association)
         for lane in association.lanes.values():
             self._serve(association, lane)
 
@@ -179,7 +183,7 @@ class Supply:
                 association.doubt(now_s)
 
     def _remove(self, association: Association, now_s: float) -> None:
-        self._refill.drop(association)
+        self._flights.drop(association)
         self.modes.ended(association)
         for lane in association.lanes.values():
             for request in lane.waiting:
@@ -392,8 +396,8 @@ class Supply:
                 if association.doubted_s is not None:
                     for link_id in association.plan.links:
                         self.relay.hints.ask(link_id)
-                ttl_s = self._refill.ttl_s(association.plan)
-                self._refill.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
+                ttl_s = self._flights.ttl_s(association.plan)
+                self._flights.drop(association, made_before_s=now_s - min(FLIGHT_LIFE_S, ttl_s / 2))
                 for lane in list(association.lanes.values()):
                     lane.expire(now_s)
                     self._serve(association, lane)
@@ -408,7 +412,7 @@ class Supply:
                 continue
             association.expired = True
             self._emit(AssociationExpired(app_id=association.plan.app_id))
-            self._refill.drop(association)
+            self._flights.drop(association)
             for lane in association.lanes.values():
                 while lane.waiting:
                     lane.waiting.popleft().fail(Refused("the association has expired"))
@@ -435,7 +439,7 @@ class Supply:
         now_s, abroad = self._clock.monotonic(), self._abroad
         if abroad is not None and any(abroad.holds(client) for client in plan.clients):
             return abroad.arrived(plan, batch, payload)
-        reason = self._arrivals.accept(plan, batch, payload, self._refill.ttl_s(plan), now_s)
+        reason = self._arrivals.accept(plan, batch, payload, self._flights.ttl_s(plan), now_s)
         if reason is None and abroad is not None:
             self._arrivals.store.withdraw(plan.app_id, abroad.recalled(batch.key_ids))
         return reason
@@ -447,7 +451,7 @@ class Supply:
 
     def confirmed(self, batch_id: bytes, link_id: LinkId, keeper: bytes) -> None:
         """See `records.Endpoint`."""
-        self._refill.landed(batch_id, link_id, keeper)
+        self._flights.landed(batch_id, link_id, keeper)
 
     def doubted(self, link_id: LinkId) -> None:
         """See `records.Endpoint`."""
@@ -460,7 +464,7 @@ class Supply:
         """See `records.Endpoint`."""
         for association in self._associations.values():
             if association.plan.source and link_id in association.plan.links:
-                self._refill.kept(association, keeper)
+                self._flights.kept(association, keeper)
 
     def _doubtful(self, association: Association) -> bool:
         since_s = association.doubted_s
@@ -468,17 +472,17 @@ class Supply:
 
     def setback(self, batch_id: bytes, reason: str, *, too_large: bool, link_id: LinkId) -> None:
         """See `records.Endpoint`."""
-        self._refill.setback(batch_id, reason, too_large=too_large, link_id=link_id)
+        self._flights.setback(batch_id, reason, too_large=too_large, link_id=link_id)
 
     def refused(self, batch_id: bytes, reason: str) -> None:
         """See `records.Endpoint`."""
-        self._refill.refused(batch_id, reason)
+        self._flights.refused(batch_id, reason)
 
     # --- the border to other networks (`abroad.Home`) ----------------------------------------------
 
     def cross(self, abroad: Abroad) -> None:
         """Who stands at the border of this node, before any association is planned."""
-        self._abroad = self._refill.abroad = abroad
+        self._abroad = self._flights.abroad = abroad
 
     def room(self, server: SaeId, clients: tuple[SaeId, ...], key_bytes: int) -> int | None:
         """See `abroad.Home`."""
