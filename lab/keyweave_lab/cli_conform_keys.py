@@ -89,7 +89,7 @@ def etsi014(
     import asyncio
 
     from keyweave_core.runtime.clock import SystemClock
-    from keyweave_lab.conform.etsi014.bench import Options, Sae
+    from keyweave_lab.conform.etsi014.lines import Options, Sae
     from keyweave_lab.conform.etsi014.suite import run_suite
     from keyweave_lab.conform.https import place_of
 

@@ -120,7 +120,7 @@ class Line:
     @property
     def reusable(self) -> bool:
         """Whether the last answer leaves the connection open for another exchange."""
-        return self._h11.our_state is h11.IDLE
+        return self._h11.our_state is h11.IDLE and not self._reader.at_eof()
 
     async def ask(
         self,

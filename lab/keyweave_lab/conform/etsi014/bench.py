@@ -8,7 +8,6 @@ import asyncio
 import secrets
 import ssl
 import uuid
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock
-from keyweave_core.runtime.tls import TlsSettings, client_context
 from keyweave_lab.conform.check import Failed, NotApplicable
 from keyweave_lab.conform.etsi014.form import (
     NOT_FOUND,
@@ -30,33 +27,10 @@ from keyweave_lab.conform.etsi014.form import (
     message_of,
     told,
 )
-from keyweave_lab.conform.https import Line, Place, Reply, open_line
+from keyweave_lab.conform.etsi014.lines import Lines, Options, Sae
+from keyweave_lab.conform.https import Reply
 
 _RETRY_S = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sae:
-    """An application: its id, its certificate, and its key manager."""
-
-    id: str
-    place: Place
-    tls: TlsSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the caller decides. Times in seconds; None: the checks that need it are not applicable."""
-
-    master: Sae
-    slave: Sae
-    third: Sae | None = None  # an application that is not named in requests, for entitlement
-    foreign: TlsSettings | None = None  # a certificate of an authority that the key manager does not accept
-    check_name: bool = True  # compare the host name with the server's certificate
-    message_limit_s: float = 10.0  # one exchange
-    check_limit_s: float = 90.0  # one check
-    patience_s: float = 20.0  # what the network may take until there is a key
-    bulk: int = 1024  # most keys in one request
 
 
 @dataclass(slots=True)
@@ -67,17 +41,20 @@ class Bench:
     clock: Clock
     status: dict[str, Any] = field(default_factory=dict)  # of the pair, as the master's key manager tells it
     facts: dict[str, Any] = field(default_factory=dict)
+    lines: Lines = field(init=False)
     flaws: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     made: dict[str, bytes] = field(default_factory=dict)  # digest by id (lower case) of all keys of enc_keys
     _digests: set[bytes] = field(default_factory=set)
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-    _contexts: dict[str, ssl.SSLContext] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lines = Lines(self.options, self.clock)
 
     async def learn(self) -> None:
         """Reach both key managers once. Raises PeerUnreachable, Failed (TLS) or SettingsError (files)."""
         for what, sae in (("master", self.options.master), ("slave", self.options.slave)):
-            line = await self.line(sae)
+            line = await self.lines.open(sae)
             try:
                 tls = line.tls
                 self.facts[what] = {
@@ -121,43 +98,6 @@ class Bench:
 
     # Asking.
 
-    def context(self, tls: TlsSettings) -> ssl.SSLContext:
-        """The context that shows this certificate; raises SettingsError for files that are none."""
-        ident = f"{tls.certificate}\0{tls.private_key}\0{tls.ca}"
-        if ident not in self._contexts:
-            with_1_2 = TlsSettings(
-                certificate=tls.certificate, private_key=tls.private_key, ca=tls.ca, minimum_version="1.2"
-            )
-            self._contexts[ident] = client_context(with_1_2, check_hostname=self.options.check_name)
-        return self._contexts[ident]
-
-    def nameless(self, *, old: bool = False) -> ssl.SSLContext:
-        """A context without a certificate; `old` offers TLS 1.0 and 1.1 alone, with the master's one."""
-        tls = self.options.master.tls
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = self.options.check_name
-        if old:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # being old is what it is for
-                context.minimum_version = ssl.TLSVersion.TLSv1
-                context.maximum_version = ssl.TLSVersion.TLSv1_1
-            context.set_ciphers("ALL:@SECLEVEL=0")
-            context.load_cert_chain(tls.certificate, tls.private_key)
-        try:
-            context.load_verify_locations(cafile=tls.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(f"{tls.ca}: no usable certificate of an authority") from error
-        return context
-
-    async def line(self, sae: Sae, context: ssl.SSLContext | None = None) -> Line:
-        """A connection to the application's key manager, which the caller closes."""
-        return await open_line(
-            sae.place,
-            context or self.context(sae.tls),
-            self.clock,
-            limit_s=self.options.message_limit_s,
-        )
-
     async def ask(
         self,
         sae: Sae,
@@ -167,20 +107,19 @@ class Bench:
         method: str | None = None,
         context: ssl.SSLContext | None = None,
     ) -> Reply:
-        """One exchange on a connection of its own: GET, or POST of `body` as JSON (bytes go as they are)."""
+        """One exchange: GET, or POST of `body` as JSON (bytes go as they are).
+
+        With a `context` on a connection of its own, and passed over by the checks of all answers: who shows
+        another certificate may be answered by something in front of the key manager.
+        """
         headers, content = {}, b""
         if body is not None:
             content = body if isinstance(body, bytes) else msgspec.json.encode(body)
             headers = {"content-type": "application/json"}
         verb = method or ("GET" if body is None else "POST")
-        line = await self.line(sae, context)
-        try:
-            reply = await line.ask(
-                verb, sae.place.prefix + path, content, headers, limit_s=self.options.message_limit_s
-            )
-        finally:
-            await line.close()
-        if context is None:  # who shows another certificate may be answered by something in front
+        target = sae.place.prefix + path
+        reply = await self.lines.ask(sae, verb, target, content, headers, context)
+        if context is None:
             self._heed(f"{verb} {path.rpartition('/')[2].partition('?')[0]}", reply)
         return reply
 

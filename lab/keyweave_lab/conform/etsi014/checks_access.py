@@ -19,7 +19,7 @@ async def tls_version(bench: Bench) -> str:
 async def old_tls(bench: Bench) -> str:
     """Offer nothing newer than TLS 1.1, with the master's certificate."""
     try:
-        line = await bench.line(bench.options.master, bench.nameless(old=True))
+        line = await bench.lines.open(bench.options.master, bench.lines.nameless(old=True))
     except Closed as refusal:
         if "no protocols available" in str(refusal) or "no ciphers available" in str(refusal):
             raise NotApplicable("the TLS library here cannot offer TLS 1.1") from refusal
@@ -46,11 +46,11 @@ async def foreign_certificate(bench: Bench) -> str:
 
 async def _turned_away(bench: Bench, tls: TlsSettings | None) -> str:
     master = bench.options.master
-    context = bench.nameless()
+    context = bench.lines.nameless()
     if tls is not None:
         # The server is still judged by the authority that signed it.
         shown = TlsSettings(certificate=tls.certificate, private_key=tls.private_key, ca=master.tls.ca)
-        context = bench.context(shown)
+        context = bench.lines.context(shown)
     try:
         reply = await bench.ask(master, bench.status_path(bench.options.slave.id), context=context)
     except Closed as refusal:
@@ -63,7 +63,7 @@ async def _turned_away(bench: Bench, tls: TlsSettings | None) -> str:
 async def keep_alive(bench: Bench) -> str:
     """Two requests for the status over one connection."""
     master = bench.options.master
-    line = await bench.line(master)
+    line = await bench.lines.open(master)
     target = master.place.prefix + bench.status_path(bench.options.slave.id)
     try:
         first = await line.ask("GET", target, limit_s=bench.options.message_limit_s)

@@ -13,7 +13,7 @@ _LARGE = 2 * 1024 * 1024
 )
 async def no_http(bench: Bench) -> str:
     """One line of nonsense."""
-    line = await bench.line(bench.options.master)
+    line = await bench.lines.open(bench.options.master)
     try:
         reply = await line.say(b"KEYWEAVE conform\r\n\r\n", limit_s=bench.options.message_limit_s)
     except Closed:

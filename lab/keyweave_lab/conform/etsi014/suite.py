@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from keyweave_core.runtime.clock import Clock, date_and_time
 from keyweave_lab.conform.check import Check, checks_of
 from keyweave_lab.conform.etsi014 import checks_access, checks_dec, checks_enc, checks_status, checks_whole
-from keyweave_lab.conform.etsi014.bench import Bench, Options
+from keyweave_lab.conform.etsi014.bench import Bench
+from keyweave_lab.conform.etsi014.lines import Options
 from keyweave_lab.conform.report import Report
 from keyweave_lab.conform.running import Told, chosen, run_all
 
@@ -30,8 +31,11 @@ async def run_suite(
     report = Report(suite="etsi-014", target=target, started=date_and_time(clock.now()))
     began = clock.monotonic()
     bench = Bench(options, clock)
-    await bench.learn()
-    report.server = bench.facts
-    await run_all(checks, bench, clock, report, told, limit_s=options.check_limit_s)
+    try:
+        await bench.learn()
+        report.server = bench.facts
+        await run_all(checks, bench, clock, report, told, limit_s=options.check_limit_s)
+    finally:
+        await bench.lines.close()
     report.duration_s = clock.monotonic() - began
     return report

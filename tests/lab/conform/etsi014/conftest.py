@@ -11,7 +11,7 @@ from tests.lab.conform.tiny_https import TinyHttps
 
 from keyweave_core.model.ids import NodeId, SaeId
 from keyweave_core.runtime.clock import SystemClock
-from keyweave_lab.conform.etsi014.bench import Options, Sae
+from keyweave_lab.conform.etsi014.lines import Options, Sae
 from keyweave_lab.conform.etsi014.suite import run_suite
 from keyweave_lab.conform.https import place_of
 from keyweave_lab.conform.report import Report
