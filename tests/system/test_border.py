@@ -96,10 +96,12 @@ async def test_keys_cross_a_border_and_survive_the_death_of_either_border_node(t
         for _ in range(10):
             await exchanged(alice, carol, 16)
 
+        made = await keys_for(alice, CAROL, 8)
         for lab in (x, y):
             for log in (lab.directory / "log").iterdir():
                 text = log.read_text()
                 assert "Traceback" not in text, f"{log}: {text[-2000:]}"
+                assert not [key for key in made if key.key_id in text], f"{log} names a key"
 
 
 async def test_a_peer_that_is_away_is_named_to_who_asks(tmp_path: Path) -> None:
