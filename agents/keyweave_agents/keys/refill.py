@@ -81,11 +81,8 @@ class Refill:
         spendable = self._spendable(association)
         if spendable is None or lane.batches(spare=False) >= limits.batches_in_flight:
             return False
-        secret = (
-            self._flights.pqc.secret(association.plan.app_id)
-            if hybrid and self._flights.pqc is not None
-            else None
-        )
+        pqc = self._flights.pqc
+        secret = pqc.secret(association.plan.app_id) if hybrid and pqc is not None else None
         if hybrid and secret is None:
             association.blocked = self._why_unagreed(association)
             return False
@@ -104,9 +101,9 @@ class Refill:
         if payload is None:
             return False
         flight = Flight(batch, payload, now_s, association.doubts)
-        if secret is not None and self._flights.pqc is not None:
+        if secret is not None and pqc is not None:
             flight.combined = secret.combined(batch, payload)
-            self._flights.pqc.count(batch.app_id, number)
+            pqc.count(batch.app_id, number)
         self._flights.launch(association, lane, flight)
         return True
 
