@@ -17,6 +17,7 @@ NAMES = (
     "first_key",
     "key_pairs",
     "delivery",
+    "streams",
     "failover",
     "memory",
     "storage",
