@@ -218,8 +218,7 @@ class SourceEnd:
             case Proved():
                 self._on_proved(letter, now_s)
             case Lost():
-                names = {one.secret.name for one in (self._current, self._former) if one is not None}
-                self._lost = self._lost or letter.secret_id in names
+                self._on_lost(letter, now_s)
             case Declined():
                 self._on_declined(letter)
             case Propose():
@@ -300,6 +299,13 @@ class SourceEnd:
         self._lost = False
         self.trouble = ""
         self._host.agreed(self.ends.app_id)
+
+    def _on_lost(self, letter: Lost, now_s: float) -> None:
+        names = {one.secret.name for one in (self._current, self._former) if one is not None}
+        self._lost = self._lost or letter.secret_id in names
+        open_ = self._proposal
+        if open_ is not None and open_.answered is not None and open_.answered.name == letter.secret_id:
+            open_.until_s = min(open_.until_s, now_s + ANEW_AFTER_S)  # it restarted before it confirmed
 
     def _on_declined(self, letter: Declined) -> None:
         reason = f"the other key manager declined: {letter.why.value}"

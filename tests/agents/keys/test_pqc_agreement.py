@@ -381,6 +381,19 @@ def test_a_destination_that_forgot_is_agreed_with_anew_and_says_what_it_lacks() 
     assert pair.source.secret.name != name
 
 
+def test_a_destination_that_forgot_before_it_confirmed_is_soon_asked_anew() -> None:
+    pair = Pair()
+    pair.pass_time(0.0)
+    pair.forward()
+    pair.back()
+    pair.destination = pair.answering()
+    pair.settle()
+    assert pair.source.secret is None
+    pair.pass_time(2.0)
+    pair.settle()
+    assert pair.source.secret is not None
+
+
 def test_hints_of_a_loss_make_no_storm() -> None:
     pair = Pair()
     pair.agree()
