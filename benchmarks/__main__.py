@@ -18,6 +18,7 @@ NAMES = (
     "key_pairs",
     "delivery",
     "streams",
+    "idle_connections",
     "failover",
     "memory",
     "storage",

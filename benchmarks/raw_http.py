@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from types import TracebackType
+from typing import cast
 
 import httptools
 
@@ -36,8 +37,7 @@ class RawClient(asyncio.Protocol):
         return await self._answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
