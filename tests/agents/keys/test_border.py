@@ -484,6 +484,9 @@ def test_a_peer_takes_back_nothing_that_another_one_handed_over() -> None:
     pair.wait(2)
     assert [acked.status.value for acked in job.acks()] == ["key not present"]
     assert in_y(pair, 1)
+    pair.y.border.accept("x", offer(2))  # what another peer says of an id is nothing to this one
+    pair.wait(2)
+    assert in_y(pair, 2)
 
 
 def test_the_agreed_end_of_a_key_ends_it_at_its_destination() -> None:

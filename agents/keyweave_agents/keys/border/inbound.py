@@ -131,7 +131,7 @@ class Inbound:
         for key in offer.keys:
             digest = digest_of(self._salt, key.value)
             held = self._keys.get(key.key_id)
-            if held is None:
+            if held is None or (held.peer != peer and not held.digest):  # what others voided is not this one
                 fresh.append(
                     HeldKey(
                         key_id=key.key_id,
@@ -161,6 +161,9 @@ class Inbound:
                 )
         self._check_room(peer, len(fresh))
         for held in fresh:
+            before = self._keys.get(held.key_id)
+            if before is not None:
+                self._forget(before)
             self._add(held)
             self._note(held)
             self.giving.add(held)
@@ -241,7 +244,9 @@ class Inbound:
         self.giving.drop(held)
         held.wipe()
         held.state, held.message = state, message
-        held.until_s = self._clock.monotonic() + self._rules.tombstone_s
+        rules = self._rules
+        for_s = min(rules.key_ttl_s, rules.tombstone_s) if state is HeldState.FAILED else rules.tombstone_s
+        held.until_s = self._clock.monotonic() + for_s
         heapq.heappush(self._ends, (held.until_s, held.key_id))
         self._note(held)
 

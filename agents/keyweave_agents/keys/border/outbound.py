@@ -36,6 +36,9 @@ from keyweave_agents.material import Secret
 from keyweave_core.runtime.clock import Clock
 
 LOOK_EVERY_S = 10.0
+GONE_S = 900.0
+"""Longer than any copy of a batch that was given up is on its way in our network."""
+
 REPEATED_S = 120.0
 """After this time without a repetition nobody in our network asks for a relayed batch any more."""
 
@@ -129,6 +132,8 @@ class Outbound:
 
     def _make_room(self, keys: int) -> bool:
         """Whether so many more keys can be remembered; the oldest that are long relayed go for them."""
+        if len(self._of_key) + keys <= self._rules.records:
+            return True
         long_ago_s = self._clock.monotonic() - REPEATED_S
         for one in list(self._batches.values()):
             if len(self._of_key) + keys <= self._rules.records:
@@ -296,7 +301,7 @@ class Outbound:
         one.open = set()
         one.state = SendState.GONE
         self._active.pop(one.batch.batch_id, None)
-        self._keep(one, self._rules.tombstone_s)
+        self._keep(one, GONE_S)
 
     def _keep(self, one: Sending, for_s: float) -> None:
         one.until_s = self._clock.monotonic() + for_s

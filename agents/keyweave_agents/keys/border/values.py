@@ -4,7 +4,7 @@ Rule of this file: no behaviour beyond looking at oneself. Ids of keys are canon
 the name that our settings give to the key manager of another network.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -110,8 +110,9 @@ class BorderRules:
     `keys_per_post` that one message carries; `records` of keys remembered a peer; `targets` that one key may
     have. Keys handed to us that do not get through within `relay_s` have failed. What a peer took and does
     not acknowledge within `ack_wait_s` is offered again; what nobody of ours waits for any more is voided
-    after `forsaken_s`. Taking keys back is tried for `recall_s`. A key id that was voided or failed is
-    remembered for `tombstone_s`. `key_ttl_s`: how long a key lives of which nobody said more. A post that
+    after `forsaken_s`. Taking keys back is tried for `recall_s`. A key id that was voided is
+    remembered for `tombstone_s`, one that failed for `key_ttl_s`, as long as a key lives of which nobody said
+    more. A post that
     failed is repeated after `retry_first_s`, doubling to `retry_most_s`; after keys were refused, others of
     their applications wait, at most `pause_most_s`.
     """
@@ -136,6 +137,10 @@ class Beyond:
 
     domains: tuple[Domain, ...] = ()
     rules: BorderRules = BorderRules()
+
+    def with_ttl(self, key_ttl_s: float) -> "Beyond":
+        """The same where keys live for so long."""
+        return replace(self, rules=replace(self.rules, key_ttl_s=key_ttl_s))
 
 
 PostKind = Literal["keys", "ack", "void"]
