@@ -88,7 +88,7 @@ class KeyPlane:
         self._outbox: list[tuple[LinkId, Raw]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity, self.ledger)
-        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, beyond or Beyond())
+        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, (beyond or Beyond()).with_ttl(settings.key_ttl_s))
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
