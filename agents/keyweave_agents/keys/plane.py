@@ -88,7 +88,8 @@ class KeyPlane:
         self._outbox: list[tuple[LinkId, Raw]] = []
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity, self.ledger)
-        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, (beyond or Beyond()).with_ttl(settings.key_ttl_s))
+        far = (beyond or Beyond()).with_ttl(settings.key_ttl_s)
+        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, far)
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
