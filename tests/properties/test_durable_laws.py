@@ -19,7 +19,8 @@ from tests.agents.keys.network import MASTER, SLAVE, chain
 from tests.agents.keys.paper import Place
 
 from keyweave_agents.keys.failures import KeysNotFound
-from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.frames import uuid_text
+from keyweave_agents.keys.plan import KeyBundle, SuppliedKey
 
 NODES = st.integers(1, 4)
 LINKS = st.integers(0, 2)
@@ -94,6 +95,31 @@ class Durable(RuleBasedStateMachine):
     @rule(number=st.integers(1, 6))
     def draw(self, number: int) -> None:
         self.note(self.drawn, self.network.draw(number))
+
+    @rule(number=st.integers(1, 12))
+    def draw_and_fetch_in_bundles(self, number: int) -> None:
+        """Without waiting, as one turn does for many applications."""
+        drawn = self.network.planes[1].supply.draw(MASTER, SLAVE, number, 256)
+        self.network.gather()
+        if drawn is None or not self.network.commit(1):
+            return
+        self.note_bundles(self.drawn, drawn)
+        for bundle in drawn:
+            try:
+                far = self.network.planes[LAST].supply.fetch_bundles(SLAVE, MASTER, bundle.key_ids)
+            except KeysNotFound:
+                continue
+            if self.network.commit(LAST):
+                self.note_bundles(self.fetched, far)
+
+    def note_bundles(self, side: dict[str, bytes], bundles: tuple[KeyBundle, ...]) -> None:
+        for bundle in bundles:
+            bits = bytes(bundle.keys.reveal())
+            for index in range(bundle.count):
+                key_id = uuid_text(bundle.key_ids[16 * index : 16 * index + 16])
+                assert key_id not in side, "a key was supplied twice on one side"
+                side[key_id] = bits[32 * index : 32 * index + 32]
+            assert all(self.drawn[key_id] == self.fetched.get(key_id, self.drawn[key_id]) for key_id in side)
 
     @rule(twice=st.booleans())
     def ask_for_keys_that_were_fetched(self, twice: bool) -> None:

@@ -6,7 +6,7 @@ given by the caller.
 
 from collections import deque
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.key_batch import KeyBatch
@@ -147,6 +147,11 @@ class ReadyBuffer:
                 fits = len(drawn) < number and (origins is None or key.supplied.origin in origins)
                 (drawn if fits else left).append(key)
             self._given_back = left
+        if drawn and self._memory is not None and self._memory.undecided.open:
+            again = [
+                replace(key, supplied=replace(key.supplied, key=_copy(key.supplied.key))) for key in drawn
+            ]
+            self._memory.undecided.add(lambda: _wipe(again), lambda: self.give_back(again))
         return drawn
 
     def _take(self, number: int, origins: Origins) -> list[Part]:
@@ -283,6 +288,15 @@ def _as_bundle(part: Part) -> KeyBundle:
         links=keys.links,
         origin=keys.origin,
     )
+
+
+def _copy(key: Secret) -> Secret:
+    return key.slice(0, len(key))
+
+
+def _wipe(keys: list[ReadyKey]) -> None:
+    for key in keys:
+        key.supplied.key.wipe()
 
 
 def _overwrite(parts: list[Part]) -> None:

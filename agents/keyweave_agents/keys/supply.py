@@ -16,7 +16,7 @@ from keyweave_agents.keys.abroad import Abroad
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.buffers import TokenBucket
-from keyweave_agents.keys.destination import DestinationStore
+from keyweave_agents.keys.destination import DestinationStore, StoredBatch
 from keyweave_agents.keys.failures import LedgerFailed, RateExceeded
 from keyweave_agents.keys.flights import Flights
 from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
@@ -266,12 +266,27 @@ class Supply:
             return None
         self._afford(association, number * size_bits)
         drawn = lane.draw_bundles(number, origins)
-        now_s = self._clock.now()
-        for bundle in drawn:
-            link = bundle.links[0] if bundle.links else None
-            bits = bundle.count * size_bits
-            association.usage.count(link, bits, bundle.count, now_s, bundle.origin)
+        self._book([(association, bundle) for bundle in drawn], association.bucket)
         return tuple(drawn)
+
+    def _book(
+        self, supplied: list[tuple[Association, KeyBundle | SuppliedKey]], bucket: TokenBucket | None = None
+    ) -> None:
+        """Count what was handed out once that is durable; give its rate back when it cannot be made so."""
+        counted = [  # now: its keys may be wiped by then
+            (one, keys.links[0] if keys.links else None, *_size(keys), keys.origin) for one, keys in supplied
+        ]
+
+        def settle() -> None:
+            now_s = self._clock.now()
+            for association, link_id, bits, keys, origin in counted:
+                association.usage.count(link_id, bits, keys, now_s, origin)
+
+        def undo() -> None:
+            if bucket is not None:
+                bucket.give_back(sum(entry[2] for entry in counted))
+
+        self.undecided.add(settle, undo)
 
     def _afford(self, association: Association, bits: int) -> None:
         bucket = association.bucket
@@ -338,27 +353,24 @@ class Supply:
 
     def fetch(self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]) -> tuple[SuppliedKey, ...]:
         """See `KeySupply.get_keys_by_id`."""
-        now_s = self._clock.now()
-        supplied = []
-        for key_id, secret, stored in self._arrivals.store.fetch(caller, master, key_ids):
-            association = self._associations.get(stored.app_id)
-            key = SuppliedKey(key_id=key_id, key=secret, links=stored.links, origin=stored.origin)
-            # Within one node the master's side has counted the key already.
-            if association is not None and not association.plan.source:
-                association.usage.count(key.link_id, secret.bits, 1, now_s, key.origin)
-            supplied.append(key)
+        found = self._arrivals.store.fetch(caller, master, key_ids)
+        supplied = [
+            SuppliedKey(key_id=key_id, key=secret, links=stored.links, origin=stored.origin)
+            for key_id, secret, stored in found
+        ]
+        self._book_fetched([(stored, key) for (_, _, stored), key in zip(found, supplied, strict=True)])
         return tuple(supplied)
 
     def fetch_bundles(self, caller: SaeId, master: SaeId, key_ids: bytes) -> tuple[KeyBundle, ...]:
         """The same for ids of 16 bytes each, as bundles."""
-        now_s = self._clock.now()
         supplied = self._arrivals.store.fetch_bundles(caller, master, key_ids)
-        for bundle, stored in supplied:
-            association = self._associations.get(stored.app_id)
-            if association is not None and not association.plan.source:
-                link = bundle.links[0] if bundle.links else None
-                association.usage.count(link, bundle.keys.bits, bundle.count, now_s, bundle.origin)
+        self._book_fetched([(stored, bundle) for bundle, stored in supplied])
         return tuple(bundle for bundle, _ in supplied)
+
+    def _book_fetched(self, supplied: list[tuple[StoredBatch, KeyBundle | SuppliedKey]]) -> None:
+        """Within one node the master's side has counted the keys already."""
+        found = [(self._associations.get(stored.app_id), bundle) for stored, bundle in supplied]
+        self._book([(one, bundle) for one, bundle in found if one is not None and not one.plan.source])
 
     def _serve(self, association: Association, lane: Lane) -> None:
         if not association.open or self._doubtful(association):
@@ -637,3 +649,8 @@ def _undrawn(request: Request) -> None:
         key.supplied.key.wipe()
     request.keys = None
     request.fail(LedgerFailed("the key store cannot be written now: no key is supplied"))
+
+
+def _size(keys: KeyBundle | SuppliedKey) -> tuple[int, int]:
+    """Bits, and how many keys they are."""
+    return (keys.keys.bits, keys.count) if isinstance(keys, KeyBundle) else (keys.key.bits, 1)

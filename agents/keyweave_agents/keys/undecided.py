@@ -19,12 +19,17 @@ class Undecided:
         self._ledger = ledger
         self._waiting: deque[tuple[int, Act, Act]] = deque()
 
+    @property
+    def open(self) -> bool:
+        """Whether anything that was noted is not durable yet."""
+        return self._ledger.kept < self._ledger.noted
+
     def add(self, settle: Act, undo: Act) -> None:
         """Something was noted and handed out: `settle` at once when it is durable already."""
-        if self._ledger.kept >= self._ledger.noted:
-            settle()
-        else:
+        if self.open:
             self._waiting.append((self._ledger.noted, settle, undo))
+        else:
+            settle()
 
     def settle(self) -> None:
         """A commit came through."""

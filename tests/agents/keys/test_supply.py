@@ -530,3 +530,37 @@ def test_a_pool_that_falls_below_its_watermark_is_told_of_once_and_again_when_it
     for _ in range(6):
         network.generate(link_id, 1000)
     assert told() == ["PoolLow", "PoolRecovered"]
+
+
+def test_what_cannot_be_noted_is_neither_counted_nor_taken_from_the_rate() -> None:
+    network = chain(2, durable=True, statistics_period_s=60.0)
+    network.start()
+    network.associate([1, 2], qos=AppQos(max_bandwidth_bps=1))
+    network.settle()
+    for disk in network.disks.values():
+        disk.full = True
+    for _ in range(9):  # far more than the rate allows
+        assert network.planes[1].supply.draw(MASTER, SLAVE, 10, 256) is not None
+        network.gather()
+    for disk in network.disks.values():
+        disk.full = False
+    network.settle()
+    bundles = network.planes[1].supply.draw(MASTER, SLAVE, 10, 256)
+    assert bundles is not None
+    network.gather()
+    ids = b"".join(bundle.key_ids for bundle in bundles)
+    assert sum(bundle.count for bundle in bundles) == len(ids) // 16 == 10
+    network.disks[2].full = True
+    network.planes[2].supply.fetch_bundles(SLAVE, MASTER, ids)
+    network.gather()
+    network.disks[2].full = False
+    network.gather()
+    theirs = network.planes[2].supply.fetch_bundles(SLAVE, MASTER, ids)
+    assert b"".join(bytes(one.keys.reveal()) for one in theirs) == b"".join(
+        bytes(one.keys.reveal()) for one in bundles
+    )
+    network.gather()
+    network.wait(61, step_s=1)
+    for number in (1, 2):
+        (period,) = network.planes[number].snapshot().associations[APP].statistics
+        assert period.consumed_bits == 2560
