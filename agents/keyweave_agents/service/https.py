@@ -49,7 +49,7 @@ class HttpsServer:
         self._clock = clock
         self._log = get_logger("service")
         self._shared = Shared(settings, clock, self._log, quick)
-        self._entrance: Entrance | None = None
+        self._entrances: list[Entrance] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._most = settings.max_connections
 
@@ -70,36 +70,43 @@ class HttpsServer:
             date_header=False,
         )
         config.load()
-        listener = await self._listen()
+        listeners = await self._listen()
         self._most = room_for(settings, self._log)
         self._shared.make_room = self._make_room
-        self._entrance = Entrance(
-            listener, context, lambda: LimitedProtocol(config, self._shared), settings, self._log
-        )
-        self._entrance.open()
+        for listener in listeners:
+            entrance = Entrance(
+                listener, context, lambda: LimitedProtocol(config, self._shared), settings, self._log
+            )
+            entrance.open()
+            self._entrances.append(entrance)
         self._sweep_later()
-        port: int = listener.getsockname()[1]
+        port: int = listeners[0].getsockname()[1]
         return port
 
-    async def _listen(self) -> socket.socket:
+    async def _listen(self) -> list[socket.socket]:
+        """A socket for each address of the host, all on one port."""
         host, port = self._settings.listen_host, self._settings.listen_port
-        listener: socket.socket | None = None
+        listeners: list[socket.socket] = []
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            family, kind, protocol, _, address = found[0]
-            listener = socket.socket(family, kind, protocol)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(_BACKLOG)
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                listener = socket.socket(family, kind, protocol)
+                listeners.append(listener)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind((address[0], port, *address[2:]))
+                listener.listen(_BACKLOG)
+                port = listener.getsockname()[1]
         except OSError as error:
-            if listener is not None:
+            for listener in listeners:
                 listener.close()
             raise SettingsError(
                 f"[service] cannot listen on {host}:{port}: {error.strerror or error}"
             ) from error
-        return listener
+        return listeners
 
     def _protocols(self) -> list[LimitedProtocol]:
         return [one for one in self._shared.state.connections if isinstance(one, LimitedProtocol)]
@@ -135,12 +142,13 @@ class HttpsServer:
 
     async def close(self) -> None:
         """Stop listening, let running requests end within `close_s`, then end them. Idempotent."""
-        entrance, self._entrance = self._entrance, None
-        if entrance is None:
+        entrances, self._entrances = self._entrances, []
+        if not entrances:
             return
         if self._sweep is not None:
             self._sweep.cancel()
-        await entrance.close()
+        for entrance in entrances:
+            await entrance.close()
         state = self._shared.state
         for connection in list(state.connections):
             connection.shutdown()

@@ -273,6 +273,15 @@ async def test_close_answers_who_waits_and_ends_every_connection(service_with: A
         await asyncio.open_connection("127.0.0.1", service.port)
 
 
+async def test_a_host_with_several_addresses_is_served_on_all_of_them(service_with: Any) -> None:
+    service = await service_with(listen_host="localhost")
+    addresses = await asyncio.get_running_loop().getaddrinfo("localhost", None, type=socket.SOCK_STREAM)
+    for *_, address in set(addresses):
+        _, writer = await asyncio.open_connection(address[0], service.port)
+        writer.close()
+    assert (await service.ask("alice", "POST", TO_BOB, {}))[0] == 200
+
+
 async def test_a_taken_port_is_a_settings_error(service: Any, service_with: Any) -> None:
     with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{service.port}"):
         await service_with(listen_port=service.port)
