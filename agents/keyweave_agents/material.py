@@ -98,15 +98,15 @@ class Secret:
 class Pad:
     """Fresh bits that left a pool, where they lay there: used once, then overwritten (`wipe`)."""
 
-    __slots__ = ("_length", "_pieces")
+    __slots__ = ("_pieces", "length")
 
     def __init__(self, pieces: list[memoryview]) -> None:
         self._pieces = pieces
-        self._length = len(pieces[0]) if len(pieces) == 1 else sum(len(piece) for piece in pieces)
+        self.length = len(pieces[0]) if len(pieces) == 1 else sum(len(piece) for piece in pieces)
 
     def __len__(self) -> int:
         """Length in bytes."""
-        return self._length
+        return self.length
 
     def cover(self, source: memoryview | bytes | bytearray, target: bytearray | memoryview) -> None:
         """Put the exclusive or of `source` and the first bits into `target`, which is as long, or is it."""
@@ -119,8 +119,8 @@ class Pad:
             number = int.from_bytes(source, "little") ^ int.from_bytes(first[:length], "little")
             target[:] = number.to_bytes(length, "little")
             return
-        if length > self._length or len(target) != length:
-            raise ValueError(f"cannot xor {length} with {self._length} bytes onto {len(target)}")
+        if length > self.length or len(target) != length:
+            raise ValueError(f"cannot xor {length} with {self.length} bytes onto {len(target)}")
         if length > LARGE_BYTES:
             bitwise_xor, view, byte = _numpy()
             left, out = view(source, byte), view(target, byte)
@@ -142,7 +142,7 @@ class Pad:
         piece = self._pieces[-1]
         if len(piece) >= length:
             return piece[len(piece) - length :]
-        return memoryview(b"".join(self._pieces))[self._length - length :]
+        return memoryview(b"".join(self._pieces))[self.length - length :]
 
     def copy(self, length: int) -> bytearray:
         """The first `length` bytes, now the caller's to keep."""
@@ -157,7 +157,7 @@ class Pad:
                 overwrite(piece)
 
     def __repr__(self) -> str:
-        return f"<pad of {self._length} bytes>"
+        return f"<pad of {self.length} bytes>"
 
 
 def xor(left: memoryview | bytes | bytearray, right: memoryview | bytes | bytearray) -> bytearray:

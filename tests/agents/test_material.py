@@ -4,6 +4,8 @@ import copy
 import json
 import pickle
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -145,3 +147,17 @@ def test_xor_is_its_own_inverse(left: bytes, data: st.DataObject) -> None:
 def test_xor_wants_equal_lengths() -> None:
     with pytest.raises(ValueError, match="cannot xor 1 with 2 bytes"):
         xor(b"a", b"bc")
+
+
+def test_numpy_is_loaded_with_the_first_large_string_and_not_before() -> None:
+    program = (
+        "import sys\n"
+        "from keyweave_agents.keys.manager import KeyManager\n"
+        "from keyweave_agents.material import LARGE_BYTES, xor\n"
+        "xor(bytes(LARGE_BYTES), bytes(LARGE_BYTES))\n"
+        "assert LARGE_BYTES >= 128 * 32 and 'numpy' not in sys.modules, 'too early'\n"
+        "xor(bytes(LARGE_BYTES + 1), bytes(LARGE_BYTES + 1))\n"
+        "assert 'numpy' in sys.modules, 'never'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -125,14 +125,11 @@ class LinkSession:
             raise MalformedMessage("blocks before Hello")
         self.pool.learn(held.block_ids)
 
-    def claim(self, ranges: tuple[PadRange, ...]) -> Pad | None:
-        """The pad that a message names. None when it is not here: the owner then hears which blocks lack."""
-        pad = self.pool.claim(ranges)
-        if pad is None:
-            missing = self.pool.their.missing(item.block_id for item in ranges)
-            if missing:
-                self._send(encode(Missing(block_ids=missing)))
-        return pad
+    def _lacks(self, ranges: tuple[PadRange, ...]) -> None:
+        """The pad that a message names is not here: its owner hears which blocks lack."""
+        missing = self.pool.their.missing(item.block_id for item in ranges)
+        if missing:
+            self._send(encode(Missing(block_ids=missing)))
 
     def give_up(self, missing: Missing) -> None:
         """They lack blocks that we would spend: the agreement is made good at the price of these."""
@@ -166,7 +163,10 @@ class LinkSession:
         view = memoryview(frame)
         if size:
             pad.cover(payload, view[-TAIL_BYTES - size : -TAIL_BYTES])
-        return self._finish(frame, view, proved, pad)
+        view[-TAG_BYTES:] = tag(view[proved:-TAIL_BYTES], pad.last(TAG_KEY_BYTES))
+        pad.wipe()
+        self._send(frame)
+        return frame
 
     def draw(self, written: bytes, size: int) -> tuple[Raw, bytearray]:
         """As the source of announced keys: the next `size` bytes of the pool are the keys. Tell of them.
@@ -224,14 +224,15 @@ class LinkSession:
         """The payload of a message (announced: the bits that it spent); Reason: why it is refused."""
         if sealed.method is RelayMethod.AES_256_GCM:
             return self._decipher(sealed)
-        pad = self.claim(sealed.pad)
+        pad = self.pool.claim(sealed.pad)
         if pad is None:
+            self._lacks(sealed.pad)
             return Reason.PAD_GONE
         try:
             if not proves(sealed.proved, sealed.tag, pad.last(TAG_KEY_BYTES)):
                 self.bad_tags += 1
                 return Reason.BAD_TAG
-            size = len(pad) - TAG_KEY_BYTES
+            size = pad.length - TAG_KEY_BYTES
             if sealed.method is RelayMethod.XOR_ANNOUNCE:
                 return pad.copy(size)
             payload = bytearray(size)
@@ -244,8 +245,9 @@ class LinkSession:
     def _decipher(self, sealed: Sealed) -> bytearray | Reason:
         key = next((one for one in self._receiving if one.ranges == sealed.pad), None)
         if key is None:
-            bits = self.claim(sealed.pad)
+            bits = self.pool.claim(sealed.pad)
             if bits is None:
+                self._lacks(sealed.pad)
                 return Reason.PAD_GONE
             key = ReceivingKey(sealed.pad, bits.last(LINK_KEY_BYTES))
             bits.wipe()
