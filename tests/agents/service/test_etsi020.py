@@ -355,3 +355,52 @@ async def test_no_key_stands_in_an_answer_or_in_the_log(
     out = capsys.readouterr()
     assert value(2)[:20] not in out.out + out.err
     assert uuid(2) not in out.out + out.err
+
+
+# --- a hostile peer -------------------------------------------------------------------------------
+
+
+async def test_many_requests_at_once_do_not_disturb_each_other(node: Border, x: Peer) -> None:
+    """Repetitions, conflicts and voids of the same ids, all at the same time."""
+
+    async def one(number: int) -> int:
+        match number % 4:
+            case 0:
+                return (await x.hand_over(number // 4)).status
+            case 1:
+                return (await x.hand_over(number // 4)).status
+            case 2:
+                body = x.keys(number // 4)
+                body["keys"][0]["value"] = value(200)
+                return (await x.ask("POST", KEYS, body)).status
+            case _:
+                return (await x.ask("POST", VOID, x.void(number // 4))).status
+
+    statuses = await asyncio.gather(*(one(number) for number in range(80)))
+    assert set(statuses) <= {202, 400}
+    async with asyncio.timeout(10):
+        while len(x.callback.told()) < 20:
+            await asyncio.sleep(0.05)
+    for number in range(20):
+        assert x.callback.told()[uuid(number)] in ("voided", "key not present", "relayed")
+        with pytest.raises(KeysNotFound):
+            await node.fetched(number)
+
+
+async def test_a_slow_callback_holds_up_no_other_peer(node: Border, x: Peer) -> None:
+    z = node.peers["z"]
+    stuck = asyncio.Event()
+    plain = type(x.callback).__call__
+
+    async def never(*_arguments: Any) -> None:
+        await stuck.wait()
+
+    type(x.callback).__call__ = never  # type: ignore[method-assign]  # both peers' servers hang now
+    try:
+        assert (await x.hand_over(1)).status == 202
+        await asyncio.sleep(0.1)
+        assert json.loads((await z.ask("GET", "/kmapi/versions")).body)["versions"] == ["v1"]
+        assert await node.fetched(1)
+    finally:
+        type(x.callback).__call__ = plain  # type: ignore[method-assign]  # as before
+        stuck.set()
