@@ -48,7 +48,7 @@ class Site:
                 "--config", str(self.folder / "bridge.toml"), "--ready-file", str(ready),
                 stdout=log, stderr=log,
             )  # fmt: skip
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not ready.exists():
                 if self.process.returncode is not None:
                     raise AssertionError((self.folder / "log").read_text()[-2000:])
@@ -153,7 +153,7 @@ class Stage:
             return 0, None
         return response.status_code, response.json() if response.content else None
 
-    async def rotated(self, event_id: str, name: str = "link", *, within_s: float = 20.0) -> dict[str, Any]:
+    async def rotated(self, event_id: str, name: str = "link", *, within_s: float = 40.0) -> dict[str, Any]:
         """Deliver an event until it is done; what the master tells of it."""
         async with asyncio.timeout(within_s):
             while True:

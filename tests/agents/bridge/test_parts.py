@@ -32,6 +32,7 @@ from keyweave_agents.bridge.vault import VaultSink
 from keyweave_agents.material import Secret
 from keyweave_core.errors import PeerUnreachable, SettingsError, Unavailable
 from keyweave_core.model.ids import NodeId
+from keyweave_core.runtime.settings import parse_settings
 from keyweave_core.runtime.tls import TlsSettings, client_context
 from keyweave_lab.pki import LabPki
 
@@ -103,6 +104,12 @@ class TestSettings:
             RetrySettings(first_s=2, most_s=1)
         with pytest.raises(ValueError, match="peer_sae_id"):
             KmeSettings(url="https://x", peer_sae_id="", tls=TLS)
+
+    def test_the_page_shows_settings_that_are_right(self) -> None:
+        page = (Path(__file__).parents[3] / "docs" / "vault-bridge.md").read_text(encoding="utf-8")
+        text = page.partition("```toml\n")[2].partition("```")[0]
+        found = parse_settings(text, BridgeSettings, where="docs/vault-bridge.md")
+        assert (found.role, found.secrets[0].every_s) == ("master", 3600)
 
     def test_an_unknown_key_is_fatal(self, tmp_path: Path) -> None:
         path = tmp_path / "bridge.toml"

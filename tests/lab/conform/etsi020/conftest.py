@@ -63,7 +63,7 @@ def judged(papers: Papers) -> Callable[..., Awaitable[Report]]:
                 pinned=True,
                 foreign=papers.foreign,
                 message_limit_s=3.0,
-                patience_s=0.4,
+                patience_s=2.0,
                 **more,
             )
             try:
