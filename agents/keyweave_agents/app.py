@@ -20,7 +20,7 @@ from typing import Protocol
 from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
 from keyweave_agents.keys.pqc_files import read_identity
-from keyweave_agents.keys.wrapping import read_master_key
+from keyweave_agents.keys.wrapping import read_former_master_key, read_master_key
 from keyweave_agents.service.callers import callers_of
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.settings import AgentSettings
@@ -98,6 +98,7 @@ def check(settings: AgentSettings) -> None:
         server_context(settings.keys_tls)
         if settings.keys.storage is not None:
             read_master_key(settings.keys.storage)
+            read_former_master_key(settings.keys.storage)
         if settings.keys.pqc is not None:
             read_identity(settings.keys.pqc, settings.node.node_id, SystemClock().now())
         server_context(settings.service.tls)

@@ -65,7 +65,8 @@ class StorageSettings:
     """`[keys.storage]`: where pools, keys and what was used outlive the process. Without it: nowhere.
 
     The master key comes from `key_file` (32 bytes or 64 hex digits, mode 0600 or stricter) or is what
-    `key_command` (program and arguments, no shell) writes to its standard output. `durability` "power": every
+    `key_command` (program and arguments, no shell) writes to its standard output; a store that the key of
+    `former_key_file` opens is taken over to the new one. `durability` "power": every
     commit is forced to disk; "process": it survives the end of the process, and after a loss of power the
     store is begun anew. `directory`: where the file `keys.store` lies (None: `node.state_dir`). A new data
     key is drawn at each start and every `rotate_data_key_s`; records under keys twice as old are moved to
@@ -75,6 +76,7 @@ class StorageSettings:
     key_file: Path | None = None
     key_command: tuple[str, ...] = ()
     key_command_timeout_s: float = 10.0
+    former_key_file: Path | None = None
     durability: Literal["power", "process"] = "power"
     directory: Path | None = None
     max_bytes: int = 8 << 30
@@ -94,6 +96,7 @@ class StorageSettings:
         return replace(
             self,
             key_file=self.key_file and folder / self.key_file,
+            former_key_file=self.former_key_file and folder / self.former_key_file,
             directory=state_dir if self.directory is None else folder / self.directory,
         )
 

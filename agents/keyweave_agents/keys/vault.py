@@ -26,7 +26,14 @@ from keyweave_agents.keys import vault_file
 from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.ledger import Bytes, Ledger, MemoryLedger
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.wrapping import KEY_BYTES, NONCE_BYTES, TAG_BYTES, KeyWrap, read_master_key
+from keyweave_agents.keys.wrapping import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    KeyWrap,
+    read_former_master_key,
+    read_master_key,
+)
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import NodeId
 from keyweave_core.runtime.clock import Clock
@@ -74,6 +81,7 @@ class Vault:
         settings: StorageSettings,
         wrap: KeyWrap,
         now: Callable[[], float],
+        former: KeyWrap | None = None,
     ) -> None:
         self.path = path
         self.slow = settings.durability == "power"
@@ -92,11 +100,11 @@ class Vault:
         self._facts: dict[str, bytes] = dict(database.execute("SELECT name, value FROM facts"))
         self._made_s: dict[int, float] = {}
         self._ciphers: dict[int, AESGCM] = {}
+        self._new_keys: dict[int, bytes] = {}  # wrapped, and not written yet
         for generation, wrapped, made_s in database.execute("SELECT * FROM data_keys"):
-            self._take_key(generation, wrap.unwrap(wrapped, self._context(generation)), made_s)
+            self._take_key(generation, self._unwrap(generation, wrapped, former), made_s)
         self._newest = max(self._ciphers)
         self._nonce = 0
-        self._new_keys: dict[int, bytes] = {}
         self.intact = self._looks_intact()
         self._draw_key()
 
@@ -267,6 +275,18 @@ class Vault:
         self._take_key(generation, data_key, self._now())
         self._newest, self._nonce = generation, 0
 
+    def _unwrap(self, generation: int, wrapped: bytes, former: KeyWrap | None) -> bytearray:
+        """A data key; one that the former master key wrapped is wrapped anew with the first commit."""
+        context = self._context(generation)
+        try:
+            return self._wrap.unwrap(wrapped, context)
+        except SettingsError:
+            if former is None:
+                raise
+        data_key = former.unwrap(wrapped, context)
+        self._new_keys[generation] = self._wrap.wrap(data_key, context)
+        return data_key
+
     def _take_key(self, generation: int, data_key: bytearray, made_s: float) -> None:
         self._ciphers[generation] = AESGCM(data_key)
         self._made_s[generation] = made_s
@@ -323,8 +343,14 @@ class Vault:
             self._ciphers.clear()
 
 
-def open_vault(settings: StorageSettings, node_id: NodeId, wrap: KeyWrap, now: Callable[[], float]) -> Vault:
-    """The key store of a node, made when there is none.
+def open_vault(
+    settings: StorageSettings,
+    node_id: NodeId,
+    wrap: KeyWrap,
+    now: Callable[[], float],
+    former: KeyWrap | None = None,
+) -> Vault:
+    """The key store of a node, made when there is none. `former`: the master key before this one.
 
     SettingsError, and nothing is changed: a foreign or damaged file, a newer format, the store of another
     node, another master key, or another process has it open.
@@ -342,7 +368,7 @@ def open_vault(settings: StorageSettings, node_id: NodeId, wrap: KeyWrap, now: C
         owner = database.execute("SELECT value FROM facts WHERE name = 'node'").fetchone()
         if owner is None or owner[0] != node_id.encode():
             raise SettingsError(f"the key store of another node ({_shown(owner)}), not of {node_id}")
-        return Vault(path, database, settings, wrap, now)
+        return Vault(path, database, settings, wrap, now, former)
     except SettingsError as error:
         database.close()
         raise SettingsError(f"{path}: {error}") from error
@@ -358,7 +384,9 @@ def open_ledger(settings: StorageSettings | None, node_id: NodeId, clock: Clock)
     """
     if settings is None:
         return MemoryLedger()
-    vault = open_vault(settings, node_id, read_master_key(settings), clock.now)
+    vault = open_vault(
+        settings, node_id, read_master_key(settings), clock.now, read_former_master_key(settings)
+    )
     if not vault.intact:
         get_logger("keys").warning(
             "key_store_not_intact",

@@ -74,6 +74,12 @@ def read_master_key(settings: StorageSettings) -> MasterKey:
     return MasterKey(_from_command(settings.key_command, settings.key_command_timeout_s), "key_command")
 
 
+def read_former_master_key(settings: StorageSettings) -> MasterKey | None:
+    """The master key that was in use before, when the settings name its file. SettingsError as above."""
+    path = settings.former_key_file
+    return None if path is None else MasterKey(_from_file(path), str(path))
+
+
 def _from_file(path: Path) -> bytearray:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -121,6 +121,26 @@ def test_another_master_key_opens_nothing_and_changes_nothing(tmp_path: Path) ->
     assert records(opened(tmp_path), "room") == {b"a": b"one"}
 
 
+def test_a_new_master_key_takes_over_what_the_former_one_wrapped(tmp_path: Path) -> None:
+    vault = opened(tmp_path)
+    vault.shelf("room").put(b"a", b"one")
+    vault.close()
+    settings, key = storage(tmp_path), os.urandom(32)
+    former = read_master_key(settings)
+
+    def fresh() -> MasterKey:
+        return MasterKey(bytearray(key), "the new one")
+
+    open_vault(settings, NODE, fresh(), Time(), former).close()
+    vault = open_vault(settings, NODE, fresh(), Time())
+    assert records(vault, "room") == {b"a": b"one"}
+    vault.close()
+    with pytest.raises(SettingsError, match="does not fit"):
+        opened(tmp_path)
+    with pytest.raises(SettingsError, match="does not fit"):
+        open_vault(settings, NODE, MasterKey(bytearray(32), "a third one"), Time(), former)
+
+
 def test_the_store_of_another_node_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close()
     settings = storage(tmp_path)
