@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from keyweave_agents.keys.border.values import Parties, VoidOrder
+from keyweave_agents.service import wire020 as wire
+from keyweave_agents.service import write020 as write
+from keyweave_agents.service.client020 import BorderClient
+from keyweave_agents.service.settings020 import place_of
+from keyweave_agents.settings import read_agent_settings
 from keyweave_core.errors import PeerUnreachable
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import SystemClock
+from keyweave_core.runtime.tls import client_context
 from keyweave_lab.apps import App, AppAddress, FetchedKey, KeyRequestFailed
 from keyweave_lab.borders import join, side_of
 from keyweave_lab.deploy import deploy, destroy, start_program, stop_program
@@ -102,6 +109,29 @@ async def test_keys_cross_a_border_and_survive_the_death_of_either_border_node(t
                 text = log.read_text()
                 assert "Traceback" not in text, f"{log}: {text[-2000:]}"
                 assert not [key for key in made if key.key_id in text], f"{log} names a key"
+
+
+async def test_a_key_that_the_peer_takes_back_is_not_delivered_any_more(tmp_path: Path) -> None:
+    async with two_networks(tmp_path) as (x, y), app_of(x, ALICE) as alice, app_of(y, CAROL) as carol:
+        kept, gone = await keys_for(alice, CAROL, 2)
+        near = read_agent_settings(x.directory / "agents" / "X2" / "agent.toml").etsi020
+        assert near is not None
+        host, port, _ = place_of(near.peers[0].url)
+        context = client_context(near.tls, check_hostname=False)  # as the border node of X
+        client = BorderClient(host, port, context, lambda _names, _der: None, SystemClock(), answer_s=20.0)
+        order = VoidOrder(
+            key_ids=(gone.key_id,),
+            parties=Parties(initiator=SaeId(ALICE), targets=(SaeId(CAROL),)),
+            callback=None,
+        )
+        reply = await client.ask("POST", "/kmapi/v1/ext_keys/void", write.void_body(order, None))
+        client.close()
+        assert reply.status == 200
+        assert [acked.status.value for acked in wire.read_acks(reply.body)] == ["voided"]
+        with pytest.raises(KeyRequestFailed):
+            await carol.dec_keys(ALICE, [gone.key_id])
+        (fetched,) = await carol.dec_keys(ALICE, [kept.key_id])
+        assert fetched.digest == kept.digest
 
 
 async def test_a_peer_that_is_away_is_named_to_who_asks(tmp_path: Path) -> None:
