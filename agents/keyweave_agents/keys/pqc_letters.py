@@ -10,6 +10,7 @@ from enum import Enum
 from google.protobuf.message import DecodeError
 
 from keyweave_agents.keys.frames import Batch, uuid_bytes, uuid_text
+from keyweave_agents.keys.lanes import MOST_BATCH_BYTES
 from keyweave_agents.keys.pqc_kem import CIPHERTEXT_BYTES, PUBLIC_BYTES
 from keyweave_agents.keys.pqc_settings import Kem
 from keyweave_agents.keys.split import MOST_SHARES
@@ -276,6 +277,8 @@ def _offer(offer: pb.Offer, app_id: AppId, secret_id: bytes) -> Offer:
         raise MalformedMessage(f"keys of {offer.key_bytes} bytes")
     if len(offer.key_ids) % ID_BYTES or not 1 <= len(offer.key_ids) // ID_BYTES <= MOST_OFFERED:
         raise MalformedMessage(f"key ids of {len(offer.key_ids)} bytes")
+    if offer.key_bytes * (len(offer.key_ids) // ID_BYTES) > MOST_BATCH_BYTES:
+        raise MalformedMessage(f"an offer of more than {MOST_BATCH_BYTES} bytes of keys")
     links = tuple(LinkId(uuid_text(_sized("link id", one, ID_BYTES))) for one in offer.link_ids)
     if not 1 <= len(links) <= MOST_SHARES or list(links) != sorted(set(links)):
         raise MalformedMessage("the links of an offer are none, too many, or do not rise")

@@ -243,12 +243,12 @@ class SourceEnd:
         except Untrusted as error:
             self.trouble = f"an answer is not of the other key manager: {error}"
             raise
-        secret = SessionSecret(
-            open_.ephemeral.open(letter.ciphertext), open_.nonce + letter.own_nonce, transcript
-        )
+        self._proposal = None  # the encapsulation key opens once, whatever comes of it
+        shared = open_.ephemeral.open(letter.ciphertext)
+        secret = SessionSecret(shared, open_.nonce + letter.own_nonce, transcript)
         if not secret.proves_made(letter.proof):
-            self._proposal = None
             raise Untrusted("an answer does not prove its secret")
+        self._proposal = open_
         open_.answered = secret
         open_.letter = _Repeated(_under(secret, 0, encode_said(Confirm())), now_s)
         open_.until_s = now_s + AGREEMENT_LIFE_S

@@ -474,3 +474,18 @@ def test_letters_that_no_source_writes_are_refused() -> None:
     written = decode_letter(pair.near_host.sent[0])
     assert isinstance(written, Propose)
     assert decode_letter(encode_letter(written)) == written
+
+
+def test_an_answer_whose_proof_is_false_ends_the_agreement_and_the_next_one_works() -> None:
+    pair = Pair()
+    pair.pass_time(0.0)
+    pair.forward()
+    answer = decode_letter(pair.far_host.sent.popleft())
+    assert isinstance(answer, Answer)
+    with pytest.raises(Untrusted, match="does not prove its secret"):
+        pair.source.handle(replace(answer, proof=bytes(48)), pair.clock.time_s)
+    pair.source.handle(answer, pair.clock.time_s)
+    assert pair.source.secret is None
+    pair.pass_time(0.5)
+    pair.settle()
+    assert pair.source.secret is not None

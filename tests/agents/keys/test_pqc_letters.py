@@ -135,6 +135,7 @@ def _offer(**values: object) -> pb.Said:
         _offer(batch_id=b"b"),
         _offer(key_bytes=0),
         _offer(key_bytes=8193),
+        _offer(key_bytes=8192, key_ids=bytes(16 * 17)),
         _offer(key_ids=b""),
         _offer(key_ids=bytes(17)),
         _offer(key_ids=bytes(16 * (MOST_OFFERED + 1))),
