@@ -258,7 +258,7 @@ def _check(plan: KeyPlan) -> None:
             raise InvalidInput(f"virtual link {route.link_id} goes twice to one next hop")
         if route.branches and route.next_hop is None:
             raise InvalidInput(f"virtual link {route.link_id} has branches and no next hop")
-        if route.method is RelayMethod.XOR_ANNOUNCE and route.branches:
+        if route.method is RelayMethod.XOR_ANNOUNCE and (route.branches or route.ends_here):
             raise InvalidInput(
                 f"virtual link {route.link_id} forks, and its keys are announced: a node keeps nothing that "
                 "it could send over a second branch; use the one-time pad"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.agents.keys.network import APP, MASTER, SLAVE, Network, chain, message, uid
+from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, message, uid
 from tests.agents.keys.protected import DESTINATION, LOWER, UPPER, agree, back, lay, three_ways
 
 from keyweave_agents.keys import link_keys
@@ -329,16 +329,60 @@ def test_announced_keys_go_on_when_the_destination_hears_of_its_association_late
 
 
 def test_a_fork_of_announced_keys_is_refused() -> None:
-    network = chain(2)
-    fork = Route(
-        link_id=LinkId(uid(0x500)),
-        prev_hop=None,
-        next_hop=network.node(2),
-        branches=(network.node(7),),
-        method=XOR,
+    network = chain(3)
+    link_id = LinkId(uid(0x500))
+    forks = (
+        Route(
+            link_id=link_id,
+            prev_hop=None,
+            next_hop=network.node(2),
+            branches=(network.node(7),),
+            method=XOR,
+        ),
+        Route(
+            link_id=link_id,
+            prev_hop=network.node(1),
+            next_hop=network.node(3),
+            ends_here=True,
+            method=XOR,
+        ),
     )
-    with pytest.raises(InvalidInput, match="use the one-time pad"):
-        network.planes[1].configure(KeyPlan(routes=(fork,)))
+    for fork in forks:
+        with pytest.raises(InvalidInput, match="use the one-time pad"):
+            network.planes[2].configure(KeyPlan(routes=(fork,)))
+
+
+@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("size_bits", [64, 128, 8192])
+def test_keys_of_every_size_travel(method: RelayMethod, size_bits: int) -> None:
+    network = started(3, method)
+    network.settle()
+    request = network.request(5, size_bits)
+    network.settle()
+    keys = network.planes[1].supply.collect(request)
+    fetched = network.fetch(keys, at=3)
+    assert [len(key.key) for key in keys] == [size_bits // 8] * 5
+    assert all(mine.key.same_as(theirs.key) for mine, theirs in zip(keys, fetched, strict=True))
+
+
+@pytest.mark.parametrize("method", [OTP, *OTHERS])
+def test_batches_of_4096_keys(method: RelayMethod) -> None:
+    limits = KeyLimits(keys_per_batch=4096, keys_per_request=4096, stored_keys=20_000)
+    network = chain(3, buffer_keys=8192, limits=limits, pool_capacity_bits=40_000_000)
+    for link_id in network.links:
+        network.connect(link_id)
+    network.settle()
+    for link_id in network.links:
+        network.fill(link_id, 100_000)
+    network.associate([1, 2, 3], method=method)
+    network.settle()
+    network.draw(4096)
+    while network.wires[network.link(1, 2), 1]:
+        network.deliver(network.link(1, 2), 1)
+    frames = sealed_on(network, network.link(2, 3), 2)
+    assert max(frame.content.count for frame in frames if isinstance(frame.content, Batch)) == 4096
+    network.settle()
+    same(network, 4096, at=3)
 
 
 @pytest.mark.parametrize("method", OTHERS)
