@@ -29,6 +29,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 RETRY: Headers = ((b"retry-after", b"1"),)
 """With every 503 that says "not now": seconds until it is worth asking again (RFC 9110 section 10.2.3)."""
 
+_LONGEST_KNOWN = 256
+
 NOT_AUTHORISED = 401
 UNAVAILABLE = 503
 
@@ -50,13 +52,17 @@ def error_answer(
     return Answer(status, wire.error_body(message, details), *headers)
 
 
-@lru_cache(maxsize=4096)
 def route(raw_path: bytes) -> tuple[Method, SaeId] | None:
     """The method and the other application that a path names; None when there is no such path.
 
     `raw_path` is what stood in the request line, so that an SAE id may contain an encoded `/`. Raises
     BadRequest when the id is no URL-encoded UTF-8 or no possible id.
     """
+    # Long paths are not remembered: what clients can make us keep is bounded.
+    return _known_route(raw_path) if len(raw_path) <= _LONGEST_KNOWN else _route(raw_path)
+
+
+def _route(raw_path: bytes) -> tuple[Method, SaeId] | None:
     parts = raw_path.split(b"/")
     if len(parts) != 6 or parts[:4] != [b"", b"api", b"v1", b"keys"] or not parts[4]:
         return None
@@ -70,6 +76,9 @@ def route(raw_path: bytes) -> tuple[Method, SaeId] | None:
     if not is_sae_id(sae):
         raise wire.BadRequest("the SAE id in the path is too long or not printable")
     return method, SaeId(sae)  # type: ignore[return-value]  # `method` is a key of VERBS
+
+
+_known_route = lru_cache(maxsize=4096)(_route)
 
 
 def explain(error: Exception, *, wait_s: float) -> tuple[int, bytes, Headers]:
