@@ -15,7 +15,8 @@ from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour, StorageSettings
-from keyweave_agents.keys.vault import Vault, open_vault
+from keyweave_agents.keys.vault import Vault
+from keyweave_agents.keys.vault_opening import open_vault
 from keyweave_agents.keys.wrapping import read_master_key
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock

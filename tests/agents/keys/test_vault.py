@@ -8,7 +8,8 @@ import pytest
 
 from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.vault import Vault, open_vault
+from keyweave_agents.keys.vault import Vault
+from keyweave_agents.keys.vault_opening import open_vault
 from keyweave_agents.keys.wrapping import MasterKey, read_master_key
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import NodeId
