@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.storage_nodes import KEYS, fill_store, first_key_after_restart
+from keyweave_core.runtime.log import configure_logging
 
 CODE = """
 import sys
@@ -42,6 +43,7 @@ def _bare_fsync_us(folder: Path, size: int, times: int) -> float:
 
 
 async def measure() -> str:
+    configure_logging(level="warning")
     bits_mb = KEYS * 32 / 1e6
     rows = [f"{KEYS:,} keys of 256 bits; their bits alone: {bits_mb:.0f} MB"]
     for name, what in (
