@@ -650,6 +650,30 @@ def test_acknowledgements_may_be_split_and_merged() -> None:
     assert pair.draw()
 
 
+def test_targets_may_acknowledge_one_by_one() -> None:
+    third = SaeId("sae-third")
+    pair = Pair(grants=False)
+    y = pair.x.border.domains["y"]
+    pair.x.border.domains["y"] = dataclasses.replace(y, sae_ids=(SLAVE, third))
+    pair.x.associate([1, 2])
+    for number in (1, 2):
+        plan = pair.x.plans[number]
+        both = dataclasses.replace(plan.associations[0], clients=(third, SLAVE))
+        pair.x.planes[number].configure(dataclasses.replace(plan, associations=(both,)))
+    pair.y.border.rules = BorderRules(targets=2)
+    pair.x.settle()
+    (post,) = pair.x.border.due()
+    assert post.offer is not None
+    ids = [key.key_id for key in post.offer.keys]
+    pair.x.border.posted(post, Answer(status=202))
+    for target in (SLAVE, third):
+        pair.x.settle()
+        assert pair.x.planes[1].supply.draw(MASTER, SLAVE, 1, 256) is None
+        pair.x.border.acked("y", (ack(ids, parties=Parties(initiator=MASTER, targets=(target,))),))
+    pair.x.settle()
+    assert pair.x.planes[1].supply.draw(MASTER, SLAVE, 1, 256)
+
+
 def test_an_acknowledgement_after_the_end_changes_nothing() -> None:
     pair = Pair(grants=False).begin()
     pair.wait(1)

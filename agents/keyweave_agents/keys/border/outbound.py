@@ -115,7 +115,7 @@ class Outbound:
             )
             if any(key_id in self._of_key for key_id in one.key_ids):
                 return Reason.FULL  # ids are random: only a faulty source makes one twice
-            one.open = set(one.key_ids)
+            one.open = one.open_for(one.key_ids)
             self._add(one)
             self._note(one)
         if one.batch.key_ids != batch.key_ids or one.batch.key_bytes != batch.key_bytes:
@@ -166,13 +166,14 @@ class Outbound:
         posts = []
         for one in self._active.values():
             if one.state is SendState.OFFERED and one.payload is not None:
+                open_ids = one.open_ids
                 for part in one.parts:
-                    if not part.posted and part.due_s <= now_s and not one.open.isdisjoint(part.key_ids):
+                    if not part.posted and part.due_s <= now_s and not open_ids.isdisjoint(part.key_ids):
                         part.posted, part.clear = True, False
                         posts.append(self._offer(one, part, number()))
             elif one.state is SendState.VOIDING and not one.void_posted and one.void_due_s <= now_s:
                 one.void_posted = True
-                order = VoidOrder(key_ids=tuple(sorted(one.open)), parties=one.parties, callback=None)
+                order = VoidOrder(key_ids=tuple(sorted(one.open_ids)), parties=one.parties, callback=None)
                 posts.append(
                     Post(
                         number=number(),
@@ -247,7 +248,7 @@ class Outbound:
         for acked in acks:
             for key_id in acked.key_ids:
                 one = self._batches.get(self._of_key.get(key_id, b""))
-                if one is not None and one.peer == peer and one.parties == acked.parties:
+                if one is not None and one.peer == peer and acked.parties.of(one.parties):
                     known += 1
                     self._ack_one(one, key_id, acked)
         return known
@@ -255,7 +256,7 @@ class Outbound:
     def _ack_one(self, one: Sending, key_id: str, acked: Acked) -> None:
         match one.state:
             case SendState.OFFERED if acked.status is AckStatus.RELAYED:
-                one.open.discard(key_id)
+                one.open -= {(key_id, target) for target in acked.parties.targets}
                 if not one.open:
                     one.state = SendState.RELAYED
                     self._active.pop(one.batch.batch_id, None)
@@ -266,11 +267,12 @@ class Outbound:
                     self._home.resume()
             case SendState.OFFERED:
                 self._patience.trouble(one, f"keys {acked.status.value}; {acked.message}".removesuffix("; "))
-                self._fail(one, None, without={key_id})
+                nowhere = {key_id} if acked.parties == one.parties else set()
+                self._fail(one, None, without=nowhere)
             case SendState.RELAYED if acked.status in (AckStatus.VOIDED, AckStatus.FAILED):
                 self._recall.ask(one.batch.app_id, (key_id,), _nobody_asks, self._rules.recall_s)
             case SendState.VOIDING if acked.status is not AckStatus.RELAYED:
-                one.open.discard(key_id)
+                one.open -= {(key_id, target) for target in acked.parties.targets}
                 if not one.open:
                     self._gone(one)
             case _:
@@ -285,7 +287,7 @@ class Outbound:
                 held -= set(part.key_ids)
         if refused is not None:
             held -= set(refused.key_ids)
-        one.open = held
+        one.open = one.open_for(held)
         one.reason = Reason.BORDER_REFUSED
         self._patience.pause(one)
         if held:

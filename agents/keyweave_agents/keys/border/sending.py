@@ -10,6 +10,7 @@ our network repeats them, or nobody waits for them any more.
     GONE       given up, and nothing is open                              BORDER_REFUSED
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -57,11 +58,20 @@ class Sending:
     payload: Secret | None = None
     optional: bytes = b""  # extensions that came with the keys from a network before ours
     parts: list[Part] = field(default_factory=list)
-    open: set[str] = field(default_factory=set)  # not acknowledged, or (VOIDING) not taken back
+    open: set[tuple[str, SaeId]] = field(default_factory=set)  # not acknowledged, or (VOIDING) not taken back
     reason: Reason = Reason.BORDER_PENDING
     void_due_s: float = 0.0
     void_delay_s: float = 0.0
     void_posted: bool = False
+
+    def open_for(self, key_ids: Iterable[str]) -> set[tuple[str, SaeId]]:
+        """These keys, for every target."""
+        return {(key_id, target) for key_id in key_ids for target in self.parties.targets}
+
+    @property
+    def open_ids(self) -> frozenset[str]:
+        """Keys that are open for any target."""
+        return frozenset(key_id for key_id, _ in self.open)
 
     @property
     def key_ids(self) -> tuple[str, ...]:
@@ -95,7 +105,7 @@ class _Record(msgspec.Struct, array_like=True):
     links: tuple[str, ...]
     key_bytes: int
     key_ids: bytes
-    open: tuple[str, ...]
+    open: tuple[tuple[str, str], ...]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -145,5 +155,5 @@ def from_record(
         heard_s=now_s,
         until_s=record.until_s - wall_less_monotonic_s,
         ttl_s=record.ttl_s,
-        open=set(record.open),
+        open={(key_id, SaeId(target)) for key_id, target in record.open},
     )

@@ -25,10 +25,17 @@ class AckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """The applications of a key: who began, and who shall get the same one (in the order given)."""
+    """The applications of a key: who began, and who shall get the same one (in whatever order)."""
 
     initiator: SaeId
     targets: tuple[SaeId, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(sorted(self.targets)))
+
+    def of(self, others: "Parties") -> bool:
+        """Whether these are the initiator and some of the targets of `others`."""
+        return self.initiator == others.initiator and set(self.targets) <= set(others.targets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
