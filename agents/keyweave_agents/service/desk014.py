@@ -19,7 +19,7 @@ from keyweave_core.runtime.log import get_logger
 
 
 class Desk:
-    """The common desk of `etsi014` (which may wait) and `quick014` (which never does)."""
+    """The common desk of `delivery014` (which may wait) and `quick014` (which never does)."""
 
     def __init__(
         self,

@@ -15,80 +15,17 @@ Rule of this file: it knows nothing of keys.
 """
 
 import asyncio
-from collections.abc import Callable
-from email.utils import formatdate
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from keyweave_agents.service.connections import Connection, certificate_of
-from keyweave_agents.service.settings import ServiceSettings
-from keyweave_core.runtime.clock import Clock
-from keyweave_core.runtime.log import Logger
+from keyweave_agents.service.exchange import Headers, Shared
 
 _MOST_PIPELINED = 512
-
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Exchange(Protocol):
-    """A whole request and the way to answer it: `reply` once, now or later."""
-
-    connection: Connection
-    method: bytes
-    url: bytes
-    """As it stood in the request line."""
-    body: bytes
-
-    def reply(self, status: int, body: bytes, headers: Headers = ()) -> None:
-        """Answer with JSON (or nothing); dropped when the client has gone."""
-        ...
-
-    def leave(self) -> bool:
-        """Leave a request that was taken to the application after all; False: too late for that, reply."""
-        ...
-
-
-QuickHandler = Callable[[Exchange], bool]
-"""Takes a request (True: it replies, now or later), or leaves it to the application and did nothing."""
-
-
-class Shared:
-    """What the protocols of one server share."""
-
-    def __init__(
-        self, settings: ServiceSettings, clock: Clock, log: Logger, quick: QuickHandler | None
-    ) -> None:
-        self.settings = settings
-        self.clock = clock
-        self.log = log
-        self.quick = quick
-        self.state = ServerState()
-        self.heads: dict[int, bytes] = {}
-        self.make_room: Callable[[], bool] = lambda: True
-        self._second = -1
-
-    def refresh_date(self) -> None:
-        """Keep the `Date` header of every answer within the second (RFC 9110 section 6.6.1)."""
-        now = self.clock.now()
-        if int(now) != self._second:
-            self._second = int(now)
-            date = formatdate(now, usegmt=True).encode()
-            self.state.default_headers = [(b"date", date), (b"cache-control", b"no-store")]
-            self.heads.clear()
-
-    def head(self, status: int) -> bytes:
-        """The head of a JSON answer up to the value of its content-length."""
-        head = self.heads.get(status)
-        if head is None:
-            fields = b"".join(b"%b: %b\r\n" % field for field in self.state.default_headers)
-            head = STATUS_LINE[status] + fields + b"content-type: application/json\r\ncontent-length: "
-            self.heads[status] = head
-        return head
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -277,7 +214,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._replying = False
         head = self._shared.head(status)
         if headers or not body:
-            head = _head_with(self._shared, status, headers, has_body=bool(body))
+            head = self._shared.head_with(status, headers, has_body=bool(body))
         self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         if self._stopping:
             self.transport.close()
@@ -351,7 +288,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         body = msgspec.json.encode({"message": message})
-        head = _head_with(self._shared, status, ((b"connection", b"close"),), has_body=True)
+        head = self._shared.head_with(status, ((b"connection", b"close"),), has_body=True)
         self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         self.transport.close()
 
@@ -377,13 +314,3 @@ class _Before:
         self.disconnected = False
         self.keep_alive = True
         self.message_event: Any = asyncio.Event()
-
-
-def _head_with(shared: Shared, status: int, headers: Headers, *, has_body: bool) -> bytes:
-    fields = [*shared.state.default_headers, *headers]
-    if has_body:
-        fields.append((b"content-type", b"application/json"))
-    return b"%b%bcontent-length: " % (
-        STATUS_LINE[status],
-        b"".join(b"%b: %b\r\n" % field for field in fields),
-    )

@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from keyweave_agents.service.connections import ClientGone, Connection, Place, who_goes
 from keyweave_agents.service.entrance import Entrance, room_for
-from keyweave_agents.service.http_protocol import Exchange, LimitedProtocol, QuickHandler, Shared
+from keyweave_agents.service.exchange import Exchange, QuickHandler, Shared
+from keyweave_agents.service.http_protocol import LimitedProtocol
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.errors import SettingsError
 from keyweave_core.runtime.clock import Clock

@@ -3,7 +3,7 @@
     requests of this turn -> draw keys for all of them -> durable -> audit record -> answers
 
 Rule of this file: a request that is simple and can be answered now is; everything else (errors of any kind,
-multicast, extensions, keys that have to be waited for) is left untouched to `etsi014`, which explains. An
+multicast, extensions, keys that have to be waited for) is left untouched to `delivery014`, which explains. An
 answer leaves after the ledger and the audit record have what it follows from. Keys that were drawn and cannot
 leave (no ledger, no record, the client gone) are wiped: nobody ever gets them.
 """
@@ -18,8 +18,8 @@ from keyweave_agents.service.answers014 import explain, route
 from keyweave_agents.service.audit import CLIENT_GONE, AuditFailed
 from keyweave_agents.service.container import Piece, container_of
 from keyweave_agents.service.desk014 import Desk
+from keyweave_agents.service.exchange import Exchange
 from keyweave_agents.service.extensions014 import NO_WISHES
-from keyweave_agents.service.http_protocol import Exchange
 from keyweave_core.errors import Exhausted, KeyweaveError
 from keyweave_core.model.ids import SaeId
 
@@ -42,7 +42,7 @@ class _Task:
 
 
 class QuickDelivery:
-    """Takes what it can answer without waiting (`http_protocol.QuickHandler`)."""
+    """Takes what it can answer without waiting (`exchange.QuickHandler`)."""
 
     def __init__(self, desk: Desk, keys: KeyDraw) -> None:
         self._desk = desk

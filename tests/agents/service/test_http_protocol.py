@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keyweave_agents.service.http_protocol import Exchange, LimitedProtocol, Shared
+from keyweave_agents.service.exchange import Exchange, Shared
+from keyweave_agents.service.http_protocol import LimitedProtocol
 from keyweave_agents.service.settings import ServiceSettings
 from keyweave_core.runtime.clock import ManualClock
 from keyweave_core.runtime.log import get_logger
