@@ -87,7 +87,9 @@ class Supply:
         self._emit = emit
         self.relay = Relay(node_id, self, most_records=settings.limits.relay_records)
         self._associations: dict[AppId, Association] = {}
-        self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}  # whose source is here
+        # Whose source is here, by who gets the keys and nobody else: one client, or exactly these.
+        self._by_pair: dict[tuple[SaeId, SaeId], list[Association]] = {}
+        self._by_group: dict[tuple[SaeId, frozenset[SaeId]], list[Association]] = {}
         self._by_ends: dict[tuple[SaeId, SaeId], list[Association]] = {}  # ... or destination
         ledger = ledger or MemoryLedger()
         self.undecided = Undecided(ledger)
@@ -139,13 +141,15 @@ class Supply:
                 association = self._associations[app_id] = Association(plan, usage, self._ready_memory)
                 self._restore(association, now_s)
             self._update(association, plan, now_s)
-        self._by_pair, self._by_ends = {}, {}
+        self._by_pair, self._by_group, self._by_ends = {}, {}, {}
         for association in self._associations.values():
-            for client in association.plan.clients:
-                pair = (association.plan.server, client)
-                self._by_ends.setdefault(pair, []).append(association)
-                if association.plan.source:
-                    self._by_pair.setdefault(pair, []).append(association)
+            server, clients = association.plan.server, association.plan.clients
+            for client in clients:
+                self._by_ends.setdefault((server, client), []).append(association)
+            if association.plan.source:
+                self._by_group.setdefault((server, frozenset(clients)), []).append(association)
+                if len(clients) == 1:
+                    self._by_pair.setdefault((server, clients[0]), []).append(association)
         self.modes.associate()
         self._check_expiry()
         for request in self._waiting.release(lambda one: bool(self._serving(one))):
@@ -218,11 +222,13 @@ class Supply:
             raise request.error
 
     def _serving(self, request: Request) -> list[Association]:
-        """The associations whose keys all clients of a request get."""
-        found = self._by_pair.get((request.server, request.client), [])
+        """The associations whose keys the clients of a request get, and nobody else.
+
+        Who is not named in a request must not be able to fetch its keys (ETSI GS QKD 014 clause 5.4).
+        """
         if not request.also:
-            return found
-        return [one for one in found if set(one.plan.clients).issuperset(request.also)]
+            return self._by_pair.get((request.server, request.client), [])
+        return self._by_group.get((request.server, frozenset(request.clients)), [])
 
     def _seat(self, request: Request) -> None:
         """Put a request to the association it belongs to."""
@@ -343,13 +349,13 @@ class Supply:
     def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
         """End the requests of these pairs that wait for an association or for its activation."""
         self._waiting.refuse(server, clients, reasons)
-        for client in clients:
-            for association in self._by_pair.get((server, client), ()):
-                if not association.open:
-                    for lane in association.lanes.values():
-                        for request in [one for one in lane.waiting if set(clients).issuperset(one.clients)]:
-                            lane.waiting.remove(request)
-                            request.fail(Refused(*reasons))
+        for (master, group), found in self._by_group.items():
+            if master != server or not group.issubset(clients):
+                continue
+            for lane in [lane for one in found if not one.open for lane in one.lanes.values()]:
+                for request in list(lane.waiting):
+                    lane.waiting.remove(request)
+                    request.fail(Refused(*reasons))
 
     def fetch(self, caller: SaeId, master: SaeId, key_ids: tuple[str, ...]) -> tuple[SuppliedKey, ...]:
         """See `KeySupply.get_keys_by_id`."""
@@ -523,9 +529,8 @@ class Supply:
 
     def _given(self, server: SaeId, clients: tuple[SaeId, ...]) -> Association | None:
         """The open association that keys of another network go to."""
-        for association in self._by_pair.get((server, clients[0]), ()):
-            same = set(association.plan.clients) == set(clients)
-            if association.given and association.open and same:
+        for association in self._by_group.get((server, frozenset(clients)), ()):
+            if association.given and association.open:
                 return association
         return None
 

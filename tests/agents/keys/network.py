@@ -227,10 +227,24 @@ class Network:
         self.gather()
         return link_id
 
-    def request(self, number: int = 1, size_bits: int = 256, *, at: int = 1) -> Request:
-        """Ask for keys at the source's node; answered now or later."""
+    def request(
+        self, number: int = 1, size_bits: int = 256, *, at: int = 1, also: tuple[SaeId, ...] | None = None
+    ) -> Request:
+        """Ask for keys at the source's node, for SLAVE and `also`; answered now or later.
+
+        Unless told: for all clients of the association that SLAVE is a client of.
+        """
+        if also is None:
+            plans = [plan for plan in self.plans.get(at, KeyPlan()).associations if SLAVE in plan.clients]
+            also = tuple(client for client in plans[0].clients if client != SLAVE) if plans else ()
         request = Request(
-            server=MASTER, client=SLAVE, number=number, size_bits=size_bits, qos=AppQos(), priority=0
+            server=MASTER,
+            client=SLAVE,
+            number=number,
+            size_bits=size_bits,
+            qos=AppQos(),
+            priority=0,
+            also=also,
         )
         self.planes[at].supply.request(request)
         self.gather()

@@ -98,7 +98,9 @@ def test_each_of_several_clients_gets_its_copy_once() -> None:
             )
         )
     network.settle()
-    keys = network.draw(1)
+    request = network.request(also=(THIRD,))
+    assert request.keys is not None
+    keys = network.planes[1].supply.collect(request)
     ids = (keys[0].key_id,)
     supply = network.planes[2].supply
     for client in (SLAVE, THIRD):
