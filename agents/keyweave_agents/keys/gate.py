@@ -17,6 +17,8 @@ from keyweave_core.model.ids import LinkId
 Answer = Callable[[LedgerFailed | None], None]
 """Called once: with None when everything is durable, else with why nothing may leave."""
 
+SLOW_S = 0.001
+
 Frames = list[tuple[LinkId, int, Raw]]
 """Physical link, number of its connection, frame."""
 
@@ -25,8 +27,9 @@ class Gate:
     """The way out of one key manager.
 
     `send` gets frames that may leave. `failed` is told why commits begin to fail, and None when they work
-    again. `decided` hears after each commit whether it came through, before anybody else does. A commit of a
-    `slow` ledger (it waits for a disk) runs in a thread of its own.
+    again. `decided` hears after each commit whether it came through, before anybody else does. Commits of a
+    `slow` ledger (it waits for a disk) run in a thread while they take long: the way there and back takes
+    more than a fast disk does.
     """
 
     def __init__(
@@ -35,11 +38,14 @@ class Gate:
         send: Callable[[Frames], None],
         failed: Callable[[str | None], None],
         decided: Callable[[bool], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._send = send
         self._failed = failed
         self._decided = decided
+        self._monotonic = monotonic
+        self.cost_s = 0.0  # of a commit, on average over the last few
         self._waiting: deque[tuple[int, Frames | Answer]] = deque()
         self._commit: asyncio.Task[None] | None = None
         self.broken: str | None = None
@@ -95,14 +101,14 @@ class Gate:
         self._finish()
 
     def _begin(self) -> None:
-        if self._ledger.slow:
+        if self._ledger.slow and self.cost_s > SLOW_S:
             self._commit = asyncio.get_running_loop().create_task(self._in_thread())
         else:
             self._finish()
 
     async def _in_thread(self) -> None:
         try:
-            await asyncio.to_thread(self._ledger.commit)
+            await asyncio.to_thread(self._write)
         except LedgerFailed as error:
             self._refuse(error)
         else:
@@ -111,9 +117,14 @@ class Gate:
             self._commit = None
         self.turn()
 
+    def _write(self) -> None:
+        began_s = self._monotonic()
+        self._ledger.commit()
+        self.cost_s += 0.2 * (self._monotonic() - began_s - self.cost_s)
+
     def _finish(self) -> None:
         try:
-            self._ledger.commit()
+            self._write()
         except LedgerFailed as error:
             self._refuse(error)
         else:

@@ -78,7 +78,7 @@ class KeyManager:
         )
         self.border = self._plane.border
         self.ledger: Ledger = self._plane.ledger
-        self._gate = Gate(self.ledger, self._send, self._store_told, self._decided)
+        self._gate = Gate(self.ledger, self._send, self._store_told, self._decided, clock.monotonic)
         self._peers = Peers(
             node_id,
             settings.neighbours,

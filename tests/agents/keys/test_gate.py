@@ -39,7 +39,7 @@ class Door:
         self.out: list[object] = []
         self.told: list[str | None] = []
         self.decided: list[bool] = []
-        self.gate = Gate(ledger, self._sent, self.told.append, self.decided.append)
+        self.gate = Gate(ledger, self._sent, self.told.append, self.decided.append, lambda: 0.0)
 
     def _sent(self, frames: Frames) -> None:
         self.out += [frame for _, _, frame in frames]
@@ -103,6 +103,7 @@ async def test_a_slow_commit_holds_what_comes_meanwhile_for_the_next_one() -> No
     ledger = Slow(PaperDisk())
     door = Door(ledger)
     ledger.going.clear()
+    door.gate.cost_s = 1.0  # the disk was slow before
     door.note()
     door.push(b"one")
     door.gate.turn()
