@@ -1,10 +1,11 @@
 """Processes of a running network die without warning (kill -9) and come back."""
 
+import pytest
 from tests.system.chaos_checks import held_bps
 from tests.system.conftest import RING, Network, RunNetwork
 
 from keyweave_core.runtime.clock import SystemClock
-from keyweave_lab.apps import App
+from keyweave_lab.apps import App, KeyRequestFailed
 from keyweave_lab.demo_wait import until
 from keyweave_lab.deploy import start, stop_program
 from keyweave_proto.v1 import keyweave_pb2 as pb
@@ -80,3 +81,20 @@ async def test_a_killed_source_serves_again(run_network: RunNetwork) -> None:
         async with network.app("sae-a") as master:
             await fetch(master, slave, 100)
         assert len(network.associations()) == 1
+
+
+async def test_a_killed_destination_still_has_what_the_master_got(run_network: RunNetwork) -> None:
+    async with run_network(RING) as network, network.app("sae-a") as master:
+        async with network.app("sae-c") as slave:
+            await fetch(master, slave, 5)
+            held = [key for _ in range(20) for key in await master.enc_keys("sae-c")]
+            once = await slave.dec_keys("sae-a", [held[0].key_id])
+        await stop_program(network.lab.directory, "C", CLOCK, kill=True)
+        await start(network.lab.directory, CLOCK)
+        async with network.app("sae-c") as slave:
+            for key in held[1:]:
+                (far,) = await slave.dec_keys("sae-a", [key.key_id])
+                assert far.digest == key.digest
+            with pytest.raises(KeyRequestFailed):
+                await slave.dec_keys("sae-a", [once[0].key_id])
+            await fetch(master, slave, 80)
