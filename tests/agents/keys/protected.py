@@ -27,9 +27,7 @@ def three_ways(*, seed: int = 1, **settings: object) -> Network:
     return network
 
 
-def lay(
-    network: Network, path: list[int], number: int, method: RelayMethod = RelayMethod.OTP
-) -> LinkId:
+def lay(network: Network, path: list[int], number: int, method: RelayMethod = RelayMethod.OTP) -> LinkId:
     """Put a virtual link on every node of a path."""
     link_id = virtual(number)
     for index, node in enumerate(path):
