@@ -2,6 +2,7 @@
 
     {directory}/{path}             the active key
     {directory}/{path}.pending     the pending one; renaming it is what makes it active
+    {directory}/{path}.pending.new while that is written; what a crash left there the next writing removes
 
 Rule of this file: a file is whole or not there: written beside its place, forced to the disk, renamed, and
 the directory forced too.
@@ -79,7 +80,8 @@ class FileSink:
             return None  # not ours; it is replaced when a key becomes active
 
     def _write(self, path: Path, document: Document) -> None:
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        # One name, whoever writes: a crash here leaves a key in clear, which must not stay for good.
+        beside = path.with_name(f"{path.name}.new")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)

@@ -166,6 +166,13 @@ class TestFiles:
             await sink.activate(SECRET, "e3", "id-2")
         assert await sink.activate(SECRET, "e2", "id-2") == 2
 
+    async def test_what_a_crash_left_does_not_stay(self, tmp_path: Path) -> None:
+        sink = FileSink(FilesSettings(directory=tmp_path))
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "link.pending.new").write_text("half a key of a writer that was killed")
+        await sink.stage(SECRET, held())
+        assert [one.name for one in (tmp_path / "a").iterdir()] == ["link.pending"]
+
     async def test_what_others_wrote_is_replaced(self, tmp_path: Path) -> None:
         sink = FileSink(FilesSettings(directory=tmp_path))
         (tmp_path / "a").mkdir()
