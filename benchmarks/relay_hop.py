@@ -17,17 +17,17 @@ from time import process_time
 import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from keyweave_agents.keys.frames import Batch, Sealed
 from keyweave_agents.keys.key_batch import fresh_ids
 from keyweave_agents.keys.lanes import MOST_BATCH_BYTES
 from keyweave_agents.keys.plan import KeyPlan, Route
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.records import Endpoint
-from keyweave_agents.keys.relay import Relay
-from keyweave_agents.keys.sealed import write_batch
-from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.keys.relaying.frames import Batch, Sealed
+from keyweave_agents.keys.relaying.records import Endpoint
+from keyweave_agents.keys.relaying.relay import Relay
+from keyweave_agents.keys.relaying.sealed import write_batch
+from keyweave_agents.keys.relaying.session import LinkSession
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour
-from keyweave_agents.keys.wire import decode
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.model.application import RelayMethod

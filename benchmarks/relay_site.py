@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour, StorageSettings
-from keyweave_agents.keys.vault_opening import open_ledger
+from keyweave_agents.keys.storage.vault_opening import open_ledger
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_agents.service.etsi014 import Etsi014Server

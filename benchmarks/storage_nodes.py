@@ -10,14 +10,14 @@ from typing import Literal
 
 from keyweave_agents.keys.buffers import ReadyBuffer
 from keyweave_agents.keys.destination import DestinationStore, StoredBatch
-from keyweave_agents.keys.frames import Batch
 from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
+from keyweave_agents.keys.relaying.frames import Batch
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour, StorageSettings
-from keyweave_agents.keys.vault import Vault
-from keyweave_agents.keys.vault_opening import open_vault
-from keyweave_agents.keys.wrapping import read_master_key
+from keyweave_agents.keys.storage.vault import Vault
+from keyweave_agents.keys.storage.vault_opening import open_vault
+from keyweave_agents.keys.storage.wrapping import read_master_key
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.model.ids import AppId, LinkId, NodeId, SaeId

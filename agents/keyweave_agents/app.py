@@ -19,8 +19,8 @@ from typing import Protocol
 
 from keyweave_agents.control_side import ControlSide, netconf_of
 from keyweave_agents.key_side import KeySide
-from keyweave_agents.keys.pqc_files import read_identity
-from keyweave_agents.keys.wrapping import read_former_master_key, read_master_key
+from keyweave_agents.keys.pqc.files import read_identity
+from keyweave_agents.keys.storage.wrapping import read_former_master_key, read_master_key
 from keyweave_agents.service.callers import callers_of
 from keyweave_agents.service.peers020 import BorderPeers
 from keyweave_agents.settings import AgentSettings

@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from keyweave_agents.keys.manager import KeyManager
-from keyweave_agents.keys.pqc_files import read_identity
+from keyweave_agents.keys.pqc.files import read_identity
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.vault_opening import open_ledger
+from keyweave_agents.keys.storage.vault_opening import open_ledger
 from keyweave_agents.quantum.module import QuantumModule
 from keyweave_agents.quantum.module_settings import ModuleSettings
 from keyweave_agents.quantum.observed import ModuleEvent

@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.agents.keys.network import MASTER, SLAVE, HandClock, Network, chain, uid
 
 from keyweave_agents.keys.failures import KeysNotFound
-from keyweave_agents.keys.frames import Batch, Reason, Sealed
 from keyweave_agents.keys.plan import SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.sealed_reading import _as_laid, _by_schema, _complain, _fits, read_sealed
+from keyweave_agents.keys.relaying.frames import Batch, Reason, Sealed
+from keyweave_agents.keys.relaying.sealed_reading import _as_laid, _by_schema, _complain, _fits, read_sealed
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_agents.keys.settings import KeyLimits
-from keyweave_agents.keys.wire import decode
 from keyweave_agents.material import Secret
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import RelayMethod

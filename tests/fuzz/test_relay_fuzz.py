@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.agents.keys.network import MASTER, SLAVE, chain
 
-from keyweave_agents.keys.frames import Sealed
 from keyweave_agents.keys.plan import RelayRestored, RelayTrouble
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.relaying.frames import Sealed
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_core.model.application import RelayMethod
 
 from .relay_attacks import Attack, change, corpus, frame

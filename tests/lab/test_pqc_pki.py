@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from keyweave_agents.keys.pqc_files import read_identity
-from keyweave_agents.keys.pqc_identity import Untrusted
-from keyweave_agents.keys.pqc_settings import PqcSettings
+from keyweave_agents.keys.pqc.files import read_identity
+from keyweave_agents.keys.pqc.identity import Untrusted
+from keyweave_agents.keys.pqc.settings import PqcSettings
 from keyweave_core.errors import InvalidInput, SettingsError
 from keyweave_core.model.ids import NodeId
 from keyweave_lab.pqc_pki import LabPqcPki, PqcFiles

@@ -19,8 +19,8 @@ from tests.agents.keys.network import MASTER, SLAVE, chain
 from tests.agents.keys.paper import Place
 
 from keyweave_agents.keys.failures import KeysNotFound
-from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.plan import KeyBundle, SuppliedKey
+from keyweave_agents.keys.relaying.frames import uuid_text
 
 NODES = st.integers(1, 4)
 LINKS = st.integers(0, 2)

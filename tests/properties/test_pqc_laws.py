@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.agents.keys.pqc_network import PqcNetwork
 from tests.properties.test_key_laws import FAIR, SOME, Run
 
-from keyweave_agents.keys.frames import Letter
 from keyweave_agents.keys.plan import MADE_IN, SuppliedKey
-from keyweave_agents.keys.wire import encode
+from keyweave_agents.keys.relaying.frames import Letter
+from keyweave_agents.keys.relaying.wire import encode
 from keyweave_core.model.application import KeyMode, KeyOrigin
 
 MODES = st.sampled_from([KeyMode.HYBRID, KeyMode.PQC_FALLBACK])

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from keyweave_agents.control.owned import ROOT, check_owned, link_path
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route
-from keyweave_agents.keys.split import MOST_SHARES
+from keyweave_agents.keys.relaying.split import MOST_SHARES
 from keyweave_core.errors import SchemaViolation
 from keyweave_core.model.application import Application, AppType, RelayMethod
 from keyweave_core.model.ids import LinkId, NodeId

@@ -8,9 +8,9 @@ the border node stands for it.
 from collections.abc import Callable
 from typing import Protocol
 
-from keyweave_agents.keys.frames import Batch, LetterKind, Reason
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.keys.relaying.frames import Batch, LetterKind, Reason
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import AppId, SaeId
 

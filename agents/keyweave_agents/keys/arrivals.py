@@ -8,10 +8,10 @@ the process too, where the ledger lasts, and so does `keeper`, which names what 
 from collections import OrderedDict
 
 from keyweave_agents.keys.destination import DestinationStore, StoredBatch
-from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.key_batch import KeyBatch
-from keyweave_agents.keys.ledger import Ledger, MemoryLedger, Shelf
 from keyweave_agents.keys.plan import AssociationPlan
+from keyweave_agents.keys.relaying.frames import Batch, Reason
+from keyweave_agents.keys.storage.ledger import Ledger, MemoryLedger, Shelf
 from keyweave_agents.material import Secret
 from keyweave_core.runtime.clock import Clock
 

@@ -6,11 +6,11 @@ Rule of this file: state and what follows from it; who acts on it are `supply`, 
 from dataclasses import dataclass, field
 
 from keyweave_agents.keys.buffers import TokenBucket
-from keyweave_agents.keys.frames import Batch
 from keyweave_agents.keys.lanes import MOST_BATCH_KEYS, Flight, Lane
 from keyweave_agents.keys.plan import AssociationPlan
-from keyweave_agents.keys.pqc_watch import QuantumWatch
-from keyweave_agents.keys.ready_memory import LeftReady, ReadyMemory
+from keyweave_agents.keys.pqc.watch import QuantumWatch
+from keyweave_agents.keys.relaying.frames import Batch
+from keyweave_agents.keys.storage.ready_memory import LeftReady, ReadyMemory
 from keyweave_agents.keys.usage import Usage
 from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
-from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.key_batch import KeyBatch
 from keyweave_agents.keys.plan import KeyBundle, SuppliedKey, bundles
-from keyweave_agents.keys.ready_memory import LaneName, ReadyBatch, ReadyMemory
+from keyweave_agents.keys.relaying.frames import uuid_text
+from keyweave_agents.keys.storage.ready_memory import LaneName, ReadyBatch, ReadyMemory
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.key_batch import ID_BYTES, PREFIX_BYTES, KeyBatch, raw_id
-from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import KeyBundle
-from keyweave_agents.keys.undecided import Undecided
+from keyweave_agents.keys.relaying.frames import uuid_text
+from keyweave_agents.keys.storage.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.storage.undecided import Undecided
 from keyweave_agents.material import Secret
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.application import KeyOrigin

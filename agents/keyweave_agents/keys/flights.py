@@ -12,10 +12,10 @@ from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.key_batch import KeyBatch
 from keyweave_agents.keys.lanes import Flight, Lane
 from keyweave_agents.keys.plan import AssociationPlan
-from keyweave_agents.keys.pqc import Pqc
-from keyweave_agents.keys.relay import Relay
+from keyweave_agents.keys.pqc.agreements import Pqc
+from keyweave_agents.keys.relaying.relay import Relay
+from keyweave_agents.keys.relaying.split import split
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.split import split
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import LinkId
 from keyweave_core.runtime.clock import Clock

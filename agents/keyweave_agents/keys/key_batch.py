@@ -11,7 +11,7 @@ from functools import cache
 
 import msgspec
 
-from keyweave_agents.keys.frames import Batch
+from keyweave_agents.keys.relaying.frames import Batch
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import LinkId

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.flights import Flights
-from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.lanes import Lane
 from keyweave_agents.keys.plan import MADE_IN, AssociationPlan, FallbackBegan, FallbackEnded, KeyEvent
-from keyweave_agents.keys.pqc import Pqc
-from keyweave_agents.keys.pqc_letters import Why
-from keyweave_agents.keys.pqc_ports import Party
-from keyweave_agents.keys.pqc_watch import QuantumWatch
-from keyweave_agents.keys.records import Complaints, Endpoint
+from keyweave_agents.keys.pqc.agreements import Pqc
+from keyweave_agents.keys.pqc.letters import Why
+from keyweave_agents.keys.pqc.ports import Party
+from keyweave_agents.keys.pqc.watch import QuantumWatch
+from keyweave_agents.keys.relaying.frames import Batch, Reason
+from keyweave_agents.keys.relaying.records import Complaints, Endpoint
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import AppId, NodeId, SaeId

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keyweave_agents.keys.buffers import ReadyBuffer, ReadyKey
-from keyweave_agents.keys.frames import Batch
 from keyweave_agents.keys.key_batch import KeyBatch
 from keyweave_agents.keys.plan import KeyBundle
-from keyweave_agents.keys.ready_memory import LaneName, ReadyMemory
+from keyweave_agents.keys.relaying.frames import Batch
+from keyweave_agents.keys.storage.ready_memory import LaneName, ReadyMemory
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, SaeId

@@ -10,10 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.failures import KeysNotFound, LedgerFailed, NotEntitled
-from keyweave_agents.keys.frames import Held, LetterKind
-from keyweave_agents.keys.gate import Frames, Gate
 from keyweave_agents.keys.lanes import Request
-from keyweave_agents.keys.ledger import Ledger
 from keyweave_agents.keys.peers import Peers
 from keyweave_agents.keys.plan import (
     AssociationEnds,
@@ -30,9 +27,12 @@ from keyweave_agents.keys.plan import (
     SuppliedKey,
 )
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.pqc_identity import PqcIdentity
+from keyweave_agents.keys.pqc.identity import PqcIdentity
+from keyweave_agents.keys.relaying.frames import Held, LetterKind
+from keyweave_agents.keys.relaying.wire import encode
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.wire import encode
+from keyweave_agents.keys.storage.gate import Frames, Gate
+from keyweave_agents.keys.storage.ledger import Ledger
 from keyweave_agents.quantum.intake import Distrusted, KeyBlock
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput
 from keyweave_core.model.application import AppQos, KeyOrigin

@@ -11,10 +11,10 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
-from keyweave_agents.keys.frames import Frame, Hello
-from keyweave_agents.keys.pad import Raw
+from keyweave_agents.keys.relaying.frames import Frame, Hello
+from keyweave_agents.keys.relaying.pad import Raw
+from keyweave_agents.keys.relaying.wire import Splitter, decode
 from keyweave_agents.keys.settings import Neighbour
-from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_core.errors import MalformedMessage, PeerUnreachable
 from keyweave_core.model.ids import LinkId, NodeId
 from keyweave_core.runtime.clock import Clock

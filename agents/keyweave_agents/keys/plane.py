@@ -10,9 +10,6 @@ from collections.abc import Callable
 
 from keyweave_agents.keys.border.door import Border
 from keyweave_agents.keys.border.values import Beyond
-from keyweave_agents.keys.frames import Frame
-from keyweave_agents.keys.ledger import Ledger, MemoryLedger
-from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.plan import (
     KeyEvent,
     KeyPlan,
@@ -22,11 +19,14 @@ from keyweave_agents.keys.plan import (
     PoolLow,
     PoolRecovered,
 )
-from keyweave_agents.keys.pool_memory import pool_memories
-from keyweave_agents.keys.pqc_identity import PqcIdentity
-from keyweave_agents.keys.session import LinkSession
+from keyweave_agents.keys.pqc.identity import PqcIdentity
+from keyweave_agents.keys.relaying.frames import Frame
+from keyweave_agents.keys.relaying.pad import Raw
+from keyweave_agents.keys.relaying.session import LinkSession
+from keyweave_agents.keys.relaying.split import MOST_SHARES
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.split import MOST_SHARES
+from keyweave_agents.keys.storage.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.storage.pool_memory import pool_memories
 from keyweave_agents.keys.store import LinkPool
 from keyweave_agents.keys.supply import Supply
 from keyweave_agents.quantum.intake import Distrusted, KeyBlock

@@ -8,7 +8,6 @@ tls_server, tls_client)` implements both of them and `quantum.intake.KeySink`, a
 from collections.abc import Callable
 from typing import Protocol
 
-from keyweave_agents.keys.frames import LetterKind
 from keyweave_agents.keys.plan import (
     AssociationEnds,
     AssociationWanted,
@@ -19,6 +18,7 @@ from keyweave_agents.keys.plan import (
     StoreStatus,
     SuppliedKey,
 )
+from keyweave_agents.keys.relaying.frames import LetterKind
 from keyweave_core.model.application import AppQos, KeyOrigin
 from keyweave_core.model.ids import AppId, SaeId
 

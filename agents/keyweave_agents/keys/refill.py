@@ -11,13 +11,13 @@ from dataclasses import replace
 from keyweave_agents.keys.arrivals import Arrivals
 from keyweave_agents.keys.association import Association
 from keyweave_agents.keys.flights import Flights
-from keyweave_agents.keys.frames import Batch, Reason
 from keyweave_agents.keys.key_batch import fresh_ids
 from keyweave_agents.keys.lanes import MOST_BATCH_BYTES, Flight, Lane
-from keyweave_agents.keys.pad import TAG_KEY_BYTES
 from keyweave_agents.keys.plan import AssociationPlan
-from keyweave_agents.keys.pqc_letters import MOST_OFFERED
-from keyweave_agents.keys.relay import Relay
+from keyweave_agents.keys.pqc.letters import MOST_OFFERED
+from keyweave_agents.keys.relaying.frames import Batch, Reason
+from keyweave_agents.keys.relaying.pad import TAG_KEY_BYTES
+from keyweave_agents.keys.relaying.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyMode, KeyOrigin, RelayMethod

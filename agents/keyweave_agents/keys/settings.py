@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from keyweave_agents.keys.pqc_settings import PqcSettings
+from keyweave_agents.keys.pqc.settings import PqcSettings
 from keyweave_core.model.ids import parse_uuid
 
 

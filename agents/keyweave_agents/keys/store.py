@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from keyweave_agents.keys.direction import Direction, PadRange, Position, Stock
-from keyweave_agents.keys.pool_memory import PoolMemory
+from keyweave_agents.keys.storage.pool_memory import PoolMemory
 from keyweave_agents.material import Pad, Secret
 from keyweave_core.errors import Exhausted
 from keyweave_core.model.ids import LinkId, NodeId

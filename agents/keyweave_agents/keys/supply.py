@@ -19,10 +19,8 @@ from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.destination import DestinationStore, StoredBatch
 from keyweave_agents.keys.failures import LedgerFailed, RateExceeded
 from keyweave_agents.keys.flights import Flights
-from keyweave_agents.keys.frames import Batch, Letter, LetterKind, Reason
 from keyweave_agents.keys.key_modes import KeyModes
 from keyweave_agents.keys.lanes import Lane, Request
-from keyweave_agents.keys.ledger import Ledger, MemoryLedger
 from keyweave_agents.keys.plan import (
     MADE_IN,
     AssociationEnds,
@@ -38,13 +36,15 @@ from keyweave_agents.keys.plan import (
     StoreStatus,
     SuppliedKey,
 )
-from keyweave_agents.keys.pqc_identity import PqcIdentity
-from keyweave_agents.keys.pqc_ports import Party
-from keyweave_agents.keys.ready_memory import ReadyMemory
+from keyweave_agents.keys.pqc.identity import PqcIdentity
+from keyweave_agents.keys.pqc.ports import Party
 from keyweave_agents.keys.refill import Refill
-from keyweave_agents.keys.relay import Relay
+from keyweave_agents.keys.relaying.frames import Batch, Letter, LetterKind, Reason
+from keyweave_agents.keys.relaying.relay import Relay
 from keyweave_agents.keys.settings import KeySettings
-from keyweave_agents.keys.undecided import Undecided
+from keyweave_agents.keys.storage.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.storage.ready_memory import ReadyMemory
+from keyweave_agents.keys.storage.undecided import Undecided
 from keyweave_agents.keys.usage_memory import UsageMemory
 from keyweave_agents.keys.views import association_view, rank, store_status
 from keyweave_agents.keys.waiting import WaitingRoom

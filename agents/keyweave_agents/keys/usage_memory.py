@@ -6,7 +6,7 @@ sees the same one after it: periods begin and end by the clock on the wall.
 
 import msgspec
 
-from keyweave_agents.keys.ledger import Ledger
+from keyweave_agents.keys.storage.ledger import Ledger
 from keyweave_agents.keys.usage import Usage, UsageRecord
 from keyweave_core.model.ids import AppId
 

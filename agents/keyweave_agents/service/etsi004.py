@@ -19,7 +19,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from keyweave_agents.keys.ledger import Shelf
+from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_agents.service import wire004 as wire
 from keyweave_agents.service.callers import Callers
 from keyweave_agents.service.connection004 import Connection004, Wire004

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from keyweave_agents.keys.frames import uuid_text
+from keyweave_agents.keys.relaying.frames import uuid_text
 from keyweave_agents.service.callers import is_sae_id
 from keyweave_agents.service.extensions014 import NO_WISHES, MandatoryFailed, Wishes, wishes_of
 from keyweave_agents.service.settings import ServiceSettings

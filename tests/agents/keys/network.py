@@ -12,15 +12,15 @@ from tests.agents.keys.paper import PaperDisk, PaperLedger
 
 from keyweave_agents.keys.border.values import Beyond
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.frames import Ack, Batch, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent, KeyPlan, Route, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.pqc_identity import PqcIdentity
-from keyweave_agents.keys.sealed import lay, write_acks, write_batch
+from keyweave_agents.keys.pqc.identity import PqcIdentity
+from keyweave_agents.keys.relaying.frames import Ack, Batch, Sealed
+from keyweave_agents.keys.relaying.sealed import lay, write_acks, write_batch
+from keyweave_agents.keys.relaying.wire import Splitter, decode
 from keyweave_agents.keys.settings import KeyLimits, KeySettings, Neighbour
 from keyweave_agents.keys.store import PadRange
-from keyweave_agents.keys.wire import Splitter, decode
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import MalformedMessage

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.ledger import Bytes
+from keyweave_agents.keys.storage.ledger import Bytes
 
 Place = tuple[str, bytes]
 

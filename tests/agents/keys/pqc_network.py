@@ -6,13 +6,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from tests.agents.keys.network import APP, MASTER, SLAVE, Network
 
-from keyweave_agents.keys.frames import Batch, Letter, Sealed, uuid_text
 from keyweave_agents.keys.plan import FallbackBegan, FallbackEnded, SuppliedKey
 from keyweave_agents.keys.plane import KeyPlane
-from keyweave_agents.keys.pqc_identity import Directory, PqcIdentity
-from keyweave_agents.keys.pqc_letters import PqcLetter, Proved, decode_letter, decode_said
-from keyweave_agents.keys.pqc_settings import Kem, PqcSettings
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.pqc.identity import Directory, PqcIdentity
+from keyweave_agents.keys.pqc.letters import PqcLetter, Proved, decode_letter, decode_said
+from keyweave_agents.keys.pqc.settings import Kem, PqcSettings
+from keyweave_agents.keys.relaying.frames import Batch, Letter, Sealed, uuid_text
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_core.model.application import KeyMode, KeyOrigin
 from keyweave_core.model.ids import LinkId, NodeId
 

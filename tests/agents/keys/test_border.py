@@ -28,7 +28,7 @@ from keyweave_agents.keys.plan import (
     RelayRestored,
     RelayTrouble,
 )
-from keyweave_agents.keys.pqc_identity import PqcIdentity
+from keyweave_agents.keys.pqc.identity import PqcIdentity
 from keyweave_agents.material import Secret
 from keyweave_agents.service import write020 as write
 from keyweave_core.model.application import AppQos, KeyMode, KeyOrigin

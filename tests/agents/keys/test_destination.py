@@ -10,10 +10,10 @@ from tests.agents.keys.paper import PaperDisk, PaperLedger
 from keyweave_agents.keys.buffers import ReadyBuffer
 from keyweave_agents.keys.destination import DestinationStore, StoredBatch
 from keyweave_agents.keys.failures import KeysNotFound, LedgerFailed, NotEntitled
-from keyweave_agents.keys.frames import Batch, uuid_text
 from keyweave_agents.keys.key_batch import KeyBatch, fresh_ids, raw_id
-from keyweave_agents.keys.ready_memory import LaneName, ReadyMemory
-from keyweave_agents.keys.undecided import Undecided
+from keyweave_agents.keys.relaying.frames import Batch, uuid_text
+from keyweave_agents.keys.storage.ready_memory import LaneName, ReadyMemory
+from keyweave_agents.keys.storage.undecided import Undecided
 from keyweave_agents.material import Secret
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, SaeId

@@ -7,8 +7,8 @@ import pytest
 from tests.agents.keys.paper import PaperDisk, PaperLedger
 
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.gate import Frames, Gate
-from keyweave_agents.keys.undecided import Undecided
+from keyweave_agents.keys.storage.gate import Frames, Gate
+from keyweave_agents.keys.storage.undecided import Undecided
 from keyweave_core.model.ids import LinkId
 
 LINK = LinkId("link")

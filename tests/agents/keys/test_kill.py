@@ -19,8 +19,8 @@ import pytest
 from tests.agents.keys.running import free_port
 from tests.agents.keys.victim import NODES
 
-from keyweave_agents.keys.frames import Sealed
-from keyweave_agents.keys.wire import Splitter, decode
+from keyweave_agents.keys.relaying.frames import Sealed
+from keyweave_agents.keys.relaying.wire import Splitter, decode
 
 ROOT = Path(__file__).parents[3]
 ROUNDS = int(os.environ.get("KEYWEAVE_KILLS", "6"))

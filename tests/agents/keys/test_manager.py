@@ -13,14 +13,14 @@ from tests.agents.keys.network import APP, MASTER, SLAVE, message, uid
 from tests.agents.keys.running import Chain, free_port, running
 
 from keyweave_agents.keys.failures import KeysNotFound
-from keyweave_agents.keys.frames import Ack, Hello
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.peers import certified_node
 from keyweave_agents.keys.plan import AssociationWanted, PoolFilled
-from keyweave_agents.keys.sealed_layout import MOST_FRAME_BYTES
+from keyweave_agents.keys.relaying.frames import Ack, Hello
+from keyweave_agents.keys.relaying.sealed_layout import MOST_FRAME_BYTES
+from keyweave_agents.keys.relaying.wire import encode
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_agents.keys.store import PadRange, Stock
-from keyweave_agents.keys.wire import encode
 from keyweave_core.errors import DeadlineExceeded, Exhausted, InvalidInput, PeerUnreachable, Refused
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import LinkId, NodeId

@@ -16,9 +16,9 @@ from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import KeyPlan, StoreRestored, StoreTrouble
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.vault import Vault
-from keyweave_agents.keys.vault_opening import open_vault
-from keyweave_agents.keys.wrapping import MasterKey
+from keyweave_agents.keys.storage.vault import Vault
+from keyweave_agents.keys.storage.vault_opening import open_vault
+from keyweave_agents.keys.storage.wrapping import MasterKey
 from keyweave_core.errors import Unavailable
 from keyweave_core.model.ids import NodeId
 from keyweave_core.runtime.clock import SystemClock

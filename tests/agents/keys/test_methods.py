@@ -6,10 +6,10 @@ import pytest
 from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, message, uid
 from tests.agents.keys.protected import DESTINATION, LOWER, UPPER, agree, back, lay, three_ways
 
-from keyweave_agents.keys import link_keys
-from keyweave_agents.keys.frames import Ack, Batch, Nack, Reason, Sealed
 from keyweave_agents.keys.plan import KeyPlan, RelayRestored, RelayTrouble, Route
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.relaying import link_keys
+from keyweave_agents.keys.relaying.frames import Ack, Batch, Nack, Reason, Sealed
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import RelayMethod
 from keyweave_core.model.ids import LinkId
@@ -260,7 +260,7 @@ def test_an_acknowledgement_by_another_method_counts_for_nothing() -> None:
     link_id = network.link(1, 2)
     batch = sealed_on(network, link_id, 1)[0].content
     assert isinstance(batch, Batch)
-    from keyweave_agents.keys.sealed import write_acks
+    from keyweave_agents.keys.relaying.sealed import write_acks
 
     ack = Ack(batch_id=batch.batch_id, link_id=batch.link_id, keeper=bytes(16))
     frame = network.planes[2].sessions[link_id].seal(write_acks([ack]))

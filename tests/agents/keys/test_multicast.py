@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.agents.keys.network import APP, MASTER, SLAVE, Network, uid
 
 from keyweave_agents.keys.failures import KeysNotFound, NotEntitled
-from keyweave_agents.keys.frames import Ask, Batch, Keeper, Sealed
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import (
     AssociationPlan,
@@ -24,7 +23,8 @@ from keyweave_agents.keys.plan import (
     Route,
     SuppliedKey,
 )
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.relaying.frames import Ask, Batch, Keeper, Sealed
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_core.errors import InvalidInput, Refused
 from keyweave_core.model.application import AppQos
 from keyweave_core.model.ids import LinkId, SaeId

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyweave_agents.keys import pad
+from keyweave_agents.keys.relaying import pad
 
 
 def test_the_tag_is_poly1305_of_rfc_8439() -> None:

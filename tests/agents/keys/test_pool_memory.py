@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agents.keys.paper import PaperDisk, PaperLedger
 
-from keyweave_agents.keys.pool_memory import pool_memories
+from keyweave_agents.keys.storage.pool_memory import pool_memories
 from keyweave_agents.keys.store import LEAST_AHEAD_BYTES, LinkPool, Position
 from keyweave_agents.material import Pad, Secret
 from keyweave_core.errors import Exhausted

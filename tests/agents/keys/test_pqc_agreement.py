@@ -8,11 +8,10 @@ import pytest
 from tests.agents.keys.network import HandClock, uid
 from tests.agents.keys.pqc_network import identities, pqc_settings
 
-from keyweave_agents.keys.frames import Batch
-from keyweave_agents.keys.pqc_destination import MOST_PENDING, WINDOW, DestinationEnd
-from keyweave_agents.keys.pqc_identity import PqcIdentity, Untrusted
-from keyweave_agents.keys.pqc_kem import Ephemeral
-from keyweave_agents.keys.pqc_letters import (
+from keyweave_agents.keys.pqc.destination import MOST_PENDING, WINDOW, DestinationEnd
+from keyweave_agents.keys.pqc.identity import PqcIdentity, Untrusted
+from keyweave_agents.keys.pqc.kem import Ephemeral
+from keyweave_agents.keys.pqc.letters import (
     Answer,
     Confirm,
     Declined,
@@ -24,9 +23,10 @@ from keyweave_agents.keys.pqc_letters import (
     encode_letter,
     encode_said,
 )
-from keyweave_agents.keys.pqc_ports import AGREEMENT_LIFE_S, RETIRED_S, Ends, Party
-from keyweave_agents.keys.pqc_settings import Kem, PqcSettings
-from keyweave_agents.keys.pqc_source import SourceEnd
+from keyweave_agents.keys.pqc.ports import AGREEMENT_LIFE_S, RETIRED_S, Ends, Party
+from keyweave_agents.keys.pqc.settings import Kem, PqcSettings
+from keyweave_agents.keys.pqc.source import SourceEnd
+from keyweave_agents.keys.relaying.frames import Batch
 from keyweave_agents.material import Secret
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin

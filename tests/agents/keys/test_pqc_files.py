@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 from tests.agents.keys.network import uid
 from tests.agents.keys.pqc_network import pqc_settings
 
-from keyweave_agents.keys.pqc_files import read_identity
-from keyweave_agents.keys.pqc_identity import Authority, PqcIdentity, Untrusted
-from keyweave_agents.keys.pqc_settings import Kem, PqcSettings
+from keyweave_agents.keys.pqc.files import read_identity
+from keyweave_agents.keys.pqc.identity import Authority, PqcIdentity, Untrusted
+from keyweave_agents.keys.pqc.settings import Kem, PqcSettings
 from keyweave_agents.keys.settings import KeySettings
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import NodeId

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agents.keys.network import uid
 
-from keyweave_agents.keys.frames import Batch
-from keyweave_agents.keys.pqc_letters import (
+from keyweave_agents.keys.pqc.letters import (
     MOST_OFFERED,
     Answer,
     Confirm,
@@ -25,8 +24,9 @@ from keyweave_agents.keys.pqc_letters import (
     encode_letter,
     encode_said,
 )
-from keyweave_agents.keys.pqc_settings import Kem
-from keyweave_agents.keys.wire import MOST_LETTER_BYTES
+from keyweave_agents.keys.pqc.settings import Kem
+from keyweave_agents.keys.relaying.frames import Batch
+from keyweave_agents.keys.relaying.wire import MOST_LETTER_BYTES
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin
 from keyweave_core.model.ids import AppId, LinkId, SaeId

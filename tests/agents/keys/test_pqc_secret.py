@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agents.keys.network import uid
 
-from keyweave_agents.keys.frames import Batch
-from keyweave_agents.keys.pqc_secret import PROTOCOL, SessionSecret, answer, joined, proposal
-from keyweave_agents.keys.pqc_settings import Kem
-from keyweave_agents.keys.pqc_watch import QuantumWatch
+from keyweave_agents.keys.pqc.secret import PROTOCOL, SessionSecret, answer, joined, proposal
+from keyweave_agents.keys.pqc.settings import Kem
+from keyweave_agents.keys.pqc.watch import QuantumWatch
+from keyweave_agents.keys.relaying.frames import Batch
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import AppId, LinkId, NodeId
 

@@ -3,11 +3,11 @@
 import pytest
 from tests.agents.keys.network import APP, MASTER, SLAVE, KeyLimits, Network, chain, message, uid
 
-from keyweave_agents.keys.frames import Ack, Ask, Batch, Doubt, Held, Keeper, Nack, Reason, Sealed
 from keyweave_agents.keys.plan import KeyPlan, RelayRestored, RelayTrouble
-from keyweave_agents.keys.sealed import write_batch
+from keyweave_agents.keys.relaying.frames import Ack, Ask, Batch, Doubt, Held, Keeper, Nack, Reason, Sealed
+from keyweave_agents.keys.relaying.sealed import write_batch
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_agents.keys.store import PadRange
-from keyweave_agents.keys.wire import decode
 from keyweave_core.model.ids import AppId, LinkId
 
 

@@ -26,13 +26,13 @@ from tests.agents.keys.protected import (
     virtual,
 )
 
-from keyweave_agents.keys.frames import Batch, Nack, Reason, Sealed
-from keyweave_agents.keys.pad import Raw
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, RelayRestored, RelayTrouble
-from keyweave_agents.keys.sealed import write_batch
-from keyweave_agents.keys.session import LinkSession
-from keyweave_agents.keys.split import combine, split
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.relaying.frames import Batch, Nack, Reason, Sealed
+from keyweave_agents.keys.relaying.pad import Raw
+from keyweave_agents.keys.relaying.sealed import write_batch
+from keyweave_agents.keys.relaying.session import LinkSession
+from keyweave_agents.keys.relaying.split import combine, split
+from keyweave_agents.keys.relaying.wire import decode
 from keyweave_agents.material import Secret
 from keyweave_core.errors import InvalidInput
 from keyweave_core.model.application import RelayMethod

@@ -20,9 +20,9 @@ from tests.agents.keys.protected import (
 )
 
 from keyweave_agents.keys.association import FORMER_LINKS_S
-from keyweave_agents.keys.frames import Sealed
 from keyweave_agents.keys.plan import RelayTrouble
-from keyweave_agents.keys.wire import decode
+from keyweave_agents.keys.relaying.frames import Sealed
+from keyweave_agents.keys.relaying.wire import decode
 
 ENDS = [(SOURCE, DESTINATION), (DESTINATION, SOURCE)]
 SETS = {

@@ -8,9 +8,9 @@ import pytest
 
 from keyweave_agents.keys.failures import LedgerFailed
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.vault import Vault
-from keyweave_agents.keys.vault_opening import open_vault
-from keyweave_agents.keys.wrapping import MasterKey, read_master_key
+from keyweave_agents.keys.storage.vault import Vault
+from keyweave_agents.keys.storage.vault_opening import open_vault
+from keyweave_agents.keys.storage.wrapping import MasterKey, read_master_key
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import NodeId
 
@@ -240,12 +240,12 @@ def test_what_was_kept_for_the_process_alone_does_not_outlive_a_loss_of_power(
     assert vault.intact, "the machine did not stop in between"
     vault.commit()
     killed(vault)
-    monkeypatch.setattr("keyweave_agents.keys.vault_file.boot_id", lambda: b"another boot")
+    monkeypatch.setattr("keyweave_agents.keys.storage.vault_file.boot_id", lambda: b"another boot")
     vault = opened(tmp_path)
     assert not vault.intact
     vault.commit()
     vault.close()
-    monkeypatch.setattr("keyweave_agents.keys.vault_file.boot_id", lambda: b"a third boot")
+    monkeypatch.setattr("keyweave_agents.keys.storage.vault_file.boot_id", lambda: b"a third boot")
     vault = opened(tmp_path, durability="process")
     assert vault.intact, "it ended well"
     vault.close()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.agents.keys.network import message, uid
 
-from keyweave_agents.keys.frames import (
+from keyweave_agents.keys.relaying.frames import (
     Ack,
     Ask,
     Batch,
@@ -23,10 +23,10 @@ from keyweave_agents.keys.frames import (
     uuid_bytes,
     uuid_text,
 )
-from keyweave_agents.keys.sealed import lay, write_acks, write_batch
-from keyweave_agents.keys.sealed_layout import MOST_FRAME_BYTES
+from keyweave_agents.keys.relaying.sealed import lay, write_acks, write_batch
+from keyweave_agents.keys.relaying.sealed_layout import MOST_FRAME_BYTES
+from keyweave_agents.keys.relaying.wire import Splitter, decode, encode
 from keyweave_agents.keys.store import PadRange, Position, Stock
-from keyweave_agents.keys.wire import Splitter, decode, encode
 from keyweave_core.errors import MalformedMessage
 from keyweave_core.model.application import KeyOrigin, RelayMethod
 from keyweave_core.model.ids import AppId, LinkId, NodeId

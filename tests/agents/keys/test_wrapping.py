@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keyweave_agents.keys.settings import StorageSettings
-from keyweave_agents.keys.wrapping import MasterKey, read_master_key
+from keyweave_agents.keys.storage.wrapping import MasterKey, read_master_key
 from keyweave_core.errors import SettingsError
 
 

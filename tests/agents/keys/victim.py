@@ -15,11 +15,11 @@ from typing import Any
 
 from tests.agents.keys.network import APP, MASTER, SLAVE, uid
 
-from keyweave_agents.keys import vault_file
 from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.keys.plan import AssociationPlan, KeyPlan, Route, SuppliedKey
 from keyweave_agents.keys.settings import KeySettings, Neighbour, StorageSettings
-from keyweave_agents.keys.vault_opening import open_ledger
+from keyweave_agents.keys.storage import vault_file
+from keyweave_agents.keys.storage.vault_opening import open_ledger
 from keyweave_agents.material import Secret
 from keyweave_agents.quantum.intake import KeyBlock
 from keyweave_core.errors import KeyweaveError

@@ -29,9 +29,9 @@ from keyweave_agents.keys.border.values import (
 )
 from keyweave_agents.keys.border.voids import VoidJob, Voids
 from keyweave_agents.keys.buffers import TokenBucket
-from keyweave_agents.keys.frames import Batch, Reason
-from keyweave_agents.keys.ledger import Ledger
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent
+from keyweave_agents.keys.relaying.frames import Batch, Reason
+from keyweave_agents.keys.storage.ledger import Ledger
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import SaeId
 from keyweave_core.runtime.clock import Clock

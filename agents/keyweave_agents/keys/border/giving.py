@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from keyweave_agents.keys.abroad import Home
 from keyweave_agents.keys.border.records import HeldKey, HeldState, batch_id_of
 from keyweave_agents.keys.border.values import Domain, Parties
-from keyweave_agents.keys.frames import uuid_bytes
 from keyweave_agents.keys.lanes import Request
+from keyweave_agents.keys.relaying.frames import uuid_bytes
 from keyweave_agents.material import concatenate
 from keyweave_core.errors import KeyweaveError
 

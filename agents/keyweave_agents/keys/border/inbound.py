@@ -31,8 +31,8 @@ from keyweave_agents.keys.border.records import (
 )
 from keyweave_agents.keys.border.telling import Telling
 from keyweave_agents.keys.border.values import AckStatus, BorderRules, Domain, Offer, Parties
-from keyweave_agents.keys.frames import uuid_text
-from keyweave_agents.keys.ledger import Shelf
+from keyweave_agents.keys.relaying.frames import uuid_text
+from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_core.runtime.clock import Clock
 
 _SALT = b"salt"

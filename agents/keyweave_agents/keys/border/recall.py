@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import msgspec
 
 from keyweave_agents.keys.abroad import Home
-from keyweave_agents.keys.frames import LetterKind, uuid_bytes, uuid_text
-from keyweave_agents.keys.ledger import Shelf
+from keyweave_agents.keys.relaying.frames import LetterKind, uuid_bytes, uuid_text
+from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_core.model.ids import AppId
 from keyweave_core.runtime.clock import Clock
 

@@ -21,7 +21,7 @@ from enum import Enum
 import msgspec
 
 from keyweave_agents.keys.border.values import AckStatus, Parties
-from keyweave_agents.keys.frames import uuid_bytes
+from keyweave_agents.keys.relaying.frames import uuid_bytes
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import AppId, SaeId
 

@@ -17,7 +17,7 @@ from enum import Enum
 import msgspec
 
 from keyweave_agents.keys.border.values import Parties
-from keyweave_agents.keys.frames import Batch, Reason, uuid_text
+from keyweave_agents.keys.relaying.frames import Batch, Reason, uuid_text
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import AppId, LinkId, SaeId
 

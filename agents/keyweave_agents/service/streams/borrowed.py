@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from keyweave_agents.keys.ledger import Shelf
 from keyweave_agents.keys.plan import AssociationWanted
+from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_agents.service.streams.ports import StreamKeys
 from keyweave_agents.service.streams.values import StreamQos
 from keyweave_core.model.application import AppQos

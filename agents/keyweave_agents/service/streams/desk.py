@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from keyweave_agents.keys.ledger import Shelf
+from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_agents.service.streams.book import Book
 from keyweave_agents.service.streams.borrowed import Borrowed
 from keyweave_agents.service.streams.chunks import Chunk, Room, Verdict

@@ -10,8 +10,8 @@ that it holds it. Chunks are made for who asks: an idle stream draws nothing.
 from dataclasses import dataclass
 
 from keyweave_agents.keys.buffers import TokenBucket
-from keyweave_agents.keys.frames import uuid_bytes
 from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.relaying.frames import uuid_bytes
 from keyweave_agents.service.streams.chunks import Chunk, Chunks
 from keyweave_agents.service.streams.letters import MOST_CHUNKS, Head, Lost, Offer, Taken
 from keyweave_agents.service.streams.proof import PROOF_BITS, PROOF_KEYS, prove, proves

@@ -7,8 +7,8 @@ the nodes between them) can write about a stream of theirs.
 import asyncio
 from collections.abc import Callable
 
-from keyweave_agents.keys.frames import LetterKind
 from keyweave_agents.keys.ports import KeyLetters
+from keyweave_agents.keys.relaying.frames import LetterKind
 from keyweave_agents.service.streams.book import Book
 from keyweave_agents.service.streams.letters import Letter, Opened, decode_letter, encode_letter
 from keyweave_agents.service.streams.stream import Stream, Write, refusals

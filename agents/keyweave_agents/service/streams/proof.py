@@ -10,7 +10,7 @@ for nothing else, and chunks stay as secret as they came.
 Rule of this file: two keys an offer, one each way; a proof key proves one text and is wiped.
 """
 
-from keyweave_agents.keys import pad
+from keyweave_agents.keys.relaying import pad
 from keyweave_agents.material import Secret
 
 PROOF_BITS = 256

@@ -11,8 +11,8 @@ keys of an offer that he saw, and never move a chunk to another index.
 
 from dataclasses import dataclass
 
-from keyweave_agents.keys.frames import uuid_text
 from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.relaying.frames import uuid_text
 from keyweave_agents.service.streams.chunks import Chunk, Chunks
 from keyweave_agents.service.streams.letters import Head, Lost, Offer, Taken, Wanted
 from keyweave_agents.service.streams.proof import PROOF_KEYS, prove, proves

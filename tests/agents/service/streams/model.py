@@ -8,8 +8,8 @@ import random
 from collections import deque
 from dataclasses import replace
 
-from keyweave_agents.keys.frames import uuid_bytes, uuid_text
 from keyweave_agents.keys.plan import SuppliedKey
+from keyweave_agents.keys.relaying.frames import uuid_bytes, uuid_text
 from keyweave_agents.material import Secret
 from keyweave_agents.service.streams.chunks import Chunk, Room
 from keyweave_agents.service.streams.letters import Letter, Offer, Opened, decode_letter, encode_letter

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from keyweave_agents.keys.frames import LetterKind
-from keyweave_agents.keys.ledger import MemoryLedger, Shelf
 from keyweave_agents.keys.plan import AssociationEnds, AssociationWanted, StoreStatus, SuppliedKey
+from keyweave_agents.keys.relaying.frames import LetterKind
+from keyweave_agents.keys.storage.ledger import MemoryLedger, Shelf
 from keyweave_agents.service.streams.borrowed import (
     ASK_MOST,
     REST_AFTER_START_S,

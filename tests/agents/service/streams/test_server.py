@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from keyweave_agents.keys.frames import LetterKind
 from keyweave_agents.keys.plan import AssociationEnds, AssociationWanted, StoreStatus, SuppliedKey
+from keyweave_agents.keys.relaying.frames import LetterKind
 from keyweave_agents.service import wire004 as wire
 from keyweave_agents.service.etsi004 import MOST_GREETING, Etsi004Server
 from keyweave_agents.service.settings import ConsumerSettings
