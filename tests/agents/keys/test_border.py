@@ -668,10 +668,12 @@ def test_targets_may_acknowledge_one_by_one() -> None:
     pair.x.border.posted(post, Answer(status=202))
     for target in (SLAVE, third):
         pair.x.settle()
-        assert pair.x.planes[1].supply.draw(MASTER, SLAVE, 1, 256) is None
+        waiting = pair.x.request(also=(third,))
+        assert waiting.keys is None
+        pair.x.planes[1].supply.abandon(waiting)
         pair.x.border.acked("y", (ack(ids, parties=Parties(initiator=MASTER, targets=(target,))),))
     pair.x.settle()
-    assert pair.x.planes[1].supply.draw(MASTER, SLAVE, 1, 256)
+    assert pair.x.request(also=(third,)).keys
 
 
 def test_an_acknowledgement_after_the_end_changes_nothing() -> None:
