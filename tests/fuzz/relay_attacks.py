@@ -179,7 +179,7 @@ class Attack:
     def _fetch(self) -> None:
         for key_id in self.drawn.keys() - self.fetched.keys():
             try:
-                keys = self.network.planes[SITES].supply.fetch(SLAVE, MASTER, (key_id,))
+                keys = self.network.planes[SITES].serving.fetch(SLAVE, MASTER, (key_id,))
             except KeysNotFound:
                 continue
             self._note(self.fetched, keys)

@@ -89,7 +89,7 @@ def test_whoever_spoils_every_message_causes_an_alarm_and_no_key(method: RelayMe
                 wire[0] = wire[0][:-1] + bytes((wire[0][-1] ^ 1,))
             if wire:
                 network.deliver(*key)
-    status = network.planes[1].supply.status(MASTER, SLAVE)
+    status = network.planes[1].serving.status(MASTER, SLAVE)
     assert status is not None
     assert status.stored_key_count == 0, "an acknowledgement that proves itself makes keys ready"
     hears = 3 if where == "keys" else 2

@@ -95,7 +95,7 @@ class History:
 
     def fetched(self, key_id: str) -> SuppliedKey | None:
         try:
-            (key,) = self.pair.y.planes[2].supply.fetch(SLAVE, MASTER, (key_id,))
+            (key,) = self.pair.y.planes[2].serving.fetch(SLAVE, MASTER, (key_id,))
         except KeysNotFound:
             return None
         return key

@@ -99,14 +99,14 @@ class Durable(RuleBasedStateMachine):
     @rule(number=st.integers(1, 12))
     def draw_and_fetch_in_bundles(self, number: int) -> None:
         """Without waiting, as one turn does for many applications."""
-        drawn = self.network.planes[1].supply.draw(MASTER, SLAVE, number, 256)
+        drawn = self.network.planes[1].serving.draw(MASTER, SLAVE, number, 256)
         self.network.gather()
         if drawn is None or not self.network.commit(1):
             return
         self.note_bundles(self.drawn, drawn)
         for bundle in drawn:
             try:
-                far = self.network.planes[LAST].supply.fetch_bundles(SLAVE, MASTER, bundle.key_ids)
+                far = self.network.planes[LAST].serving.fetch_bundles(SLAVE, MASTER, bundle.key_ids)
             except KeysNotFound:
                 continue
             if self.network.commit(LAST):
@@ -126,7 +126,7 @@ class Durable(RuleBasedStateMachine):
         """A slave that was answered asks again, or with another key beside."""
         for key_id in sorted(self.fetched)[-3:]:
             with contextlib.suppress(KeysNotFound):
-                keys = self.network.planes[LAST].supply.fetch(SLAVE, MASTER, (key_id,) * (1 + twice))
+                keys = self.network.planes[LAST].serving.fetch(SLAVE, MASTER, (key_id,) * (1 + twice))
                 self.note(self.fetched, keys)
 
     @rule()
@@ -134,7 +134,7 @@ class Durable(RuleBasedStateMachine):
         """The slave asks for everything that the master has got and it has not."""
         for key_id in sorted(self.drawn.keys() - self.fetched.keys()):
             try:
-                keys = self.network.planes[LAST].supply.fetch(SLAVE, MASTER, (key_id,))
+                keys = self.network.planes[LAST].serving.fetch(SLAVE, MASTER, (key_id,))
             except KeysNotFound:
                 continue
             if self.network.commit(LAST):
@@ -179,7 +179,7 @@ class Durable(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 6))
     def crash_before_a_draw_is_durable(self, number: int) -> None:
-        request = self.network.planes[1].supply.draw(MASTER, SLAVE, number, 256)
+        request = self.network.planes[1].serving.draw(MASTER, SLAVE, number, 256)
         self.network.restart(1)
         self.network.gather()
         assert request is None or len(request) > 0
@@ -189,7 +189,7 @@ class Durable(RuleBasedStateMachine):
         wanted = sorted(self.drawn.keys() - self.fetched.keys())[:1]
         if wanted:
             try:
-                self.network.planes[LAST].supply.fetch(SLAVE, MASTER, tuple(wanted))
+                self.network.planes[LAST].serving.fetch(SLAVE, MASTER, tuple(wanted))
             except KeysNotFound:
                 return
             self.network.restart(LAST)

@@ -83,7 +83,7 @@ class Run:
         """The slave asks for everything the master has got and it has not."""
         for key_id in self.drawn.keys() - self.fetched.keys():
             try:
-                keys = self.network.planes[self.last].supply.fetch(SLAVE, MASTER, (key_id,))
+                keys = self.network.planes[self.last].serving.fetch(SLAVE, MASTER, (key_id,))
             except KeysNotFound:
                 continue
             self.note(self.fetched, keys)
@@ -100,7 +100,7 @@ class Run:
             for link_id in network.links:
                 network.generate(link_id)
             network.wait(0.5)
-        source = network.planes[1].supply
+        source = network.planes[1].serving
         status = source.status(MASTER, SLAVE)
         assert status is not None
         assert status.stored_key_count > 12, "the buffer of 16 did not fill again up to its last quarter"

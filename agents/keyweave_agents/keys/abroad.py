@@ -1,16 +1,15 @@
-"""What key supply asks of the border to other networks, and what it does for it: the two ports between them.
+"""What key supply asks of the border to other networks, and what it does for it: the ports between them.
 
-Rule of this file: ports and one value. `keys.border` implements `Abroad`; `keys.supply.Supply` implements
-`Home`. An application is *abroad* when another network's key manager serves it; towards our own controller
-the border node stands for it.
+Rule of this file: ports alone. `keys.border` implements `Abroad`, `keys.home.HomeSide` implements `Home`,
+`keys.serving.Serving` implements `Asking`. An application is *abroad* when another network's key manager
+serves it; towards our own controller the border node stands for it.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from keyweave_agents.keys.lanes import Request
 from keyweave_agents.keys.plan import AssociationPlan
-from keyweave_agents.keys.relaying.frames import Batch, LetterKind, Reason
+from keyweave_agents.keys.relaying.frames import Batch, Reason
 from keyweave_agents.material import Secret
 from keyweave_core.model.ids import AppId, SaeId
 
@@ -46,14 +45,6 @@ class Home(Protocol):
         """Who stands at the border of this node, before any association is planned."""
         ...
 
-    def request(self, request: Request) -> None:
-        """See `Supply.request`. One of no keys is answered as soon as its association is open."""
-        ...
-
-    def abandon(self, request: Request) -> None:
-        """See `Supply.abandon`."""
-        ...
-
     def room(self, server: SaeId, clients: tuple[SaeId, ...], key_bytes: int) -> int | None:
         """How many keys these applications can be given now, in one batch; None: no open association."""
         ...
@@ -87,14 +78,18 @@ class Home(Protocol):
         """Book keys that left our network at the destination of their association."""
         ...
 
-    def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
-        """See `Supply.send_letter`."""
-        ...
-
-    def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
-        """See `Supply.on_letters`."""
-        ...
-
     def resume(self) -> None:
         """Something came that batches at this node may have waited for."""
+        ...
+
+
+class Asking(Protocol):
+    """Where the border asks for associations, as an application does."""
+
+    def request(self, request: Request) -> None:
+        """See `Serving.request`. One of no keys is answered as soon as its association is open."""
+        ...
+
+    def abandon(self, request: Request) -> None:
+        """See `Serving.abandon`."""
         ...

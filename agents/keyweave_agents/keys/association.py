@@ -1,6 +1,7 @@
 """One association that ends at a node: its lanes, and whom and what it takes.
 
-Rule of this file: state and what follows from it; who acts on it are `supply`, `refill` and `key_modes`.
+Rule of this file: state and what follows from it; who acts on it are `supply`, `serving`, `refill` and
+`key_modes`.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from keyweave_core.model.ids import LinkId
 FORMER_LINKS_S = 30.0
 """How long a destination still takes keys over the links that backed an association before: those under way,
 and those of a source that is told of its new links a little later."""
+
+DOUBT_S = 3.0
+"""How long ready keys wait for the proof that the destination still holds them. After that the path is more
+likely broken than the destination restarted, and they serve."""
 
 
 def _fits(batch: Batch, backing: tuple[tuple[LinkId, ...], int]) -> bool:
@@ -78,6 +83,17 @@ class Association:
             self.most_keys = MOST_BATCH_KEYS
         self.plan = plan
 
+    def limit(self, rate_bps: int | None, buffer_bits: int, now_s: float) -> None:
+        """Supply no more than this rate (None: any); at once a second of it, or a full buffer if that is more."""
+        if rate_bps is None:
+            self.bucket = None
+            return
+        burst = max(rate_bps, buffer_bits)
+        if self.bucket is None:
+            self.bucket = TokenBucket(rate_bps, burst, now_s)
+        else:
+            self.bucket.change(rate_bps, burst, now_s)
+
     def takes(self, batch: Batch, now_s: float) -> bool:
         """Whether keys may come to this destination the way they did.
 
@@ -99,6 +115,10 @@ class Association:
         self.doubts += 1
         if self.doubted_s is None:
             self.doubted_s = now_s
+
+    def doubtful(self, now_s: float) -> bool:
+        """Whether ready keys wait for the proof that the destination still holds them."""
+        return self.doubted_s is not None and now_s < self.doubted_s + DOUBT_S
 
     @property
     def wants_proof(self) -> bool:

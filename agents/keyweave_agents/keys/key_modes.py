@@ -31,7 +31,7 @@ Keep = Callable[[AssociationPlan, Batch, Secret], Reason | None]
 
 
 class KeyModes:
-    """The modes of all associations of one node. Implements `pqc_ports.PqcHost`."""
+    """The modes of all associations of one node. Implements `pqc.ports.PqcHost`."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class KeyModes:
         combined.wipe()
         return reason
 
-    # --- for agreements (`pqc_ports.PqcHost`) ----------------------------------------------------
+    # --- for agreements (`pqc.ports.PqcHost`) ----------------------------------------------------
 
     @property
     def keeper(self) -> bytes:

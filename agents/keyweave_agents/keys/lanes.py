@@ -1,7 +1,7 @@
 """Requests that wait, batches under way and ready keys of one key size of an association, at its source.
 
 Rule of this file: how many keys to make next is decided here (`Lane.wanted`), from what is missing and what
-the pool can give; making and sending them is the business of `supply`.
+the pool can give; making and sending them is the business of `refill`.
 """
 
 from collections import deque

@@ -228,7 +228,7 @@ class KeyManager:
 
     def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
         """See `ports.KeyControl`."""
-        self._plane.supply.refuse(server, clients, reasons)
+        self._plane.serving.refuse(server, clients, reasons)
 
     def snapshot(self) -> KeyState:
         """See `ports.KeyControl`."""
@@ -259,7 +259,7 @@ class KeyManager:
     ) -> tuple[SuppliedKey, ...]:
         """See `ports.KeySupply`."""
         self._check_request(number, size_bits)
-        supply = self._plane.supply
+        serving = self._plane.serving
         request = Request(
             server=caller,
             client=client,
@@ -269,26 +269,26 @@ class KeyManager:
             qos=qos or AppQos(),
             priority=priority,
         )
-        supply.request(request)
+        serving.request(request)
         self._stir()
         if request.keys is None:
             try:
                 await self._answer(request, deadline_s)
             except asyncio.CancelledError:
-                supply.abandon(request)
+                serving.abandon(request)
                 raise
         if request.keys is not None:
             try:
                 await self._gate.durable()
             except (LedgerFailed, asyncio.CancelledError):
-                supply.abandon(request)
+                serving.abandon(request)
                 raise
         if request.error is not None:
             raise request.error
         if request.keys is not None:
-            return supply.collect(request)
-        why = supply.why(request)
-        supply.abandon(request)
+            return serving.collect(request)
+        why = serving.why(request)
+        serving.abandon(request)
         pair = f"{caller} with {' and '.join(request.clients)}"
         if why is None:
             raise DeadlineExceeded(f"no association of {pair} came up within {deadline_s:g} s")
@@ -326,7 +326,7 @@ class KeyManager:
             raise InvalidInput(
                 f"number of key ids: {len(key_ids)} is not within 1..{limits.keys_per_request}"
             )
-        supplied = self._plane.supply.fetch(caller, master, key_ids)
+        supplied = self._plane.serving.fetch(caller, master, key_ids)
         try:
             await self._gate.durable()
         except LedgerFailed:  # the store has taken them back
@@ -347,7 +347,7 @@ class KeyManager:
         """See `ports.KeyDraw`."""
         if self._gate.broken is not None:
             return None
-        drawn = self._plane.supply.draw(caller, client, number, size_bits, origins)
+        drawn = self._plane.serving.draw(caller, client, number, size_bits, origins)
         if drawn is not None:
             self._stir()
         return drawn
@@ -357,7 +357,7 @@ class KeyManager:
         if self._gate.broken is not None:
             return None
         try:
-            return self._plane.supply.fetch_bundles(caller, master, key_ids)
+            return self._plane.serving.fetch_bundles(caller, master, key_ids)
         except (NotEntitled, KeysNotFound):
             return None
 
@@ -368,7 +368,7 @@ class KeyManager:
 
     def status(self, caller: SaeId, other: SaeId) -> StoreStatus | None:
         """See `ports.KeySupply`."""
-        return self._plane.supply.status(caller, other)
+        return self._plane.serving.status(caller, other)
 
     def want(self, wanted: AssociationWanted) -> None:
         """See `ports.KeyAssociations`."""
@@ -384,18 +384,18 @@ class KeyManager:
 
     def ends(self, app_id: AppId) -> AssociationEnds | None:
         """See `ports.KeyLetters`."""
-        return self._plane.supply.ends(app_id)
+        return self._plane.letters.ends(app_id)
 
     def between(self, server: SaeId, client: SaeId) -> AssociationEnds | None:
         """See `ports.KeyLetters`."""
-        return self._plane.supply.between(server, client)
+        return self._plane.letters.between(server, client)
 
     def send_letter(self, app_id: AppId, kind: LetterKind, body: bytes) -> bool:
         """See `ports.KeyLetters`."""
-        on_its_way = self._plane.supply.send_letter(app_id, kind, body)
+        on_its_way = self._plane.letters.send_letter(app_id, kind, body)
         self._stir()
         return on_its_way
 
     def on_letters(self, kind: LetterKind, handler: Callable[[AppId, bytes], None]) -> None:
         """See `ports.KeyLetters`."""
-        self._plane.supply.on_letters(kind, handler)
+        self._plane.letters.on_letters(kind, handler)

@@ -89,7 +89,11 @@ class KeyPlane:
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.supply = Supply(settings, node_id, clock, random_bytes, emit, identity, self.ledger)
         far = (beyond or Beyond()).with_ttl(settings.key_ttl_s)
-        self.border = Border(self.supply, self.ledger, clock, random_bytes, emit, far)
+        self.serving = self.supply.serving
+        self.letters = self.supply.letters
+        self.border = Border(
+            self.supply.home, self.serving, self.letters, self.ledger, clock, random_bytes, emit, far
+        )
         self.relay = self.supply.relay
         self.sessions: dict[LinkId, LinkSession] = {}
         self._gauges: dict[LinkId, _Gauge] = {}
@@ -234,7 +238,7 @@ class KeyPlane:
                 for link_id, session in self.sessions.items()
             },
             associations=self.supply.views(),
-            waiting=self.supply.waiting(),
+            waiting=self.serving.wanted,
             active_routes=frozenset(
                 route.link_id
                 for route in self.relay.routes.all()

@@ -246,7 +246,7 @@ class Network:
             priority=0,
             also=also,
         )
-        self.planes[at].supply.request(request)
+        self.planes[at].serving.request(request)
         self.gather()
         return request
 
@@ -254,13 +254,13 @@ class Network:
         """Keys that are there now; none when they are not."""
         request = self.request(number, size_bits, at=at)
         if request.keys is None:
-            self.planes[at].supply.abandon(request)
+            self.planes[at].serving.abandon(request)
             return ()
-        return self.planes[at].supply.collect(request)
+        return self.planes[at].serving.collect(request)
 
     def fetch(self, keys: tuple[SuppliedKey, ...], *, at: int) -> tuple[SuppliedKey, ...]:
         """The slave's side of what the master drew."""
-        return self.planes[at].supply.fetch(SLAVE, MASTER, tuple(key.key_id for key in keys))
+        return self.planes[at].serving.fetch(SLAVE, MASTER, tuple(key.key_id for key in keys))
 
     # --- the wires -------------------------------------------------------------------------------
 

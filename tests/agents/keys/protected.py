@@ -87,7 +87,7 @@ def protected(**settings: object) -> Network:
 
 def ready(network: Network) -> int:
     """Keys that the source would supply now."""
-    status = network.planes[SOURCE].supply.status(MASTER, SLAVE)
+    status = network.planes[SOURCE].serving.status(MASTER, SLAVE)
     assert status is not None
     return status.stored_key_count
 

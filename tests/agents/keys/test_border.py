@@ -54,7 +54,7 @@ def void(*numbers: int, parties: Parties = PARTIES) -> VoidOrder:
 def in_y(pair: Pair, number: int) -> bool:
     """Whether SLAVE can fetch a key; it has fetched it then."""
     try:
-        (key,) = pair.y.planes[2].supply.fetch(SLAVE, MASTER, (uuid(number),))
+        (key,) = pair.y.planes[2].serving.fetch(SLAVE, MASTER, (uuid(number),))
     except KeysNotFound:
         return False
     return len(key.key) > 0
@@ -191,7 +191,7 @@ def test_one_key_for_several_targets_where_that_is_allowed() -> None:
     (acked,) = pair.y.border.said("x", parties, (uuid(1),)) or ()
     assert acked.status is AckStatus.RELAYED
     assert in_y(pair, 1)
-    assert len(pair.y.planes[2].supply.fetch(third, MASTER, (uuid(1),))) == 1
+    assert len(pair.y.planes[2].serving.fetch(third, MASTER, (uuid(1),))) == 1
 
 
 def test_a_batch_for_two_networks_goes_nowhere() -> None:
@@ -284,7 +284,7 @@ def test_a_peer_that_is_down_is_told_of_and_asked_again() -> None:
     pair.fault = lambda _: "lost"
     request = pair.x.request()
     pair.wait(12)
-    assert "does not answer" in (pair.x.planes[1].supply.why(request) or "")
+    assert "does not answer" in (pair.x.planes[1].serving.why(request) or "")
     troubles = [event for event in pair.x.events[2] if isinstance(event, RelayTrouble)]
     assert troubles
     assert "the network y" in troubles[0].reason
@@ -348,7 +348,7 @@ def test_a_network_that_refuses_is_asked_ever_less_often() -> None:
     request = pair.x.request()
     pair.wait(20)
     early = len(pair.seen)
-    assert "refused keys" in (pair.x.planes[1].supply.why(request) or "")
+    assert "refused keys" in (pair.x.planes[1].serving.why(request) or "")
     pair.wait(60)
     assert early >= 4
     assert len(pair.seen) - early <= 4
@@ -362,7 +362,7 @@ def said_of(pair: Pair, key_ids: list[str]) -> set[str]:
 def test_a_refused_association_fails_the_keys_with_its_reason() -> None:
     pair = Pair(grants=False)
     pair.y.border.accept("x", offer(1))
-    pair.y.planes[1].supply.refuse(MASTER, (SLAVE,), ("no way to it",))
+    pair.y.planes[1].serving.refuse(MASTER, (SLAVE,), ("no way to it",))
     pair.wait(1)
     (acked,) = pair.y.border.said("x", PARTIES, (uuid(1),)) or ()
     assert acked.status is AckStatus.FAILED
@@ -670,7 +670,7 @@ def test_targets_may_acknowledge_one_by_one() -> None:
         pair.x.settle()
         waiting = pair.x.request(also=(third,))
         assert waiting.keys is None
-        pair.x.planes[1].supply.abandon(waiting)
+        pair.x.planes[1].serving.abandon(waiting)
         pair.x.border.acked("y", (ack(ids, parties=Parties(initiator=MASTER, targets=(target,))),))
     pair.x.settle()
     assert pair.x.request(also=(third,)).keys

@@ -113,7 +113,7 @@ def test_keys_by_another_method_are_refused_and_told(method: RelayMethod, other:
     network.plans[2] = replace(plan, routes=tuple(replace(route, method=other) for route in plan.routes))
     network.planes[2].configure(network.plans[2])
     network.wait(8)
-    ready = network.planes[1].supply.status(MASTER, SLAVE)
+    ready = network.planes[1].serving.status(MASTER, SLAVE)
     assert ready is not None
     if method is other:
         assert ready.stored_key_count == 16
@@ -359,7 +359,7 @@ def test_keys_of_every_size_travel(method: RelayMethod, size_bits: int) -> None:
     network.settle()
     request = network.request(5, size_bits)
     network.settle()
-    keys = network.planes[1].supply.collect(request)
+    keys = network.planes[1].serving.collect(request)
     fetched = network.fetch(keys, at=3)
     assert [len(key.key) for key in keys] == [size_bits // 8] * 5
     assert all(mine.key.same_as(theirs.key) for mine, theirs in zip(keys, fetched, strict=True))

@@ -81,7 +81,7 @@ def grown(links: tuple[LinkId, ...] = (TREE,), seed: int = 1) -> Network:
 
 
 def ready(network: Network) -> int:
-    assert network.planes[1].supply.status(MASTER, SLAVE) is None, "none are for the slave alone"
+    assert network.planes[1].serving.status(MASTER, SLAVE) is None, "none are for the slave alone"
     return network.planes[1].snapshot().associations[APP].stored_keys
 
 
@@ -94,7 +94,7 @@ def agree(network: Network, number: int) -> None:
 
 
 def fetch(network: Network, leaf: int, keys: tuple[SuppliedKey, ...]) -> tuple[SuppliedKey, ...]:
-    return network.planes[leaf].supply.fetch(LEAVES[leaf], MASTER, tuple(key.key_id for key in keys))
+    return network.planes[leaf].serving.fetch(LEAVES[leaf], MASTER, tuple(key.key_id for key in keys))
 
 
 @pytest.mark.parametrize("links", [(TREE,), (TREE, SECOND)], ids=["whole", "in shares"])
@@ -196,7 +196,7 @@ def test_a_leaf_serves_its_own_client_alone_and_once() -> None:
     network.settle()
     keys = network.draw(1)
     with pytest.raises(NotEntitled):
-        network.planes[3].supply.fetch(LEAVES[4], MASTER, (keys[0].key_id,))
+        network.planes[3].serving.fetch(LEAVES[4], MASTER, (keys[0].key_id,))
     fetch(network, 3, keys)
     with pytest.raises(KeysNotFound):
         fetch(network, 3, keys)
@@ -267,7 +267,7 @@ def group(network: Network, *also: SaeId) -> Request:
     request = Request(
         server=MASTER, client=SLAVE, also=also, number=1, size_bits=256, qos=AppQos(), priority=0
     )
-    network.planes[1].supply.request(request)
+    network.planes[1].serving.request(request)
     network.gather()
     return request
 
@@ -277,7 +277,7 @@ def test_a_master_asks_for_several_slaves_at_once() -> None:
     network.settle()
     request = group(network, LEAVES[4], LEAVES[5])
     assert request.keys is not None
-    keys = network.planes[1].supply.collect(request)
+    keys = network.planes[1].serving.collect(request)
     assert all(len(fetch(network, leaf, keys)) == 1 for leaf in LEAVES)
     assert group(network, SaeId("sae-elsewhere")).keys is None, "one of them is no client here"
 
@@ -297,7 +297,7 @@ def test_the_controller_is_asked_for_all_slaves_together_and_may_refuse_them_tog
     ]
     (listed,) = network.planes[1].snapshot().waiting
     assert listed.clients == (SLAVE,), "the tree lists pairs"
-    network.planes[1].supply.refuse(MASTER, (SLAVE, LEAVES[4]), ("no path",))
+    network.planes[1].serving.refuse(MASTER, (SLAVE, LEAVES[4]), ("no path",))
     assert isinstance(pair.error, Refused)
     assert not request.ended
     for number, plan in plans(network).items():
@@ -308,7 +308,7 @@ def test_the_controller_is_asked_for_all_slaves_together_and_may_refuse_them_tog
     second = Network([(1, 2), (2, 3), (2, 4), (4, 5)])
     second.start()
     request = group(second, LEAVES[4])
-    second.planes[1].supply.refuse(MASTER, (LEAVES[4], SLAVE), ("no tree",))
+    second.planes[1].serving.refuse(MASTER, (LEAVES[4], SLAVE), ("no tree",))
     assert isinstance(request.error, Refused)
 
 

@@ -28,7 +28,7 @@ def test_keys_flow_on_when_the_quantum_layer_is_gone_and_are_quantum_keys_again_
         network.settle()
     view = network.planes[1].snapshot().associations[APP]
     assert view.origin is PQC
-    status = network.planes[1].supply.status(*_pair(network))
+    status = network.planes[1].serving.status(*_pair(network))
     assert status is not None
     assert status.in_fallback
 
@@ -69,7 +69,7 @@ def test_a_request_of_an_odd_size_is_served_in_a_fallback() -> None:
     network.wait(3.0)
     request = network.request(3, 1024)
     network.settle()
-    keys = network.planes[1].supply.collect(request)
+    keys = network.planes[1].serving.collect(request)
     assert [key.origin for key in keys] == [PQC] * 3
     far = network.fetch(keys, at=2)
     assert [bytes(one.key.reveal()) for one in far] == [bytes(one.key.reveal()) for one in keys]
@@ -127,7 +127,7 @@ def test_no_hybrid_key_without_a_secret_and_the_operator_hears_of_it() -> None:
     request = network.request(1)
     assert request.keys is None
     reason = "it does not believe that the letter is of this node"
-    assert reason in (network.planes[1].supply.why(request) or "")
+    assert reason in (network.planes[1].serving.why(request) or "")
     told = [event.reason for event in network.events[1] if isinstance(event, RelayTrouble)]
     assert told
     assert all(text.startswith("letters about ML-KEM: there is no secret") for text in told)

@@ -12,7 +12,7 @@ from keyweave_core.model.ids import AppId, LinkId
 
 
 def stored(network: Network, at: int = 1) -> int:
-    status = network.planes[at].supply.status(MASTER, SLAVE)
+    status = network.planes[at].serving.status(MASTER, SLAVE)
     assert status is not None
     return status.stored_key_count
 
@@ -231,8 +231,8 @@ def test_without_pad_at_a_hop_the_source_hears_why_and_key_makes_it_go_on() -> N
     network.associate([1, 2, 3])
     request = network.request(4)
     network.settle()
-    supply = network.planes[1].supply
-    assert supply.why(request) == (f"0 of 4 keys ready: {Reason.NO_PAD.value} (at node {network.node(2)})")
+    serving = network.planes[1].serving
+    assert serving.why(request) == (f"0 of 4 keys ready: {Reason.NO_PAD.value} (at node {network.node(2)})")
     network.generate(network.link(2, 3), 2000)
     network.generate(network.link(2, 3), 2000)
     network.settle()

@@ -240,7 +240,7 @@ def test_a_broken_path_is_named_by_its_link_and_the_buffer_serves_meanwhile() ->
     network.draw(4)
     request = network.request(1)
     network.wait(2)
-    why = network.planes[SOURCE].supply.why(request)
+    why = network.planes[SOURCE].serving.why(request)
     assert why is not None
     assert "no connection to the key manager of the next hop" in why
     network.connect(network.link(3, 4))
@@ -279,7 +279,7 @@ def test_shares_that_stay_alone_are_wiped_after_a_while() -> None:
 
 def test_the_source_wipes_what_it_gives_up() -> None:
     network = protected()
-    (lane,) = network.planes[SOURCE].supply._associations[APP].lanes.values()
+    (lane,) = network.planes[SOURCE].supply.register.by_id[APP].lanes.values()
     flights = list(lane.flights.values())
     shares = [share for flight in flights for share in flight.shares.values()]
     assert len(shares) == 4
@@ -411,7 +411,7 @@ def test_the_first_share_of_a_link_counts_whatever_comes_after_it() -> None:
     network.planes[3].sessions[link_id].seal(write_batch(share(0x502)), b"\x10" * 32)
     network.gather()
     network.settle()
-    (key,) = network.planes[DESTINATION].supply.fetch(
+    (key,) = network.planes[DESTINATION].serving.fetch(
         SLAVE, MASTER, ("08080808-0808-0808-0808-080808080808",)
     )
     assert bytes(key.key.reveal()) == b"\x11" * 32

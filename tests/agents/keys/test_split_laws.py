@@ -134,7 +134,7 @@ class Switched(RuleBasedStateMachine):
         for key_id in self.drawn.keys() - self.fetched.keys():
             try:
                 self.note(
-                    self.fetched, self.network.planes[DESTINATION].supply.fetch(SLAVE, MASTER, (key_id,))
+                    self.fetched, self.network.planes[DESTINATION].serving.fetch(SLAVE, MASTER, (key_id,))
                 )
             except KeysNotFound:
                 continue
@@ -176,7 +176,7 @@ class Switched(RuleBasedStateMachine):
         fresh = network.draw(4)
         request = network.request(24)
         network.settle()
-        fresh += network.planes[SOURCE].supply.collect(request)
+        fresh += network.planes[SOURCE].serving.collect(request)
         self.note(self.drawn, fresh)
         self.note(self.fetched, network.fetch(fresh, at=DESTINATION))
         assert all(self.fetched[key.key_id] == self.drawn[key.key_id] for key in fresh)

@@ -50,26 +50,26 @@ def test_a_key_is_fetched_once() -> None:
 
 def test_one_missing_id_and_nothing_is_consumed() -> None:
     network = started()
-    supply, keys = network.planes[3].supply, network.draw(2)
+    serving, keys = network.planes[3].serving, network.draw(2)
     ids = tuple(key.key_id for key in keys)
     with pytest.raises(KeysNotFound) as caught:
-        supply.fetch(SLAVE, MASTER, (ids[0], uid(1), ids[1]))
+        serving.fetch(SLAVE, MASTER, (ids[0], uid(1), ids[1]))
     assert caught.value.key_ids == (uid(1),)
     with pytest.raises(KeysNotFound):
-        supply.fetch(SLAVE, MASTER, (ids[0], ids[0]))
-    assert len(supply.fetch(SLAVE, MASTER, ids)) == 2
+        serving.fetch(SLAVE, MASTER, (ids[0], ids[0]))
+    assert len(serving.fetch(SLAVE, MASTER, ids)) == 2
 
 
 def test_only_the_named_slave_gets_keys_and_only_of_the_named_master() -> None:
     network = started()
-    supply, keys = network.planes[3].supply, network.draw(1)
+    serving, keys = network.planes[3].serving, network.draw(1)
     ids = (keys[0].key_id,)
     for caller, master in ((THIRD, MASTER), (MASTER, MASTER), (SLAVE, THIRD)):
         with pytest.raises(NotEntitled):
-            supply.fetch(caller, master, ids)
+            serving.fetch(caller, master, ids)
         with pytest.raises(NotEntitled):
-            supply.fetch(caller, master, (uid(1), *ids))
-    assert len(supply.fetch(SLAVE, MASTER, ids)) == 1
+            serving.fetch(caller, master, (uid(1), *ids))
+    assert len(serving.fetch(SLAVE, MASTER, ids)) == 1
 
 
 def test_each_of_several_clients_gets_its_copy_once() -> None:
@@ -100,13 +100,13 @@ def test_each_of_several_clients_gets_its_copy_once() -> None:
     network.settle()
     request = network.request(also=(THIRD,))
     assert request.keys is not None
-    keys = network.planes[1].supply.collect(request)
+    keys = network.planes[1].serving.collect(request)
     ids = (keys[0].key_id,)
-    supply = network.planes[2].supply
+    serving = network.planes[2].serving
     for client in (SLAVE, THIRD):
-        assert supply.fetch(client, MASTER, ids)[0].key.same_as(keys[0].key)
+        assert serving.fetch(client, MASTER, ids)[0].key.same_as(keys[0].key)
         with pytest.raises(KeysNotFound):
-            supply.fetch(client, MASTER, ids)
+            serving.fetch(client, MASTER, ids)
 
 
 def test_keys_stay_fetchable_after_the_association_is_removed() -> None:
@@ -115,7 +115,7 @@ def test_keys_stay_fetchable_after_the_association_is_removed() -> None:
     for plane in network.planes.values():
         plane.configure(KeyPlan())
     network.settle()
-    assert network.planes[1].supply.status(MASTER, SLAVE) is None
+    assert network.planes[1].serving.status(MASTER, SLAVE) is None
     assert len(network.fetch(keys, at=3)) == 2
 
 
@@ -136,7 +136,7 @@ def test_a_full_store_takes_no_more_and_takes_again_when_keys_were_fetched() -> 
 def test_unused_keys_are_wiped_first_at_the_source_then_at_the_destination() -> None:
     network = started(qos=AppQos(ttl_s=100))
     keys = network.draw(4)
-    held = network.planes[1].supply
+    held = network.planes[1].serving
     network.settle()
     network.wait(51, step_s=3)
     fresh = network.draw(16)
@@ -170,7 +170,7 @@ def test_an_abandoned_request_asks_no_more() -> None:
     network = chain(2)
     network.start()
     request = network.request()
-    network.planes[1].supply.abandon(request)
+    network.planes[1].serving.abandon(request)
     network.wait(6)
     assert len(wanted(network)) == 1
 
@@ -180,8 +180,8 @@ def test_a_refusal_ends_the_requests_of_that_pair_alone() -> None:
     network.start()
     request = network.request()
     other = Request(server=MASTER, client=THIRD, number=1, size_bits=256, qos=AppQos(), priority=0)
-    network.planes[1].supply.request(other)
-    network.planes[1].supply.refuse(MASTER, (SLAVE,), ("link 7 lacks 300 bit/s", "no second path"))
+    network.planes[1].serving.request(other)
+    network.planes[1].serving.refuse(MASTER, (SLAVE,), ("link 7 lacks 300 bit/s", "no second path"))
     assert isinstance(request.error, Refused)
     assert request.error.reasons == ("link 7 lacks 300 bit/s", "no second path")
     assert not other.ended
@@ -196,15 +196,15 @@ def test_a_refusal_also_ends_requests_at_an_association_that_is_not_active() -> 
     network.planes[1].configure(KeyPlan(associations=(plan,)))
     request = network.request()
     assert not request.ended
-    assert network.planes[1].supply.why(request) == "the association is not active"
-    network.planes[1].supply.refuse(MASTER, (SLAVE,), ("no path",))
+    assert network.planes[1].serving.why(request) == "the association is not active"
+    network.planes[1].serving.refuse(MASTER, (SLAVE,), ("no path",))
     assert isinstance(request.error, Refused)
 
 
 def test_the_slave_is_not_the_master() -> None:
     network = started()
     request = Request(server=SLAVE, client=MASTER, number=1, size_bits=256, qos=AppQos(), priority=0)
-    network.planes[3].supply.request(request)
+    network.planes[3].serving.request(request)
     assert not request.ended, "the other way round is another association"
     assert network.events[3][-1] == AssociationWanted(server=SLAVE, clients=(MASTER,), qos=AppQos())
 
@@ -225,13 +225,13 @@ def test_another_size_is_made_on_demand_and_requests_share_a_batch() -> None:
     requests = [network.request(2, 1024) for _ in range(3)]
     network.settle()
     assert all(request.keys is not None for request in requests)
-    keys = network.planes[1].supply.collect(requests[0])
+    keys = network.planes[1].serving.collect(requests[0])
     assert all(key.key.bits == 1024 for key in keys)
     assert len(network.fetch(keys, at=3)) == 2
     (level,) = network.levels(network.link(1, 2))
     assert level < 400_000
     for request in requests[1:]:
-        network.planes[1].supply.collect(request)
+        network.planes[1].serving.collect(request)
     network.tick()
     views = network.planes[1].snapshot().associations[APP]
     assert views.stored_keys == 16, "keys of the default size"
@@ -242,7 +242,7 @@ def test_keys_of_a_caller_that_went_away_serve_the_next() -> None:
     request = network.request(2)
     assert request.keys is not None
     ids = {key.supplied.key_id for key in request.keys}
-    network.planes[1].supply.abandon(request)
+    network.planes[1].serving.abandon(request)
     assert {key.key_id for key in network.draw(2)} == ids
 
 
@@ -353,7 +353,7 @@ def test_without_a_path_the_buffer_still_serves() -> None:
     assert len(network.fetch(keys, at=3)) == 16
     request = network.request()
     network.settle()
-    assert network.planes[1].supply.why(request) == "0 of 1 keys ready: no path is configured"
+    assert network.planes[1].serving.why(request) == "0 of 1 keys ready: no path is configured"
 
 
 def test_an_expired_association_supplies_nothing_and_says_so_once() -> None:
@@ -542,22 +542,22 @@ def test_what_cannot_be_noted_is_neither_counted_nor_taken_from_the_rate() -> No
     for disk in network.disks.values():
         disk.full = True
     for _ in range(9):  # far more than the rate allows
-        assert network.planes[1].supply.draw(MASTER, SLAVE, 10, 256) is not None
+        assert network.planes[1].serving.draw(MASTER, SLAVE, 10, 256) is not None
         network.gather()
     for disk in network.disks.values():
         disk.full = False
     network.settle()
-    bundles = network.planes[1].supply.draw(MASTER, SLAVE, 10, 256)
+    bundles = network.planes[1].serving.draw(MASTER, SLAVE, 10, 256)
     assert bundles is not None
     network.gather()
     ids = b"".join(bundle.key_ids for bundle in bundles)
     assert sum(bundle.count for bundle in bundles) == len(ids) // 16 == 10
     network.disks[2].full = True
-    network.planes[2].supply.fetch_bundles(SLAVE, MASTER, ids)
+    network.planes[2].serving.fetch_bundles(SLAVE, MASTER, ids)
     network.gather()
     network.disks[2].full = False
     network.gather()
-    theirs = network.planes[2].supply.fetch_bundles(SLAVE, MASTER, ids)
+    theirs = network.planes[2].serving.fetch_bundles(SLAVE, MASTER, ids)
     assert b"".join(bytes(one.keys.reveal()) for one in theirs) == b"".join(
         bytes(one.keys.reveal()) for one in bundles
     )

@@ -121,7 +121,7 @@ def test_keys_made_before_keep_the_links_they_travelled() -> None:
 def test_keys_under_way_whole_are_made_anew_when_they_shall_be_split() -> None:
     network = laid()
     back(network, 0x501)
-    lane = network.planes[SOURCE].supply._associations[APP].lanes[256]
+    lane = network.planes[SOURCE].supply.register.by_id[APP].lanes[256]
     before = set(lane.flights)
     back(network, 0x501, 0x502)
     assert before.isdisjoint(lane.flights)
@@ -172,7 +172,7 @@ def test_the_backup_gives_its_first_key_without_any_time_passing(
     network.settle()
     assert request.keys is not None
     assert network.clock.time_s == at_s
-    keys = network.planes[SOURCE].supply.collect(request)
+    keys = network.planes[SOURCE].serving.collect(request)
     assert {key.links for key in keys} == {(virtual(0x503),)}
     assert len(network.fetch(keys, at=DESTINATION)) == 4
     assert ready(network) >= 12

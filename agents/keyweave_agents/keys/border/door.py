@@ -1,6 +1,6 @@
 """The border of one node to other networks: both directions behind one door.
 
-    key supply --Abroad--> Border --Home--> key supply
+    key supply --Abroad--> Border --Home, Asking, KeyLetters--> key supply
     service 020: accept, void, acked, said ; due -> (sends) -> posted
 
 Rule of this file: it routes and nothing else; what happens to keys stands in `inbound` and `outbound`. Every
@@ -11,7 +11,7 @@ only when the ledger is durable: whoever sends sees to that.
 import itertools
 from collections.abc import Callable
 
-from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.abroad import Asking, Home
 from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.inbound import Inbound
 from keyweave_agents.keys.border.outbound import Outbound
@@ -30,6 +30,7 @@ from keyweave_agents.keys.border.values import (
 from keyweave_agents.keys.border.voids import VoidJob, Voids
 from keyweave_agents.keys.buffers import TokenBucket
 from keyweave_agents.keys.plan import AssociationPlan, KeyEvent
+from keyweave_agents.keys.ports import KeyLetters
 from keyweave_agents.keys.relaying.frames import Batch, Reason
 from keyweave_agents.keys.storage.ledger import Ledger
 from keyweave_agents.material import Secret
@@ -50,6 +51,8 @@ class Border:
     def __init__(
         self,
         home: Home,
+        asking: Asking,
+        letters: KeyLetters,
         ledger: Ledger,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
@@ -60,9 +63,16 @@ class Border:
         self.domains = {domain.name: domain for domain in beyond.domains}
         self._home = home
         self._clock = clock
-        self._recall = Recall(home, ledger.shelf("border-recall"), clock)
+        self._recall = Recall(home, letters, ledger.shelf("border-recall"), clock)
         self._in = Inbound(
-            home, self._recall, ledger.shelf("border-in"), clock, self.rules, self.domains, random_bytes
+            home,
+            asking,
+            self._recall,
+            ledger.shelf("border-in"),
+            clock,
+            self.rules,
+            self.domains,
+            random_bytes,
         )
         self._out = Outbound(home, self._recall, ledger.shelf("border-out"), clock, self.rules, emit)
         self._voids = Voids(self._in, self._out, clock, self.rules, lambda: next(self._numbers))

@@ -6,7 +6,7 @@ same batch, after a crash too, so whoever stored it knows it again.
 
 from collections.abc import Callable, Mapping
 
-from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.abroad import Asking, Home
 from keyweave_agents.keys.border.records import HeldKey, HeldState, batch_id_of
 from keyweave_agents.keys.border.values import Domain, Parties
 from keyweave_agents.keys.lanes import Request
@@ -28,6 +28,7 @@ class Giving:
     def __init__(
         self,
         home: Home,
+        asking: Asking,
         keys: Mapping[str, HeldKey],
         domains: Mapping[str, Domain],
         *,
@@ -36,6 +37,7 @@ class Giving:
         fail: Callable[[HeldKey, str], None],
     ) -> None:
         self._home = home
+        self._asking = asking
         self._keys = keys
         self._domains = domains
         self._note = note
@@ -115,7 +117,7 @@ class Giving:
             priority=domain.priority,
         )
         try:
-            self._home.request(request)
+            self._asking.request(request)
         except KeyweaveError as error:
             self._refused(way, str(error))
             return
@@ -130,7 +132,7 @@ class Giving:
     def _end_request(self, way: Way) -> None:
         request = self._requests.pop(way, None)
         if request is not None:
-            self._home.abandon(request)
+            self._asking.abandon(request)
 
     def landed(self, batch_id: bytes) -> None:
         """See `abroad.Abroad`."""

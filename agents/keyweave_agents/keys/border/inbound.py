@@ -14,7 +14,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.abroad import Asking, Home
 from keyweave_agents.keys.border.failures import Problem, Refusal
 from keyweave_agents.keys.border.giving import Giving
 from keyweave_agents.keys.border.recall import Recall
@@ -47,6 +47,7 @@ class Inbound:
     def __init__(
         self,
         home: Home,
+        asking: Asking,
         recall: Recall,
         shelf: Shelf,
         clock: Clock,
@@ -62,7 +63,9 @@ class Inbound:
         self._domains = domains
         self._keys: dict[str, HeldKey] = {}
         self._counts: dict[str, int] = {}
-        self.giving = Giving(home, self._keys, domains, note=self._note, landed=self._landed, fail=self._fail)
+        self.giving = Giving(
+            home, asking, self._keys, domains, note=self._note, landed=self._landed, fail=self._fail
+        )
         self.telling = Telling(self._keys, self._heard, clock, rules)
         self._settled: deque[tuple[float, str]] = deque()  # relayed and heard of: when, oldest first
         self._ends: list[tuple[float, str]] = []  # when to look at a key, soonest first

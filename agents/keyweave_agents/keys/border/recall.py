@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from keyweave_agents.keys.abroad import Home
+from keyweave_agents.keys.ports import KeyLetters
 from keyweave_agents.keys.relaying.frames import LetterKind, uuid_bytes, uuid_text
 from keyweave_agents.keys.storage.ledger import Shelf
 from keyweave_core.model.ids import AppId
@@ -52,14 +53,15 @@ class _Open:
 class Recall:
     """Both sides of it at one node."""
 
-    def __init__(self, home: Home, shelf: Shelf, clock: Clock) -> None:
+    def __init__(self, home: Home, letters: KeyLetters, shelf: Shelf, clock: Clock) -> None:
         self._home = home
+        self._letters = letters
         self._shelf = shelf
         self._clock = clock
         self._open: dict[str, _Open] = {}
         self._again_s = 0.0
         self._noted: dict[str, tuple[bool, float]] = {}  # by key: taken back?, until when
-        home.on_letters(LetterKind.BORDER, self._read)
+        letters.on_letters(LetterKind.BORDER, self._read)
         for key, value in shelf.items():
             left_s = msgspec.msgpack.decode(value, type=tuple[bool, float])
             self._noted[uuid_text(key)] = (left_s[0], clock.monotonic() + left_s[1] - clock.now())
@@ -114,7 +116,7 @@ class Recall:
         self._again_s = self._clock.monotonic() + REPEAT_S
         for place in range(0, len(key_ids), MOST_IDS):
             ids = b"".join(uuid_bytes(key_id) for key_id in key_ids[place : place + MOST_IDS])
-            self._home.send_letter(app_id, LetterKind.BORDER, _encoder.encode(_Ask(ids)))
+            self._letters.send_letter(app_id, LetterKind.BORDER, _encoder.encode(_Ask(ids)))
 
     def _read(self, app_id: AppId, body: bytes) -> None:
         try:
@@ -139,7 +141,7 @@ class Recall:
         for text in fresh:
             self._note(text, text in taken)
         answer = _Answer(raw, bytes(self._noted[text][0] for text in texts))
-        self._home.send_letter(app_id, LetterKind.BORDER, _encoder.encode(answer))
+        self._letters.send_letter(app_id, LetterKind.BORDER, _encoder.encode(answer))
 
     def _note(self, key_id: str, gone: bool) -> None:
         self._noted[key_id] = (gone, self._clock.monotonic() + REMEMBERED_S)
