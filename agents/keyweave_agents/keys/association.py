@@ -84,7 +84,7 @@ class Association:
         self.plan = plan
 
     def limit(self, rate_bps: int | None, buffer_bits: int, now_s: float) -> None:
-        """Supply no more than this rate (None: any); at once a second of it, or a full buffer if that is more."""
+        """Supply no more than this rate (None: any); at once a second of it, or a full buffer if more."""
         if rate_bps is None:
             self.bucket = None
             return

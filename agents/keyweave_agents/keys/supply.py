@@ -1,8 +1,8 @@
 """Key supply of one node: its parts, and what makes them act: a plan, time, and what the relay tells. No I/O.
 
 The life of a key: made at the source (`refill`) -> under way (`flights`) -> ready at the source and stored
-at the destination -> supplied at both (`serving`). Whatever is not supplied is wiped: at the source after half
-of its ttl, so that a slave has at least the other half to fetch what its master got.
+at the destination -> supplied at both (`serving`). Whatever is not supplied is wiped: at the source after
+half of its ttl, so that a slave has at least the other half to fetch what its master got.
 
 Rule of this file: the parts are joined here and none of them knows this file. Who wants something of one of
 them asks that part.

@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.relaying.pad import Raw
-from keyweave_agents.keys.storage.ledger import Ledger
+from keyweave_agents.keys.storage.ledger import Bytes, Ledger
 from keyweave_core.model.ids import LinkId
 
 Answer = Callable[[LedgerFailed | None], None]
@@ -19,7 +18,7 @@ Answer = Callable[[LedgerFailed | None], None]
 
 SLOW_S = 0.001
 
-Frames = list[tuple[LinkId, int, Raw]]
+Frames = list[tuple[LinkId, int, Bytes]]
 """Physical link, number of its connection, frame."""
 
 

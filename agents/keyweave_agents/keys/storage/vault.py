@@ -19,10 +19,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from keyweave_agents.keys.failures import LedgerFailed
-from keyweave_agents.keys.relaying.sealing import Place, Sealed, Sealer
 from keyweave_agents.keys.settings import StorageSettings
 from keyweave_agents.keys.storage import vault_file
 from keyweave_agents.keys.storage.ledger import Bytes
+from keyweave_agents.keys.storage.sealing import Place, Sealed, Sealer
 from keyweave_agents.keys.storage.wrapping import KeyWrap
 from keyweave_core.errors import SettingsError
 

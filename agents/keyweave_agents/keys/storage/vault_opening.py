@@ -7,10 +7,10 @@ import os
 import sqlite3
 from collections.abc import Callable
 
-from keyweave_agents.keys.relaying.sealing import first_data_key
 from keyweave_agents.keys.settings import StorageSettings
 from keyweave_agents.keys.storage import vault_file
 from keyweave_agents.keys.storage.ledger import Ledger, MemoryLedger
+from keyweave_agents.keys.storage.sealing import first_data_key
 from keyweave_agents.keys.storage.vault import Vault
 from keyweave_agents.keys.storage.wrapping import KeyWrap, read_former_master_key, read_master_key
 from keyweave_core.errors import SettingsError
