@@ -52,7 +52,7 @@ class Serving:
         self._booking = Booking(undecided, clock)
         self._waiting = WaitingRoom(emit)
 
-    # --- requests that wait ----------------------------------------------------------------------
+    # --- requests --------------------------------------------------------------------------------
 
     def request(self, request: Request) -> None:
         """Answer now, or keep it waiting. Raises as `KeySupply.get_keys` what can be told at once."""
@@ -93,20 +93,6 @@ class Serving:
         request.home = association
         lane.waiting.append(request)
         self.serve(association, lane)
-
-    def reseat(self) -> None:
-        """Associations changed: requests go to those that they waited for."""
-        for request in self._waiting.release(lambda one: bool(self._serving(one))):
-            self._seat(request)
-
-    def unseat(self, association: Association) -> None:
-        """An association is gone: its requests wait for another."""
-        now_s = self._clock.monotonic()
-        for lane in association.lanes.values():
-            for request in lane.waiting:
-                request.home = None
-                self._waiting.add(request, now_s)
-            lane.waiting.clear()
 
     def serve(self, association: Association, lane: Lane) -> None:
         """Answer the requests of a lane that there are keys for now."""
@@ -165,24 +151,6 @@ class Serving:
         blocked = f": {association.blocked}" if association.blocked else ""
         stock = lane.stock(fallback=association.in_fallback)
         return f"{stock} of {request.number} keys ready{blocked}"
-
-    def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
-        """End the requests of these pairs that wait for an association or for its activation."""
-        self._waiting.refuse(server, clients, reasons)
-        closed = [one for one in self._register.within(server, clients) if not one.open]
-        for lane in [lane for one in closed for lane in one.lanes.values()]:
-            for request in list(lane.waiting):
-                lane.waiting.remove(request)
-                request.fail(Refused(*reasons))
-
-    @property
-    def wanted(self) -> tuple[AssociationWanted, ...]:
-        """Pairs of applications that asked and have no association."""
-        return self._waiting.wanted
-
-    def tick(self) -> None:
-        """Ask the controller again for associations that are still missing."""
-        self._waiting.tick(self._clock.monotonic())
 
     # --- keys at once ----------------------------------------------------------------------------
 
@@ -245,6 +213,40 @@ class Serving:
         if association.doubtful(self._clock.monotonic()):
             return replace(status, stored_key_count=0)  # until the destination proved that it still has them
         return status
+
+    # --- associations come, go and are refused ---------------------------------------------------
+
+    def reseat(self) -> None:
+        """Associations changed: requests go to those that they waited for."""
+        for request in self._waiting.release(lambda one: bool(self._serving(one))):
+            self._seat(request)
+
+    def unseat(self, association: Association) -> None:
+        """An association is gone: its requests wait for another."""
+        now_s = self._clock.monotonic()
+        for lane in association.lanes.values():
+            for request in lane.waiting:
+                request.home = None
+                self._waiting.add(request, now_s)
+            lane.waiting.clear()
+
+    def refuse(self, server: SaeId, clients: tuple[SaeId, ...], reasons: tuple[str, ...]) -> None:
+        """End the requests of these pairs that wait for an association or for its activation."""
+        self._waiting.refuse(server, clients, reasons)
+        closed = [one for one in self._register.within(server, clients) if not one.open]
+        for lane in [lane for one in closed for lane in one.lanes.values()]:
+            for request in list(lane.waiting):
+                lane.waiting.remove(request)
+                request.fail(Refused(*reasons))
+
+    @property
+    def wanted(self) -> tuple[AssociationWanted, ...]:
+        """Pairs of applications that asked and have no association."""
+        return self._waiting.wanted
+
+    def tick(self) -> None:
+        """Ask the controller again for associations that are still missing."""
+        self._waiting.tick(self._clock.monotonic())
 
 
 def _settled(request: Request) -> None:
