@@ -4,16 +4,17 @@ Rule of this file: translation to the rooms that know. A notification that names
 nothing; one that repeats what is known changes nothing either.
 """
 
+import re
 from dataclasses import replace
 from typing import assert_never
 
 from keyweave_controller.control import associations, closing, fallback, measures, recovery
 from keyweave_controller.control.events import LinkMeasure, Notified
 from keyweave_controller.control.judging import judge_link
-from keyweave_controller.control.state import LinkRecord, NodeRecord
+from keyweave_controller.control.state import LinkRecord, NetworkState, NodeRecord
 from keyweave_controller.control.turn import Turn
 from keyweave_core.model.application import AppStatus
-from keyweave_core.model.ids import AppId, InterfaceId, LinkId
+from keyweave_core.model.ids import AppId, InterfaceId, LinkId, NodeId
 from keyweave_core.model.link import InterfaceStatus, LinkStatus
 from keyweave_core.model.notifications import (
     Alarm,
@@ -32,6 +33,8 @@ from keyweave_core.model.notifications import (
     LinkPerfUpdate,
     LinkReport,
 )
+
+_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 TROUBLE_LASTS_S = 30.0
 """An agent's alarm about an association counts this long after it was last repeated (ours repeat it every ten
@@ -139,7 +142,7 @@ def _report(
     if application is None or application.app_id is None:
         return
     if application.origin is not None:
-        message = application.message or ""
+        message = _in_names(turn.state, application.message or "")
         fallback.told(turn, node.node_id, application.app_id, application.origin, message)
     elif application.status is AppStatus.OUT_OF_TIME:
         closing.disconnected(turn, node.node_id, application.app_id)
@@ -147,8 +150,13 @@ def _report(
         _trouble_over(turn, application.app_id)
     elif attention:
         unproven = link is not None and link.concern is Concern.AUTHENTICATION
-        message = application.message or "the agent asks for attention"
+        message = _in_names(turn.state, application.message or "the agent asks for attention")
         _trouble(turn, node, application.app_id, message, unproven=unproven)
+
+
+def _in_names(state: NetworkState, message: str) -> str:
+    """What an agent says with nodes as people call them: key managers know each other by their ids alone."""
+    return _ID.sub(lambda found: state.node_name(NodeId(found[0])), message)
 
 
 def _link_report(turn: Turn, node: NodeRecord, link: LinkRecord, status: LinkStatus, message: str) -> None:

@@ -270,7 +270,8 @@ def _summary(
     costs = [path.cost for path in paths if path.cost is not None]
     if len(costs) < len(paths):
         dark = {state.link_name(link) for path in one.paths for link in topology.broken_links(state, path)}
-        return f"it is {one.state} over {way}, and {', '.join(sorted(dark))} makes no key"
+        make = "makes" if len(dark) == 1 else "make"
+        return f"it is {one.state} over {way}, and {', '.join(sorted(dark))} {make} no key"
     cheaper = any("cheaper" in other.verdict for other in others)
     free = any(other.verdict.startswith(("free", "as cheap")) for other in others)
     rest = (

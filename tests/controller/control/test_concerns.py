@@ -170,3 +170,12 @@ def test_messages_without_proof_are_told_from_other_trouble(show: Rehearsal) -> 
     assert not alarms(show, AlarmType.AUTHENTICATION_FAILED)
     says(show, "A", Event(application=replace(entry, status=AppStatus.ON)))
     assert not alarms(show, AlarmType.RELAY_FAILED)
+
+
+def test_nodes_in_the_words_of_an_agent_get_their_names(show: Rehearsal) -> None:
+    ask(show, "A", "D")
+    one = live_one(show)
+    message = f"no pad (at node {simulated_id('B')}, link {one.app_id})"
+    says(show, "A", ToldAlarm(application=ApplicationReport(app_id=one.app_id, message=message)))
+    (alarm,) = alarms(show, AlarmType.RELAY_FAILED)
+    assert f"no pad (at node B, link {one.app_id})" in alarm.text
