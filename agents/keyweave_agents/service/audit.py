@@ -31,6 +31,8 @@ from keyweave_core.runtime.log import get_logger
 NAME = "delivery.jsonl"
 
 _MOST_KNOWN = 4096
+_TRIED_BYTES = 64 * 1024
+"""Room for the lines of a busy turn: keys are drawn before their lines are written."""
 
 CLIENT_GONE = 499
 """Status in records and log lines of who did not wait for the answer."""
@@ -113,7 +115,10 @@ class AuditLog:
                 self._reopen()  # what is wrong may be the file: moved, or on a volume that came back
             elif self._size + len(content) > self._settings.file_bytes and self._size:
                 self._rotate()
-            self._write(content or b"\n")  # a blank line tries whether it works again
+            if content:
+                self._write(content)
+            else:
+                self._try_out()
         except OSError as error:
             reason = error.strerror or str(error)
             if self._failure is None:
@@ -139,6 +144,12 @@ class AuditLog:
             os.ftruncate(self._file, self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
+
+    def _try_out(self) -> None:
+        """Is there room again, and more than a full disk left of the last block? Nothing of it stays."""
+        self._write(b"\n" * _TRIED_BYTES)
+        os.ftruncate(self._file, self._size - _TRIED_BYTES)
+        self._size -= _TRIED_BYTES
 
     def _rotate(self) -> None:
         os.fdatasync(self._file)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,34 @@ async def test_a_full_disk_is_told_and_writing_goes_on_when_it_is_not(tmp_path: 
     audit.note(LINE)
     audit.flush()
     assert len(lines(file)) == 1, "the line that failed was never told of as written"
+    audit.close()
+
+
+async def test_what_is_left_of_the_last_block_is_not_room_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes some more bytes, though no line: keys drawn on their account would be lost."""
+    audit = AuditLog(tmp_path, AuditSettings(), ManualClock(0.0))
+    file = tmp_path / NAME
+    write, room = os.write, 40
+
+    def onto_a_full_disk(descriptor: int, content: bytes) -> int:
+        return write(descriptor, content[: max(0, room - file.stat().st_size)])
+
+    monkeypatch.setattr(os, "write", onto_a_full_disk)
+    audit.note(LINE)
+    with pytest.raises(AuditFailed):
+        audit.flush()
+    for _ in range(3):
+        with pytest.raises(AuditFailed):
+            audit.check()
+        assert audit.broken
+    room = 1 << 20
+    audit.check()
+    assert (audit.broken, file.stat().st_size) == (False, 0), "trying leaves nothing"
+    audit.note(LINE)
+    audit.flush()
+    assert len(lines(file)) == 1
     audit.close()
 
 
