@@ -22,6 +22,7 @@ NAMES = (
     "failover",
     "memory",
     "storage",
+    "cold_start",
     "netconf",
     "controller_sessions",
     "push",
