@@ -7,7 +7,6 @@ process (`key_side`) or in another one (`quicks.agent_link`); here they are the 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from keyweave_agents.control.netconf_endpoint import Module, NodeEndpoint
 from keyweave_agents.control.reporter import Reporter
@@ -16,6 +15,7 @@ from keyweave_agents.control.tree import initial_configuration
 from keyweave_agents.keys.ports import KeyControl
 from keyweave_agents.quantum.observed import ModuleEvent
 from keyweave_agents.settings import AgentSettings
+from keyweave_agents.version import program_version
 from keyweave_core.errors import SettingsError
 from keyweave_core.model.ids import LinkId
 from keyweave_core.netconf.server.entrances import read_entrances
@@ -58,7 +58,7 @@ class ControlSide:
                 settings.node,
                 settings.modules,
                 settings.told_consumers,
-                version=_version(),
+                version=program_version(),
             ),
             keys=keys,
             modules=modules,
@@ -113,10 +113,3 @@ class ControlSide:
 
     def end(self) -> None:
         """After the tasks have ended: nothing is left to do here."""
-
-
-def _version() -> str:
-    try:
-        return version("keyweave")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"

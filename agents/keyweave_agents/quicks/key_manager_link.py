@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from keyweave_agents.control.settings import NodeSettings
 from keyweave_agents.keys.ports import KeyControl
@@ -20,6 +19,7 @@ from keyweave_agents.quicks.remote_module import device_id
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.service.https import HttpsServer
 from keyweave_agents.service.settings import ServiceSettings
+from keyweave_agents.version import program_version
 from keyweave_core.model.ids import LinkId, NodeId, SaeId
 from keyweave_core.runtime.clock import Clock
 from keyweave_core.runtime.log import get_logger
@@ -58,7 +58,7 @@ class KeyManagerLink:
             )
             for one in modules_table
         )
-        info = said.DeviceInfo(vendor=said.VENDOR, model="key manager", version=_version())
+        info = said.DeviceInfo(vendor=said.VENDOR, model="key manager", version=program_version())
         self._orders = KeyManagerDoor(
             keys,
             OrderBook(
@@ -121,10 +121,3 @@ class KeyManagerLink:
 
     def end(self) -> None:
         """After the tasks have ended: nothing is left to do here."""
-
-
-def _version() -> str:
-    try:
-        return version("keyweave")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"

@@ -1,16 +1,14 @@
 """Nodes whose key manager and SDN agent are two programs, beside nodes that are one."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.agents.row import Row, Site, fibre, join, key_pairs, make_row, node_of, sae, until
 
-from keyweave_agents.app import Ready, run
 from keyweave_agents.quicks.settings import QuicksSettings
-from keyweave_agents.settings import AgentSettings
 from keyweave_core.model.link import LinkStatus
 from keyweave_core.runtime.tls import client_context
 from keyweave_lab.ports import free_ports
@@ -22,36 +20,11 @@ WAITING = kwq("waiting-application")
 
 
 @dataclass
-class Half:
-    """One of the two programs of a node."""
-
-    settings: AgentSettings
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-    ready: Ready | None = None
-
-    async def start(self) -> None:
-        up: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-        self.stop = asyncio.Event()
-        self.task = asyncio.create_task(run(self.settings, ready=up.set_result, stop=self.stop))
-        await asyncio.wait({self.task, up}, return_when=asyncio.FIRST_COMPLETED)
-        if self.task.done():
-            self.task.result()
-        self.ready = up.result()
-
-    async def end(self) -> None:
-        self.stop.set()
-        if self.task is not None:
-            await asyncio.wait_for(self.task, 10)
-            self.task = None
-
-
-@dataclass
 class SplitSite(Site):
     """A node as two programs that behaves like one to the test."""
 
-    agent: Half | None = None
-    manager: Half | None = None
+    agent: Site | None = None
+    manager: Site | None = None
 
     async def start(self) -> None:
         assert self.agent is not None
@@ -63,9 +36,9 @@ class SplitSite(Site):
         self.ready = replace(self.manager.ready, netconf_port=self.agent.ready.netconf_port, quicks_port=None)
 
     async def end(self) -> None:
-        for half in (self.manager, self.agent):
-            if half is not None:
-                await half.end()
+        for program in (self.manager, self.agent):
+            if program is not None:
+                await program.end()
 
 
 def split(site: Site) -> SplitSite:
@@ -85,13 +58,24 @@ def split(site: Site) -> SplitSite:
             registration_s=4.0,
         )
 
+    def half(settings: AgentSettings) -> Site:
+        return Site(letter=site.letter, settings=settings, host_key=site.host_key)
+
     settings = site.settings
     return SplitSite(
         letter=site.letter,
         settings=settings,
         host_key=site.host_key,
-        agent=Half(replace(settings, quicks=table("agent", agent_port, manager_port))),
-        manager=Half(replace(settings, netconf=None, quicks=table("key-manager", manager_port, agent_port))),
+        agent=replace(
+            site,
+            settings=replace(settings, quicks=table("agent", agent_port, manager_port)),
+            stop=asyncio.Event(),
+        ),
+        manager=replace(
+            site,
+            settings=replace(settings, netconf=None, quicks=table("key-manager", manager_port, agent_port)),
+            stop=asyncio.Event(),
+        ),
     )
 
 
