@@ -9,6 +9,7 @@ import pytest
 from tests.agents.row import Row, Site, fibre, join, key_pairs, make_row, node_of, sae, until
 
 from keyweave_agents.quicks.settings import QuicksSettings
+from keyweave_agents.settings import AgentSettings
 from keyweave_core.model.link import LinkStatus
 from keyweave_core.runtime.tls import client_context
 from keyweave_lab.ports import free_ports
