@@ -166,6 +166,7 @@ def _over(key_side: KeySide, settings: AgentSettings, clock: Clock, uniform: Cal
         settings.told_consumers,
         key_side.keys,
         key_side.modules,
+        streams=settings.etsi004 is not None,
         clock=clock,
         uniform=uniform,
     )

@@ -11,7 +11,7 @@ from keyweave_agents.quicks.door import Verb
 from keyweave_agents.quicks.messages import BASE, M, Problem, read, write
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_core.errors import InvalidInput, PeerUnreachable, Refused
-from keyweave_core.runtime.tls import client_context
+from keyweave_core.runtime.tls import client_context, peer_names
 
 MOST_ANSWER_BYTES = 1 << 20
 
@@ -22,6 +22,10 @@ class NotOk(Refused):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
+
+
+class Stranger(PeerUnreachable):
+    """Somebody else than the other half of this node answered."""
 
 
 class Caller:
@@ -67,6 +71,7 @@ class Caller:
             async with self._client.stream(
                 verb, path, content=body, headers=headers, timeout=timeout
             ) as response:
+                self._check_identity(response)
                 answer = bytearray()
                 async for piece in response.aiter_bytes():
                     answer += piece
@@ -82,3 +87,11 @@ class Caller:
         except InvalidInput:
             detail = f"status {response.status_code} without a problem that can be read"
         raise NotOk(response.status_code, f"{verb} {path}: {detail}")
+
+    def _check_identity(self, response: httpx.Response) -> None:
+        """Who answers must be who the settings say, whatever else its authority has certified."""
+        names = peer_names(response.extensions["network_stream"].get_extra_info("ssl_object"))
+        if not names.include(self._settings.peer_identity):
+            raise Stranger(
+                f"{self._settings.peer_url}: its certificate does not name {self._settings.peer_identity}"
+            )

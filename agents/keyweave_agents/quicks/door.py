@@ -94,8 +94,7 @@ class Door:
         await send({"type": "http.response.body", "body": answer, "more_body": False})
 
     def _check_identity(self, connection: Connection) -> None:
-        names = connection.names
-        if self._peer not in (*names.uris, *names.dns, *names.common_names):
+        if not connection.names.include(self._peer):
             raise CallProblem(401, f"the certificate does not name {self._peer}")
 
     def _find(self, verb: str, raw_path: str) -> tuple[Handler, dict[str, str]]:

@@ -222,11 +222,13 @@ class KeyManagerDoor:
         self._book = book
 
 
-def capabilities_of(node_id: str, service: ServiceSettings, *, relays: bool) -> said.Capabilities:
+def capabilities_of(
+    node_id: str, service: ServiceSettings, *, relays: bool, streams: bool
+) -> said.Capabilities:
     """What a key manager of ours offers."""
     return said.Capabilities(
         key_relay_support=relays,
-        app_api_support=("etsi_014",),
+        app_api_support=("etsi_014", "etsi_004") if streams else ("etsi_014",),
         etsi_014_info=said.Info014(
             KME_ID=node_id,
             key_size=service.default_key_bits,

@@ -41,6 +41,7 @@ class KeyManagerLink:
         keys: KeyControl,
         modules: Mapping[LinkId, Module],
         *,
+        streams: bool,
         clock: Clock,
         uniform: Callable[[], float],
     ) -> None:
@@ -68,7 +69,7 @@ class KeyManagerLink:
                 relays=node.relay,
             ),
             fitted,
-            capabilities=capabilities_of(node.node_id, service, relays=node.relay),
+            capabilities=capabilities_of(node.node_id, service, relays=node.relay, streams=streams),
             info=info,
             clock=clock,
         )

@@ -53,6 +53,10 @@ class PeerNames:
     dns: tuple[str, ...] = ()
     common_names: tuple[str, ...] = ()
 
+    def include(self, name: str) -> bool:
+        """Whether it is called so, in whichever way."""
+        return name in self.uris or name in self.dns or name in self.common_names
+
 
 class HasPeerCertificate(Protocol):
     """An `ssl.SSLObject` or `ssl.SSLSocket` after its handshake."""

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from tests.agents.row import Row, Site, fibre, join, key_pairs, make_row, node_of, sae, until
 
+from keyweave_agents.quicks.caller import Caller, Stranger
+from keyweave_agents.quicks.messages import Version
 from keyweave_agents.quicks.settings import QuicksSettings
 from keyweave_agents.settings import AgentSettings
 from keyweave_core.model.link import LinkStatus
@@ -169,6 +171,7 @@ async def test_the_doors_are_for_the_other_half_alone_and_say_what_is_wrong(tmp_
             assert (await agent.get("/version")).json() == {"version": "2.1.0"}
             told = (await agent.get("/monitor/capabilities")).json()
             assert told["key_relay_support"] is True
+            assert told["app_api_support"] == ["etsi_014"]
             assert told["etsi_014_info"]["KME_ID"] == node_of("a")
             assert (await agent.get("/monitor/status")).json()["state"] == "online"
             (device,) = (await agent.get("/monitor/qkd-device")).json()["qkd_devices"]
@@ -219,4 +222,23 @@ async def test_making_keys_is_stopped_and_begun_by_the_agent(tmp_path: Path) -> 
 
         await until(dark, 10)
     finally:
+        await asyncio.gather(*(each.end() for each in row.sites.values()))
+
+
+async def test_an_answer_of_somebody_else_is_not_read(tmp_path: Path) -> None:
+    row = await row_of(tmp_path, "ab", in_two="a")
+    site = row["a"]
+    assert isinstance(site, SplitSite)
+    assert site.agent is not None
+    quicks = site.agent.settings.quicks
+    assert quicks is not None
+    caller = Caller(replace(quicks, peer_identity=f"urn:uuid:{node_of('b')}"))
+    right = Caller(quicks)
+    try:
+        assert (await right.ask("GET", "/version", Version)).version == "2.1.0"
+        with pytest.raises(Stranger, match="does not name urn:uuid:bbbb"):
+            await caller.ask("GET", "/version", Version)
+    finally:
+        await caller.close()
+        await right.close()
         await asyncio.gather(*(each.end() for each in row.sites.values()))
