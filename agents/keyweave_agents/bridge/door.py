@@ -24,6 +24,7 @@ from keyweave_agents.bridge.journal import ENDED, Journal, Rotation, Stage
 from keyweave_agents.bridge.master import Master
 from keyweave_agents.bridge.peer import Activate, Prepare
 from keyweave_agents.bridge.slave import Slave
+from keyweave_agents.service.bodies import BodyTooLarge, read_body
 from keyweave_agents.service.connections import ClientGone, Connection
 from keyweave_core.errors import Refused, Unavailable
 from keyweave_core.runtime.log import get_logger
@@ -160,18 +161,10 @@ class BridgeDoor:
     async def _body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
         if scope["query_string"]:
             raise _Answer(400, {"message": "no method here takes a query"})
-        parts: list[bytes] = []
-        total = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            parts.append(message["body"])
-            total += len(message["body"])
-            if total > MOST_BODY_BYTES:
-                raise _Answer(413, {"message": f"the body is larger than {MOST_BODY_BYTES} bytes"})
-            if not message["more_body"]:
-                return b"".join(parts)
+        try:
+            return await read_body(scope, receive, MOST_BODY_BYTES)
+        except BodyTooLarge as error:
+            raise _Answer(413, {"message": str(error)}) from error
 
 
 def _event(text: str) -> str:

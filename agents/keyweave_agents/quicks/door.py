@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from keyweave_agents.quicks.messages import BASE, Problem, write
+from keyweave_agents.service.bodies import BodyTooLarge, read_body
 from keyweave_agents.service.https import ClientGone, Connection
 from keyweave_core.errors import InvalidInput, KeyweaveError, Unavailable
 from keyweave_core.runtime.log import Logger
@@ -77,7 +78,7 @@ class Door:
         kind = b"application/json"
         try:
             self._check_identity(connection)
-            body = await _body(receive)
+            body = await read_body(scope, receive, MOST_BODY_BYTES)
             handler, path = self._find(scope["method"], scope["raw_path"].decode("latin-1"))
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
             with connection.while_waiting():
@@ -122,6 +123,8 @@ class Door:
     def _problem(self, error: Exception) -> Problem:
         if isinstance(error, CallProblem):
             status, detail = error.status, error.detail
+        elif isinstance(error, BodyTooLarge):
+            status, detail = 413, str(error)
         elif isinstance(error, InvalidInput):
             status, detail = 400, str(error)
         elif isinstance(error, Unavailable):
@@ -130,21 +133,6 @@ class Door:
             self._log.error("quicks_call_failed", exc_info=error)
             status, detail = 500, "a fault of this program; its log says more"
         return Problem(title=_TITLES.get(status, "Error"), status=status, detail=detail)
-
-
-async def _body(receive: ASGIReceiveCallable) -> bytes:
-    parts: list[bytes] = []
-    total = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        parts.append(message["body"])
-        total += len(message["body"])
-        if total > MOST_BODY_BYTES:
-            raise CallProblem(413, f"the body is larger than {MOST_BODY_BYTES} bytes")
-        if not message["more_body"]:
-            return b"".join(parts)
 
 
 def number_of(call: Call, name: str, default: int, most: int) -> int:

@@ -5,8 +5,8 @@ Rule of this file: parameters stand in one place, so a GET has no body and a POS
 
 from uvicorn._types import ASGIReceiveCallable, HTTPScope
 
-from keyweave_agents.service.answers014 import Answer, error_answer
-from keyweave_agents.service.connections import ClientGone
+from keyweave_agents.service.answers014 import error_answer
+from keyweave_agents.service.bodies import BodyTooLarge, read_body
 
 
 async def no_body(scope: HTTPScope, receive: ASGIReceiveCallable, cap: int) -> None:
@@ -19,27 +19,12 @@ async def no_body(scope: HTTPScope, receive: ASGIReceiveCallable, cap: int) -> N
 
 async def body_of(scope: HTTPScope, receive: ASGIReceiveCallable, cap: int) -> bytes:
     """The body of a request; Answer 413 above `cap` bytes, 400 for a query beside it."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > cap:
-            raise _too_large(cap)
-    parts: list[bytes] = []
-    total = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        parts.append(message["body"])
-        total += len(message["body"])
-        if total > cap:
-            raise _too_large(cap)
-        if not message["more_body"]:
-            break
+    try:
+        body = await read_body(scope, receive, cap)
+    except BodyTooLarge as error:
+        # Not closed: a reset would take the answer from a client that is still sending. What it sends on is
+        # thrown away, and `receive_s` ends a body that does not end.
+        raise error_answer(413, str(error)) from error
     if scope["query_string"] and scope["method"] == "POST":
         raise error_answer(400, "POST takes its parameters in the body, not in the query")
-    return b"".join(parts)
-
-
-def _too_large(cap: int) -> Answer:
-    # Not closed: a reset would take the answer from a client that is still sending. What it sends on is
-    # thrown away, and `receive_s` ends a body that does not end.
-    return error_answer(413, f"the body is larger than {cap} bytes")
+    return body

@@ -29,6 +29,7 @@ from keyweave_agents.keys.manager import KeyManager
 from keyweave_agents.service import wire020 as wire
 from keyweave_agents.service import write020 as write
 from keyweave_agents.service.answers020 import Plain, method_of, problem_answer
+from keyweave_agents.service.bodies import BodyTooLarge, read_body
 from keyweave_agents.service.exchange020 import BorderExchange, own_callback
 from keyweave_agents.service.https import ClientGone, Connection, HttpsServer
 from keyweave_agents.service.peers020 import BorderPeers
@@ -227,25 +228,13 @@ class BorderDoor:
         return found
 
     async def _body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes:
-        cap = self._settings.max_body_bytes
-        for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > cap:
-                raise Plain(413, f"the body is larger than {cap} bytes")
-        parts: list[bytes] = []
-        total = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            parts.append(message["body"])
-            total += len(message["body"])
-            if total > cap:
-                raise Plain(413, f"the body is larger than {cap} bytes")
-            if not message["more_body"]:
-                break
+        try:
+            body = await read_body(scope, receive, self._settings.max_body_bytes)
+        except BodyTooLarge as error:
+            raise Plain(413, str(error)) from error
         if scope["query_string"]:
             raise Plain(400, "no method here takes a query")
-        return b"".join(parts)
+        return body
 
 
 class Etsi020Server:
